@@ -1,0 +1,26 @@
+"""The contract between methods and everything that reads their output."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class Prediction:
+    """What a method says about a batch. Metrics, callbacks, ``predict`` and export read nothing else.
+
+    Attributes:
+        depth: (B, 1, H, W) planar z in metres, at the size of the input image.
+        semantics: (B, C, H, W) class logits.
+        edges: (B, 1, H, W) edge logits.
+        segments: label maps (B, H, W) int64, fine to coarse; level 0 are the superpixels.
+        embedding: (B, D) image descriptor.
+        aux: intermediate depths (B, 1, h, w), in the order they were made.
+    """
+
+    depth: Tensor
+    semantics: Tensor | None = None
+    edges: Tensor | None = None
+    segments: list[Tensor] = field(default_factory=list)
+    embedding: Tensor | None = None
+    aux: list[Tensor] = field(default_factory=list)
