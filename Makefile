@@ -1,0 +1,78 @@
+# segdepth: `make` prints what there is to do. Every target sets up what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SEGDEPTH := $(BIN)/python -m experiments
+
+NAME ?=
+PROFILE ?= quick
+DEVICES ?= auto
+ARGS ?=
+CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+
+export DATA_ROOT
+
+.PHONY: help
+help: ## Show this help
+	@echo "segdepth: how much does segmentation help monocular depth, and by which mechanism?"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  make %-11s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo "  make exp NAME=shed_hybrid                            train and test on Rooms, the built-in set, in minutes"
+	@echo "  make exp NAME=shed_hybrid DATA_ROOT=/data            the same on NYUv2 (DATA_ROOT holds nyuv2/)"
+	@echo "  make exp NAME=shed_hybrid DATA_ROOT=/data PROFILE=paper DEVICES=8    as published"
+	@echo "  make exp NAME=shed_hybrid ARGS='--trainer.max_epochs 3'              any option overridden"
+	@echo
+	@echo "  experiments: $(basename $(notdir $(wildcard experiments/*.yaml)))"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "segdepth needs Python 3.11 or newer: make ... PYTHON=python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "python cannot make virtual environments (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@echo "setting up $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make .venv from requirements.lock
+
+.PHONY: exp
+exp: $(READY) ## Train and test an experiment: NAME=... [DATA_ROOT=...] [PROFILE=quick|paper] [DEVICES=n] [ARGS="..."]
+	@test -n "$(NAME)" || { echo "name an experiment: make exp NAME=shed_hybrid" >&2; exit 2; }
+	@$(SEGDEPTH) exp $(CONFIGS) --trainer.devices $(DEVICES) $(ARGS)
+
+.PHONY: compare
+compare: $(READY) ## Print the finished runs side by side
+	@$(SEGDEPTH) compare $(ARGS)
+
+.PHONY: test
+test: $(READY) ## Run the fast tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(READY) ## Run the slow and the two-process tests
+	@$(BIN)/python -m pytest -m 'slow or ddp' $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## Check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY) ## Measure cost and speed against peers, as ratios
+	@$(BIN)/python -m benchmarks.shed_vs_dpt $(ARGS)
+
+.PHONY: lock
+lock: $(READY) ## Renew requirements.lock from pyproject.toml (keeps pins that still fit)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header \
+		pyproject.toml --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove .venv and caches; runs and data stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -1,0 +1,20 @@
+"""What watches a run: logger, checkpoints, tables, pictures, records."""
+
+from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from callbacks.constant_baseline import ConstantBaseline
+from callbacks.panels import Panels
+from callbacks.per_image_table import PerImageTable
+from callbacks.run_logger import RunLogger
+from callbacks.run_recorder import RunRecorder
+from callbacks.run_summary import RunSummary
+
+__all__ = [
+    "BestCheckpoint",
+    "ConstantBaseline",
+    "LastCheckpoint",
+    "Panels",
+    "PerImageTable",
+    "RunLogger",
+    "RunRecorder",
+    "RunSummary",
+]

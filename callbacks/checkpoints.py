@@ -1,0 +1,67 @@
+"""The two checkpoints of a run: the best by a validation figure, and the last, whatever happened."""
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from callbacks.run_logger import RunLogger
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """One file, ``checkpoints/<filename>.ckpt`` in the run folder, replaced atomically.
+
+    Args:
+        filename: stem of the file.
+        monitor: logged figure that decides whether to replace; None always does.
+        mode: ``min`` or ``max``.
+    """
+
+    def __init__(self, filename: str, monitor: str | None = None, mode: str = "min"):
+        super().__init__(
+            filename=filename, monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )  # fmt: skip
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Point to the run folder, which the trainer's ``default_root_dir`` is."""
+        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)
+
+
+class BestCheckpoint(RunCheckpoint):
+    """``best.ckpt``, by a validation figure; where nothing is held out for validation, the last epoch's.
+
+    Args:
+        monitor: logged figure.
+        mode: ``min`` or ``max``.
+    """
+
+    def __init__(self, monitor: str = "val/abs_rel", mode: str = "min"):
+        super().__init__("best", monitor, mode)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fall back to the last epoch without validation; tell W&B what best means."""
+        super().on_train_start(trainer, pl_module)
+        if not trainer.enable_validation:
+            rank_zero_info(
+                "nothing is held out for validation (`data.init_args.val_scenes`): best.ckpt is the last epoch's"
+            )
+            self.monitor = None
+        elif isinstance(trainer.logger, RunLogger) and self.monitor is not None:
+            trainer.logger.define_best(self.monitor, self.mode)
+
+
+class LastCheckpoint(RunCheckpoint):
+    """``last.ckpt``, after every epoch and when training is interrupted by Ctrl-C or an error."""
+
+    def __init__(self) -> None:
+        super().__init__("last")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save where training stands; nothing is saved before the first step."""
+        if trainer.training and trainer.global_step > 0 and not trainer.fast_dev_run:
+            path = Path(str(self.dirpath)) / f"{self.filename}.ckpt"
+            trainer.save_checkpoint(path)
+            rank_zero_info(f"interrupted: {path} is left; go on with the same command and `--ckpt_path last`")

@@ -1,0 +1,49 @@
+"""The figure to beat: predicting the training set's median depth everywhere."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+
+from lightning_modules.metrics import DepthErrors
+
+
+class ConstantBaseline(Callback):
+    """Log ``test/<data set>/baseline_<metric>`` of the constant predictor, under the method's own protocol.
+
+    Args:
+        metrics: figures to log.
+    """
+
+    def __init__(self, metrics: tuple[str, ...] = ("abs_rel", "rmse", "delta1")):
+        self.metrics = metrics
+        self.errors: nn.ModuleDict = nn.ModuleDict()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask the data for the median, which reads every training depth map once."""
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.median = datamodule.train_depth_median()
+        self.names = datamodule.test_names()
+        metrics = {name: DepthErrors(pl_module.protocol) for name in self.names}
+        self.errors = nn.ModuleDict(metrics).to(pl_module.device)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Evaluate the constant on the batch."""
+        constant = torch.full_like(batch["depth"], self.median)
+        self.errors[self.names[dataloader_idx]].update(constant, batch["depth"], batch["valid"])
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the figures, the same on every process."""
+        for name, errors in self.errors.items():
+            figures = errors.compute()
+            for metric in self.metrics:
+                pl_module.log(f"test/{name}/baseline_{metric}", figures[metric].float())

@@ -1,0 +1,53 @@
+"""One row per test image, from all processes, each image once."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+Row = dict[str, Any]
+
+
+class PerImageTable(Callback):
+    """Write ``per_image.csv`` into the run folder, and the same table to W&B."""
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the rows of an earlier test."""
+        self.rows: list[Row] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collect the rows of a batch."""
+        dataset = trainer.datamodule.test_names()[dataloader_idx]  # type: ignore[attr-defined]
+        figures = {name: values.tolist() for name, values in outputs["per_image"].items()}
+        for i, index in enumerate(batch["index"].tolist()):
+            row = {"dataset": dataset, "index": index, "scene": batch["scene"][i], "frame": int(batch["frame"][i])}
+            self.rows.append(row | {name: values[i] for name, values in figures.items()})
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gather the rows of all processes, in the order of the data set, and write them."""
+        gathered: list[list[Row]] = [self.rows]
+        if dist.is_available() and dist.is_initialized():
+            gathered = [[] for _ in range(trainer.world_size)]
+            dist.all_gather_object(gathered, self.rows)
+        rows = sorted((row for part in gathered for row in part), key=lambda row: (row["dataset"], row["index"]))
+        if not trainer.is_global_zero or not rows:
+            return
+        path = Path(trainer.default_root_dir) / "per_image.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        if isinstance(trainer.logger, WandbLogger):
+            trainer.logger.log_table("test/per_image", columns=list(rows[0]), data=[list(row.values()) for row in rows])

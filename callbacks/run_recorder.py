@@ -1,0 +1,90 @@
+"""What was run: resolved configuration and environment, written before the first batch."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import Logger
+
+PACKAGES = (
+    "torch", "torchvision", "lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
+    "opencv-contrib-python", "wandb", "omegaconf", "jsonargparse", "numpy", "h5py", "scikit-image",
+)  # fmt: skip
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit of the checkout that holds ``folder``, and whether tracked files differ from it; empty outside git."""
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(folder), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": commit, "dirty": bool(status)}
+
+
+class RunRecorder(SaveConfigCallback):
+    """Write ``config.yaml`` and ``environment.json`` into the run folder and send both to the logger.
+
+    Args:
+        args: of :class:`~lightning.pytorch.cli.SaveConfigCallback`.
+        profile: name of the profile in force.
+        kwargs: likewise.
+    """
+
+    def __init__(self, *args: Any, profile: str = "", **kwargs: Any):
+        super().__init__(*args, save_to_log_dir=False, **kwargs)
+        self.profile = profile
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write both files; runs once, on global rank zero, after the data are set up.
+
+        A later command in the folder of a trained run writes its own pair, named after its stage.
+        """
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = f"-{stage}" if (folder / "config.yaml").exists() and stage != "fit" else ""
+        config = self.parser.dump(self.config, skip_none=False)
+        (folder / f"config{suffix}.yaml").write_text(config, encoding="utf-8")
+        environment = self.environment(trainer, pl_module)
+        (folder / f"environment{suffix}.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+        if isinstance(trainer.logger, Logger):
+            plain = {key: value for key, value in self.config.as_dict().items() if key != "config"}
+            trainer.logger.log_hyperparams({**plain, "environment": environment})
+
+    def environment(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Versions, commit, hardware, data and size of the model, as plain JSON."""
+        describe = getattr(getattr(trainer, "datamodule", None), "describe", dict)
+        return {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "profile": self.profile,
+            "seed": self.config.get("seed_everything"),
+            **git_state(Path(__file__).parent),
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "hardware": {
+                "machine": platform.machine(),
+                "cpus": os.cpu_count(),
+                "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+                "processes": trainer.world_size,
+                "precision": str(trainer.precision),
+            },
+            "data": describe(),
+            "method": type(pl_module).__name__,
+            "parameters": {
+                name: sum(p.numel() for p in part.parameters()) for name, part in pl_module.network.named_children()
+            },
+        }

@@ -1,0 +1,58 @@
+"""The end of a run: `metrics.json`, a table of the figures, and where everything lies."""
+
+import json
+import os
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.table import Table
+
+from callbacks.run_logger import RunLogger
+
+
+def merge_json(path: Path, figures: dict[str, float]) -> None:
+    """Add figures to a flat JSON file, atomically; earlier figures under other keys stay."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({**earlier, **figures}, indent=2, sort_keys=True), encoding="utf-8")
+    temporary.replace(path)
+
+
+class RunSummary(Callback):
+    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print the figures beside the constant baseline."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write and print, on global rank zero."""
+        if not trainer.is_global_zero:
+            return
+        folder = Path(trainer.default_root_dir)
+        figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+        merge_json(folder / "metrics.json", figures)
+        console = Console()
+        for name in sorted({key.split("/")[1] for key in figures}):
+            console.print(self.table(name, figures, title=f"{folder.parent.name} on {name}, {pl_module.protocol.name}"))
+        for line in ("config.yaml", "metrics.json", "per_image.csv", "panels", "checkpoints"):
+            if (folder / line).exists():
+                console.print(f"  {os.path.relpath(folder / line)}", highlight=False)
+        if isinstance(trainer.logger, RunLogger):
+            console.print(f"  {trainer.logger.sync_hint()}", highlight=False, soft_wrap=True)
+
+    @staticmethod
+    def table(name: str, figures: dict[str, float], title: str) -> Table:
+        """Figures of one data set; ``gain`` is the share of the constant baseline's error that the method removes."""
+        prefix = f"test/{name}/"
+        own = {key.removeprefix(prefix): value for key, value in figures.items() if key.startswith(prefix)}
+        table = Table("metric", "value", "median depth everywhere", "gain", title=title, title_justify="left")
+        for metric, value in own.items():
+            if metric.startswith("baseline_"):
+                continue
+            baseline = own.get(f"baseline_{metric}")
+            row = [metric, f"{value:.4f}" if value % 1 else f"{value:.0f}"]
+            if baseline is None:
+                table.add_row(*row, "", "")
+            else:
+                gain = "" if metric.startswith("delta") else f"{1 - value / baseline:.0%}"
+                table.add_row(*row, f"{baseline:.4f}", gain)
+        return table

@@ -1,0 +1,67 @@
+"""Entry point of `segdepth` and of `python -m experiments`."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+USAGE = """usage: segdepth COMMAND ...
+
+  exp       train, then test the best checkpoint        segdepth exp --config shed_hybrid --config data/rooms
+  fit       train                                       segdepth fit --config shed_hybrid
+  validate  figures of a checkpoint on validation data  segdepth validate --config shed_hybrid --ckpt_path best
+  test      figures of a checkpoint on test data        segdepth test --config shed_hybrid --ckpt_path best
+  predict   write a checkpoint's predictions            segdepth predict --config shed_hybrid --ckpt_path best
+  compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
+
+`segdepth COMMAND --help` lists a command's options."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; an error a user can mend is one line and exit status 2."""
+    command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command in ("-h", "--help"):
+        print(USAGE)
+        return
+    try:
+        run(command, rest)
+    except Exception as error:
+        if os.environ.get("SEGDEPTH_DEBUG"):
+            raise
+        print(f"segdepth: error: {one_line(error)}", file=sys.stderr)
+        print("(SEGDEPTH_DEBUG=1 shows where it came from)", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("segdepth: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def run(command: str, arguments: Sequence[str]) -> None:
+    """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
+    from experiments.compose import ConfigError
+
+    try:
+        from experiments import cli, compare
+    except ImportError as error:
+        if ".so" in str(error):
+            raise ConfigError(
+                f"a system library that OpenCV needs is missing ({error}); "
+                "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1"
+            ) from error
+        raise
+    if command == "compare":
+        compare.compare(arguments)
+    elif command in cli.TRAINER_COMMANDS:
+        cli.run_trainer_command(command, arguments)
+    else:
+        raise ConfigError(f"no command `{command}`; commands: {', '.join([*cli.TRAINER_COMMANDS, 'compare'])}")
+
+
+def one_line(error: BaseException) -> str:
+    """Last line of a message: an error raised in a DataLoader worker brings the worker's traceback along."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    text = lines[-1].strip() if lines else type(error).__name__
+    return text if text.startswith(type(error).__name__) or type(error).__module__ != "builtins" else text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Merge experiment YAMLs: what a file builds on, what a profile changes, what a later file overrides.
+
+jsonargparse parses and type-checks one configuration but cannot include another and override it in the same file, so the
+files are merged here, by OmegaConf, before LightningCLI sees them. Three keys are ours and never reach it:
+
+``base``
+    list of files that this one builds on, merged first, in order;
+``profile``
+    names the profile in force (``quick`` or ``paper``);
+``profiles``
+    sections by profile name; naming a profile applies the sections of all files merged so far, later files override them.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+EXPERIMENTS = Path(__file__).parent
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: one line naming file, key and mend."""
+
+
+@dataclass
+class Composition:
+    """Merged configuration.
+
+    Attributes:
+        config: what LightningCLI parses.
+        profile: name of the profile in force.
+        experiment: stem of the first file.
+        sources: file that set each dotted key last.
+    """
+
+    config: dict[str, Any]
+    profile: str
+    experiment: str
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def experiment_names() -> list[str]:
+    """Names of the experiments that come with the suite."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+
+
+def find_config(name: str, relative_to: Path | None = None) -> Path:
+    """Path of a configuration: a file, or a name relative to ``relative_to`` or to the suite's ``experiments`` folder.
+
+    Raises:
+        ConfigError: if there is none, with the list of experiments.
+    """
+    folders = [Path(), *([relative_to] if relative_to else []), EXPERIMENTS]
+    for folder in folders:
+        for candidate in (folder / name, folder / f"{name}.yaml"):
+            if candidate.is_file():
+                return candidate
+    raise ConfigError(f"no experiment or configuration `{name}`; experiments: {', '.join(experiment_names())}")
+
+
+def compose(names: Sequence[str]) -> Composition:
+    """Merge configurations in order; see the module's text for the keys ``base``, ``profile`` and ``profiles``.
+
+    Raises:
+        ConfigError: for a missing file, broken YAML, an unknown profile, or an interpolation that does not resolve.
+    """
+    paths = [find_config(name) for name in names]
+    merged = OmegaConf.create({})
+    sections: DictConfig = OmegaConf.create({})
+    sources: dict[str, str] = {}
+    profile = ""
+    for path, content in _expand(paths):
+        sections = _merge(sections, OmegaConf.create(content.pop("profiles", {})))
+        layers = [content]
+        if "profile" in content:
+            profile = content.pop("profile")
+            layers.append(cast(dict[str, Any], OmegaConf.to_container(sections.get(profile, OmegaConf.create({})))))
+        for layer in layers:
+            merged = _merge(merged, OmegaConf.create(layer))
+            sources |= dict.fromkeys(_dotted_keys(layer), os.path.relpath(path))
+    try:
+        config = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_explain_interpolation(error, sources)) from error
+    return Composition(config, profile, paths[0].stem if paths else "", sources)
+
+
+def _expand(paths: Sequence[Path], including: tuple[Path, ...] = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Contents of the files and, before each, of what it builds on."""
+    for path in paths:
+        if path in including:
+            raise ConfigError(f"{path}: key `base` includes itself through {' -> '.join(map(str, including))}")
+        content = _read(path)
+        base = [find_config(name, relative_to=path.parent) for name in content.pop("base", None) or []]
+        yield from _expand(base, (*including, path))
+        yield path, content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}:{where} is not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping, this file holds a {type(content).__name__}")
+    return content
+
+
+def _merge(first: DictConfig, second: DictConfig) -> DictConfig:
+    return cast(DictConfig, OmegaConf.merge(first, second))
+
+
+def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        dotted = f"{prefix}{key}"
+        yield dotted
+        if isinstance(value, Mapping):
+            yield from _dotted_keys(value, f"{dotted}.")
+
+
+def _explain_interpolation(error: OmegaConfBaseException, sources: Mapping[str, str]) -> str:
+    key = error.full_key or ""
+    message = str(error).splitlines()[0]
+    if "DATA_ROOT" in message:
+        message = (
+            "DATA_ROOT is not set: set it to the folder that holds nyuv2/ (and the other data sets), "
+            "or take the built-in set with `--config data/rooms`"
+        )
+    return f"{sources.get(key, 'configuration')}: key `{key}`: {message}"

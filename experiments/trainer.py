@@ -1,0 +1,20 @@
+"""Lightning's Trainer with one verb more."""
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+
+
+class ExperimentTrainer(Trainer):
+    """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to figures."""
+
+    def exp(
+        self, model: LightningModule, datamodule: LightningDataModule | None = None, ckpt_path: str | None = None
+    ) -> None:
+        """Train, then test the best checkpoint.
+
+        Args:
+            model: the method.
+            datamodule: the data.
+            ckpt_path: checkpoint to go on from; ``last`` is the experiment's newest.
+        """
+        self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        self.test(model, datamodule=datamodule, ckpt_path="best")

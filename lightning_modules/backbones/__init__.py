@@ -1,0 +1,21 @@
+"""The shared backbone registry over timm and segmentation-models-pytorch."""
+
+from lightning_modules.backbones import smp_backbones, timm_backbones
+from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.hybrid import HybridBackbone, HybridFeatures, HybridParts, create_hybrid_parts
+from lightning_modules.backbones.pretrained import PretrainedUnavailableError
+from lightning_modules.backbones.registry import create_backbone, register_backbone
+
+__all__ = [
+    "Backbone",
+    "FeatureInfo",
+    "HybridBackbone",
+    "HybridFeatures",
+    "HybridParts",
+    "PretrainedUnavailableError",
+    "create_backbone",
+    "create_hybrid_parts",
+    "register_backbone",
+    "smp_backbones",
+    "timm_backbones",
+]

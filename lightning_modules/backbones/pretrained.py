@@ -1,0 +1,47 @@
+"""Weights from a hub, or one clear line."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from huggingface_hub import constants
+
+
+class PretrainedUnavailableError(RuntimeError):
+    """Pretrained weights are neither in the local cache nor reachable."""
+
+
+def _hub_is_unreachable() -> bool:
+    """Whether the hub's host does not answer at all; behind a proxy only the client itself can tell."""
+    if getproxies():
+        return False
+    try:
+        socket.create_connection((urlsplit(constants.ENDPOINT).hostname, 443), timeout=5).close()
+    except OSError:
+        return True
+    return False
+
+
+@contextmanager
+def pretrained_weights(name: str) -> Iterator[None]:
+    """Turn whatever a hub client raises while loading the weights of ``name`` into one line that says how to go on.
+
+    Without a network the client is put into its offline mode, so that cached weights load and missing ones fail at
+    once: it would retry for most of a minute otherwise.
+
+    Raises:
+        PretrainedUnavailableError: for any failure to fetch or read the weights.
+    """
+    was_offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = was_offline or _hub_is_unreachable()
+    try:
+        yield
+    except Exception as error:  # hub clients raise dozens of unrelated types: requests, httpx, OSError, their own
+        raise PretrainedUnavailableError(
+            f"pretrained weights of `{name}` cannot be had ({type(error).__name__}): connect once, or point HF_HOME to a "
+            "cache that holds them, or go on from random weights with `--model.init_args.pretrained false`"
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = was_offline

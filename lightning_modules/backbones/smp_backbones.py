@@ -1,0 +1,54 @@
+"""Encoders of segmentation-models-pytorch as backbones, under the prefix ``smp:``."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor
+
+from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.pretrained import pretrained_weights
+from lightning_modules.backbones.registry import register_backbone
+
+PREFIX = "smp:"
+
+
+class SmpEncoder(Backbone):
+    """An encoder of segmentation-models-pytorch, its full-resolution identity map left out.
+
+    Args:
+        name: encoder name as smp spells it.
+        depth: number of halvings, and of returned maps, 3..5.
+        pretrained: load ImageNet weights.
+        in_channels: input channels.
+    """
+
+    def __init__(self, name: str, *, depth: int = 5, pretrained: bool, in_channels: int = 3):
+        super().__init__()
+        with pretrained_weights(name) if pretrained else nullcontext():
+            self.network = smp.encoders.get_encoder(
+                name, in_channels=in_channels, depth=depth, weights="imagenet" if pretrained else None
+            )
+            # smp reads the statistics of its weights from the hub too
+            statistics = smp.encoders.get_preprocessing_params(name) if pretrained else {}
+        self.mean = tuple(statistics.get("mean", IMAGENET_DEFAULT_MEAN))
+        self.std = tuple(statistics.get("std", IMAGENET_DEFAULT_STD))
+        self.feature_info = tuple(
+            FeatureInfo(channels, 2**level) for level, channels in enumerate(self.network.out_channels) if level > 0
+        )
+        self.input_multiple = 2**depth
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        self.check_input(image)
+        return list(self.network(image)[1:])
+
+
+def _is_smp(name: str) -> bool:
+    return name.startswith(PREFIX) and name.removeprefix(PREFIX) in smp.encoders.get_encoder_names()
+
+
+@register_backbone(_is_smp)
+def build_smp(name: str, **options: Any) -> SmpEncoder:
+    """Encoders of segmentation-models-pytorch."""
+    return SmpEncoder(name.removeprefix(PREFIX), **options)

@@ -1,0 +1,143 @@
+"""The one training and evaluation loop that every method shares."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from lightning_modules.losses import SILogLoss
+from lightning_modules.metrics import DepthErrors, EvalProtocol, per_image_depth_errors
+from lightning_modules.prediction import Prediction
+from lightning_modules.schedules import Schedule
+
+Batch = dict[str, Any]
+
+
+class DepthModule(LightningModule, ABC):
+    """Train on one loss, evaluate under one protocol, whatever the method.
+
+    A method sets ``self.network``, says in ``requires`` which keys of a :class:`~datamodules.sample.Sample` it reads, and
+    turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`.
+
+    Logged: ``train/loss`` and its terms, ``val/<metric>``, ``test/<data set>/<metric>``.
+
+    Args:
+        protocol: how predictions are compared with the truth.
+        depth_loss: module of (prediction, truth, valid), each (B, 1, H, W), to a scalar.
+        optimizer: builds the optimizer from the parameters.
+        schedule: learning rate over training.
+    """
+
+    #: Keys of a sample that the method reads besides ``image``, ``depth`` and ``valid``.
+    requires: ClassVar[frozenset[str]] = frozenset()
+
+    network: nn.Module
+
+    def __init__(
+        self,
+        *,
+        protocol: EvalProtocol,
+        depth_loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        schedule: Schedule | None = None,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        self.protocol = protocol
+        self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
+        self.optimizer = optimizer
+        self.schedule = schedule or Schedule()
+        self.errors = nn.ModuleDict()
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Prediction:
+        """Predict from the batch's ``image`` and what else the method ``requires``."""
+
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """RGB mean and standard deviation that the backbone expects; data modules read it."""
+        return self.network.backbone.mean, self.network.backbone.std
+
+    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the training loss, by name; their sum is minimised."""
+        return {"depth": self.depth_loss(prediction.depth, batch["depth"], batch["valid"])}
+
+    def setup(self, stage: str) -> None:
+        """Check that the data provide what the method reads, and make one metric per data set.
+
+        Raises:
+            ValueError: if they do not, naming the keys.
+        """
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None and (missing := self.requires - datamodule.provides):
+            raise ValueError(
+                f"{type(self).__name__} requires {', '.join(sorted(missing))}, which "
+                f"`{datamodule.name}` does not provide: configure it under `data.init_args` or take another data set"
+            )
+        names = datamodule.test_names() if datamodule is not None else ["data"]
+        keys = ["val", *(f"test/{name}" for name in names)]
+        self.errors = nn.ModuleDict({key: DepthErrors(self.protocol) for key in keys}).to(self.device)
+        self._test_keys = keys[1:]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step; the loss is finite or the run stops here, by name."""
+        losses = self.losses(self(batch), batch)
+        loss = torch.stack(list(losses.values())).sum()
+        size = len(batch["image"])
+        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=size, sync_dist=False)
+        if len(losses) > 1:
+            self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=size)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self.errors["val"].update(self(batch).depth, batch["depth"], batch["valid"])
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Update the metrics of one test set.
+
+        Returns:
+            ``prediction``: the :class:`Prediction`; ``per_image``: metric name to (B,) values, for tables and pictures.
+        """
+        prediction = self(batch)
+        truth = batch["depth"], batch["valid"]
+        self.errors[self._test_keys[dataloader_idx]].update(prediction.depth, *truth)
+        per_image = per_image_depth_errors(*self.protocol.prepare(prediction.depth, *truth))
+        return {"prediction": prediction, "per_image": per_image}
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
+        """The method's prediction."""
+        return self(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation figures, the same on every process."""
+        self._log_errors(["val"], prog_bar=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test figures of every data set, the same on every process."""
+        self._log_errors(self._test_keys)
+
+    def _log_errors(self, keys: list[str], prog_bar: bool = False) -> None:
+        for key in keys:
+            figures = self.errors[key].compute()
+            self.errors[key].reset()
+            for name, value in figures.items():
+                self.log(f"{key}/{name}", value.float(), prog_bar=prog_bar and name in {"abs_rel", "delta1"})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer, and the schedule over all steps of the run.
+
+        Raises:
+            ValueError: if the schedule needs an end that the trainer does not have.
+        """
+        optimizer = self.optimizer(self.parameters())
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps) and self.schedule.name != "constant":
+            raise ValueError(f"schedule `{self.schedule.name}` needs an end: set `trainer.max_epochs` or `max_steps`")
+        scheduler = self.schedule.build(optimizer, int(min(steps, 2**62)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,47 @@
+"""DPT-Hybrid, the baseline that SHED is built on and compared with."""
+
+from typing import Any
+
+from lightning_modules.backbones import create_backbone
+from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.networks.depth_head import DepthParametrisation
+from lightning_modules.networks.dpt_hybrid import DPTHybridNetwork
+from lightning_modules.prediction import Prediction
+
+
+class DPTHybrid(DepthModule):
+    """Dense Prediction Transformer on a convolutional stem (Ranftl et al., ICCV 2021).
+
+    The blocks at 3/4 and at the end of the transformer are tapped, as the release does (blocks 9 and 12 of 12).
+
+    Args:
+        backbone: hybrid ``<stem>+<vit>`` of the registry.
+        pretrained: load the weights of both parts.
+        width: channels of the fusion decoder.
+        max_depth: metres, bound of ``sigmoid_max``.
+        depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
+        kwargs: see :class:`DepthModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str = "resnet50.a1_in1k+vit_small_patch16_384.augreg_in1k",
+        pretrained: bool = True,
+        width: int = 256,
+        max_depth: float = 10.0,
+        depth_param: DepthParametrisation = "sigmoid_max",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.network = DPTHybridNetwork(
+            create_backbone(backbone, pretrained=pretrained, strides=(4, 8, 16)),
+            width=width,
+            max_depth=max_depth,
+            depth_param=depth_param,
+        )
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Predict from ``image``."""
+        output = self.network(batch["image"])
+        return Prediction(depth=output.depth, embedding=output.embedding)

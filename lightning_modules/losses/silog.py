@@ -1,0 +1,81 @@
+"""The scale-invariant logarithmic loss."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class SILogLoss(nn.Module):
+    r"""Scale-invariant logarithmic loss (Eigen et al. 2014, Eq. 4).
+
+    With :math:`e = \ln\hat d - \ln d` on the valid pixels,
+
+    .. math:: L = \sqrt{\overline{e^2} - \lambda\,\bar e^2}
+                = \sqrt{\overline{(e - \bar e)^2} + (1 - \lambda)\,\bar e^2},
+
+    the right-hand side being what is computed: no difference of nearly equal numbers in float32. Depth Anything v2
+    trains metric depth with lambda 0.5 and the root, BTS with lambda 0.85 and scale 10, Eigen et al. without the root.
+
+    Args:
+        lam: 0 (plain log error) to 1 (blind to scale).
+        form: ``sqrt`` (default), or ``raw``, the printed equation without the root.
+        scale: factor on the loss.
+        reduction: ``batch`` over all valid pixels of the batch, or ``image``, the mean over the images that have any.
+        eps: floor under the root, whose slope at 0 is infinite, and floor of the prediction under the logarithm;
+            below a floor the gradient is 0.
+
+    Raises:
+        ValueError: if ``lam`` is outside [0, 1], or ``form`` or ``reduction`` is unknown.
+    """
+
+    def __init__(
+        self,
+        lam: float = 0.5,
+        form: Literal["sqrt", "raw"] = "sqrt",
+        scale: float = 1.0,
+        reduction: Literal["batch", "image"] = "batch",
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__()
+        if not 0 <= lam <= 1:
+            raise ValueError(f"`lam` must be in [0, 1], got {lam}")
+        if form not in ("sqrt", "raw"):
+            raise ValueError(f"`form` must be sqrt or raw, got {form!r}")
+        if reduction not in ("batch", "image"):
+            raise ValueError(f"`reduction` must be batch or image, got {reduction!r}")
+        self.lam, self.form, self.scale, self.reduction, self.eps = lam, form, scale, reduction, eps
+
+    def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Compute the loss in float32 at least, under autocast too.
+
+        Args:
+            prediction: (B, 1, H, W) depth, metres.
+            target: (B, 1, H, W) true depth, metres, positive where valid.
+            valid: (B, 1, H, W) bool.
+
+        Returns:
+            Scalar; 0 with zero gradients if no pixel is valid.
+
+        Raises:
+            ValueError: if the three shapes differ.
+        """
+        if not prediction.shape == target.shape == valid.shape:
+            raise ValueError(
+                "prediction, target and valid must have one shape (resize the prediction first), got "
+                f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(valid.shape)}"
+            )
+        dtype = torch.promote_types(prediction.dtype, torch.float32)
+        # Masked before the logarithm: an invalid pixel has log error 0 and gradient 0, whatever it holds.
+        prediction, target = prediction.to(dtype).where(valid, 1.0), target.to(dtype).where(valid, 1.0)
+        log_error = prediction.clamp(min=self.eps).log() - target.log()
+
+        pixels = (0, 1, 2, 3) if self.reduction == "batch" else (1, 2, 3)
+        count = valid.sum(pixels, keepdim=True)
+        mean = log_error.sum(pixels, keepdim=True) / count.clamp(min=1)
+        variance = (log_error - mean).where(valid, 0.0).square().sum(pixels, keepdim=True) / count.clamp(min=1)
+        loss = variance + (1 - self.lam) * mean.square()
+        if self.form == "sqrt":
+            loss = loss.clamp(min=self.eps).sqrt()
+        seen = count > 0
+        return self.scale * loss.where(seen, 0.0 * loss).sum() / seen.sum().clamp(min=1)

@@ -1,0 +1,38 @@
+"""What every metric of the suite stands on: sums that stay exact over batches, processes and precisions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+
+def accumulation_dtype(device: torch.device) -> torch.dtype:
+    """Float64, or float32 on Apple's ``mps``, which has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+class ExactSums(Metric):
+    """Base of metrics whose every state is a sum or a count, added up over updates and over processes.
+
+    Torchmetrics keeps the dtype of states through ``.half()`` but not through ``.to(torch.bfloat16)``, which is what
+    Lightning's ``precision: bf16-true`` calls. Here a move changes the device of a state and nothing else.
+    """
+
+    is_differentiable = False
+    higher_is_better = None  # a metric of the suite returns figures of both kinds
+    full_state_update = False
+
+    def add_sum(self, name: str, *shape: int) -> None:
+        """Declare a floating-point sum of the given shape, reset to zeros."""
+        # Lightning builds metrics on the CPU and moves them, so the Mac is asked for, not the present device.
+        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
+        self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+
+    def add_count(self, name: str) -> None:
+        """Declare an integer count, reset to zero."""
+        self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> nn.Module:
+        return super()._apply(lambda state: state.to(fn(state.new_empty(0)).device), exclude_state)

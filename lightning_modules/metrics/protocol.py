@@ -1,0 +1,117 @@
+"""The evaluation protocol: what is done to prediction and truth before any error is measured."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_modules.metrics.alignment import Alignment, align
+from lightning_modules.metrics.exact_sums import accumulation_dtype
+
+CROPPED_SIZE = (480, 640)
+CROPS = {
+    "eigen": (slice(45, 471), slice(41, 601)),
+    "densedepth": (slice(20, 460), slice(24, 616)),
+    "p2orm": (slice(21, 461), slice(25, 617)),
+}
+
+
+@dataclass(frozen=True)
+class EvalProtocol:
+    """How one paper evaluates depth; the named presets are YAML files in ``experiments/protocol``.
+
+    Attributes:
+        name: the preset's name, logged with every run.
+        min_depth: metres; truth must be above it, and it is the lower clamp of the prediction.
+        max_depth: metres; truth must be below it, and it is the upper clamp of the prediction. NYUv2's sensor
+            saturates at exactly 10 m, so that an open interval (BTS) and a closed one differ.
+        crop: window of the 480 x 640 frame that is evaluated.
+        alignment: per-image fit of the prediction to the truth, before the clamp.
+        averaging: ``per_image`` figures averaged over images, or ``pooled`` sums over all pixels, root last.
+        align_corners: of the bilinear resize of the prediction to the truth's size (Depth Anything v2: true).
+        clamp: clamp the prediction to [min_depth, max_depth].
+        clip_truth: truth beyond ``max_depth`` counts as ``max_depth`` instead of as invalid (Semantic-MD).
+        unit: metres per unit of the returned maps (10 for depths normalised to [0, 1] over 10 m).
+
+    Raises:
+        ValueError: unless 0 < min_depth < max_depth and unit > 0.
+    """
+
+    name: str
+    min_depth: float
+    max_depth: float
+    crop: Literal["none", "eigen", "densedepth", "p2orm"] = "none"
+    alignment: Alignment = "none"
+    averaging: Literal["per_image", "pooled"] = "per_image"
+    align_corners: bool = False
+    clamp: bool = True
+    clip_truth: bool = False
+    unit: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_depth < self.max_depth:
+            raise ValueError(
+                f"protocol `{self.name}`: need 0 < min_depth < max_depth (logarithms are taken), "
+                f"got min_depth={self.min_depth} and max_depth={self.max_depth}"
+            )
+        if not self.unit > 0:
+            raise ValueError(f"protocol `{self.name}`: `unit` is metres per unit and must be > 0, got {self.unit}")
+
+    def prepare(self, prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Bring a batch into the state in which errors are measured.
+
+        The prediction is resized to the truth's size (never the truth), range and crop are applied to ``valid``, the
+        prediction is aligned on the valid pixels of its own image, then clamped. Non-finite predictions come out as
+        NaN: the clamp must not launder an infinity into ``max_depth``.
+
+        Args:
+            prediction: (B, 1, h, w) depth in metres, any floating dtype.
+            target: (B, 1, H, W) true depth in metres.
+            valid: (B, 1, H, W) bool, true where the truth is measured.
+
+        Returns:
+            Prediction (B, 1, H, W) and target (B, 1, H, W) in units of ``unit`` metres, float64 (float32 on ``mps``),
+            and the evaluated pixels (B, 1, H, W) bool.
+
+        Raises:
+            ValueError: if the shapes do not fit together, or a crop is asked for on another size than 480 x 640.
+        """
+        self._check_shapes(prediction, target, valid)
+        dtype = accumulation_dtype(prediction.device)
+        prediction, target = prediction.to(dtype), target.to(dtype)
+        size = target.shape[-2:]
+        prediction = F.interpolate(prediction, size, mode="bilinear", align_corners=self.align_corners)
+        if self.clip_truth:
+            target = target.clamp(max=self.max_depth)
+        below_max = target <= self.max_depth if self.clip_truth else target < self.max_depth
+        valid = valid & (target > self.min_depth) & below_max & self._window(target)
+
+        prediction = align(prediction, target, valid, self.alignment)
+        prediction = prediction.where(prediction.isfinite(), torch.nan)
+        if self.clamp:
+            prediction = prediction.clamp(self.min_depth, self.max_depth)
+        return prediction / self.unit, target / self.unit, valid
+
+    def _window(self, target: Tensor) -> Tensor:
+        """(H, W) bool, true inside the crop."""
+        height, width = target.shape[-2:]
+        if self.crop == "none":
+            return torch.ones(height, width, dtype=torch.bool, device=target.device)
+        if (height, width) != CROPPED_SIZE:
+            raise ValueError(
+                f"protocol `{self.name}`: crop `{self.crop}` is defined on 480x640 frames, the truth is "
+                f"{height}x{width}; evaluate at the native size, or set `protocol.crop: none`"
+            )
+        window = torch.zeros(height, width, dtype=torch.bool, device=target.device)
+        window[CROPS[self.crop]] = True
+        return window
+
+    def _check_shapes(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
+        depth_maps = prediction.ndim == target.ndim == 4 and prediction.shape[:2] == target.shape[:2]
+        if not depth_maps or target.shape[1] != 1 or valid.shape != target.shape:
+            raise ValueError(
+                "prediction must be (B, 1, h, w), target and valid (B, 1, H, W), got "
+                f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(valid.shape)}"
+            )

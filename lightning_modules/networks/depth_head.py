@@ -1,0 +1,62 @@
+"""From fused features to metres: the head every DPT-like method here shares."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DepthParametrisation = Literal["sigmoid_max", "softplus", "exp", "inverse_affine"]
+
+#: Scale and shift of the released DPT-Hybrid-NYU weights: depth = 1 / (scale * x + shift), never above 7.26 m.
+INVERSE_SCALE, INVERSE_SHIFT = 0.000305, 0.1378
+
+
+def to_depth(x: Tensor, parametrisation: DepthParametrisation, max_depth: float) -> Tensor:
+    """Map an unbounded output to metric depth, in float32.
+
+    Args:
+        x: any shape.
+        parametrisation: ``sigmoid_max``: sigmoid(x) * max_depth (Depth Anything v2, metric); ``softplus``; ``exp``;
+            ``inverse_affine``: 1 / (0.000305 relu(x) + 0.1378), the released DPT-Hybrid-NYU.
+        max_depth: metres; only ``sigmoid_max`` is bounded by it.
+
+    Returns:
+        Depth in metres, of the shape of ``x``.
+
+    Raises:
+        ValueError: for an unknown parametrisation.
+    """
+    x = x.float()
+    match parametrisation:
+        case "sigmoid_max":
+            return max_depth * x.sigmoid()
+        case "softplus":
+            return F.softplus(x)
+        case "exp":
+            return x.exp()
+        case "inverse_affine":
+            return 1 / (INVERSE_SCALE * F.relu(x) + INVERSE_SHIFT)
+    raise ValueError(f"unknown `depth_param` {parametrisation!r}: sigmoid_max, softplus, exp or inverse_affine")
+
+
+class DepthHead(nn.Module):
+    """conv3x3 -> x2 bilinear -> conv3x3 -> relu -> conv1x1 -> metres (DPT, supplementary section "Monocular depth").
+
+    Args:
+        width: channels of the fused map.
+        max_depth: metres, see :func:`to_depth`.
+        parametrisation: see :func:`to_depth`.
+    """
+
+    def __init__(self, width: int, *, max_depth: float = 10.0, parametrisation: DepthParametrisation = "sigmoid_max"):
+        super().__init__()
+        self.max_depth = max_depth
+        self.parametrisation: DepthParametrisation = parametrisation
+        self.conv1 = nn.Conv2d(width, width // 2, 3, padding=1)
+        self.conv2 = nn.Conv2d(width // 2, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 1, 1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Depth (B, 1, *size) in metres from a fused map (B, width, h, w), usually of half that size."""
+        x = F.interpolate(self.conv1(x), size, mode="bilinear", align_corners=True)
+        return to_depth(self.conv3(F.relu(self.conv2(x))), self.parametrisation, self.max_depth)

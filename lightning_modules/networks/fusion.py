@@ -1,0 +1,59 @@
+"""RefineNet-style fusion, as the Dense Prediction Transformer uses it.
+
+Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 2021, section 3.2 and Fig. 1 (right).
+segmentation-models-pytorch has these blocks with batch normalisation and a fixed doubling; depth is trained without the
+one, and SHED fuses without the other.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ResidualConvUnit(nn.Module):
+    """x + conv3x3(relu(conv3x3(relu(x)))), no normalisation.
+
+    Args:
+        width: channels of the map (B, width, h, w), kept.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, h, w) -> (B, width, h, w)."""
+        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+
+
+class FusionBlock(nn.Module):
+    """Add a skip map to the path, refine, project, and resize.
+
+    Args:
+        width: channels of path and skip.
+        with_skip: whether a skip map comes in; the coarsest block of DPT has none.
+    """
+
+    def __init__(self, width: int, *, with_skip: bool = True):
+        super().__init__()
+        self.skip_unit = ResidualConvUnit(width) if with_skip else None
+        self.unit = ResidualConvUnit(width)
+        self.project = nn.Conv2d(width, width, 1)
+
+    def forward(self, path: Tensor, skip: Tensor | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
+        """Fuse.
+
+        Args:
+            path: (B, width, h, w), what comes from the coarser level.
+            skip: (B, width, h, w), or None where the block was made without.
+            size: (h', w') of the result; None keeps (h, w).
+
+        Returns:
+            (B, width, h', w').
+        """
+        if self.skip_unit is not None and skip is not None:
+            path = path + self.skip_unit(skip)
+        # The release resizes first. A 1x1 convolution commutes with interpolation (the weights of each output pixel sum
+        # to one) and costs a quarter before a doubling.
+        path = self.project(self.unit(path))
+        return path if size is None else F.interpolate(path, size, mode="bilinear", align_corners=True)

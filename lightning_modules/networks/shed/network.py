@@ -1,0 +1,129 @@
+"""SHED from image to metric depth: stem, segment hierarchy, fusion of level maps and convolution maps, head."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.backbones import Backbone
+from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
+from lightning_modules.networks.fusion import FusionBlock
+from lightning_modules.networks.shed.options import check_option
+from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput
+
+LevelFusionRule = Literal["tokens", "maps"]
+ReadoutRule = Literal["ignore", "project"]
+
+
+class SHEDOutput(NamedTuple):
+    """Depth (B, 1, H, W) in metres, and what the segment hierarchy found."""
+
+    depth: Tensor
+    trunk: TrunkOutput
+
+
+class LevelFusion(nn.Module):
+    """Fuse the level maps F_l = S_0 T_l into one map, without spatial reduction (SHED, section 3.2).
+
+    ``maps`` is DPT's way: a 3x3 convolution a level, then fusion blocks from coarse to fine, all at one resolution.
+    ``tokens`` projects each level with a 1x1 convolution and sums. Both commute with spreading tokens over cells, so
+    they run on n_0 tokens instead of h0*w0 cells and one spread is left; the fusion blocks that follow mix neighbours.
+
+    Args:
+        dim: d, width of the tokens.
+        width: channels of the fused map.
+        levels: number of level maps.
+        rule: ``tokens`` or ``maps``.
+        readout: ``ignore`` (the paper's formula has no class token) or ``project`` (DPT's: each token is concatenated
+            with the class token and projected back).
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+
+    def __init__(self, dim: int, width: int, levels: int, rule: LevelFusionRule, readout: ReadoutRule):
+        super().__init__()
+        check_option("level_fusion", rule, LevelFusionRule)
+        check_option("readout", readout, ReadoutRule)
+        self.readouts: nn.ModuleList | None = None
+        if readout == "project":
+            self.readouts = nn.ModuleList(nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU()) for _ in range(levels))
+        self.blocks: nn.ModuleList | None = None
+        if rule == "maps":
+            self.projections = nn.ModuleList(nn.Conv2d(dim, width, 3, padding=1, bias=False) for _ in range(levels))
+            self.blocks = nn.ModuleList(FusionBlock(width, with_skip=level < levels - 1) for level in range(levels))
+        else:
+            self.projections = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels))
+
+    def forward(self, trunk: TrunkOutput) -> Tensor:
+        """Fused map (B, width, h0, w0)."""
+        levels = trunk.levels
+        if self.readouts is not None:
+            cls = trunk.embedding[:, None].expand_as(levels[0])
+            levels = [readout(torch.cat([t, cls], 2)) for readout, t in zip(self.readouts, levels, strict=True)]
+        if self.blocks is None:
+            projected = [project(tokens) for project, tokens in zip(self.projections, levels, strict=True)]
+            return trunk.spread(torch.stack(projected).sum(0))
+        *finer, coarsest = [project(trunk.spread(t)) for project, t in zip(self.projections, levels, strict=True)]
+        path = self.blocks[-1](coarsest)
+        for block, skip in zip(reversed(self.blocks[:-1]), reversed(finer), strict=True):
+            path = block(path, skip)
+        return path
+
+
+class SHEDNetwork(nn.Module):
+    """SHED (section 3, Fig. 2): image and superpixels to metric depth.
+
+    Args:
+        backbone: stem with maps at strides 4 and 8; the latter becomes tokens, both are fused again at the end.
+        trunk: the bidirectional segment hierarchy.
+        width: channels of the fusion decoder.
+        level_fusion: see :class:`LevelFusion`.
+        readout: likewise.
+        max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
+        depth_param: likewise.
+
+    Raises:
+        ValueError: if the stem gives other strides, or for an unknown name.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        trunk: SHEDTrunk,
+        *,
+        width: int = 256,
+        level_fusion: LevelFusionRule = "tokens",
+        readout: ReadoutRule = "ignore",
+        max_depth: float = 10.0,
+        depth_param: DepthParametrisation = "sigmoid_max",
+    ):
+        super().__init__()
+        (channels4, stride4), (channels8, stride8) = backbone.feature_info
+        if (stride4, stride8) != (4, 8):
+            raise ValueError(f"SHED reads maps of strides 4 and 8, the backbone gives {stride4} and {stride8}")
+        self.backbone = backbone
+        self.project = nn.Conv2d(channels8, trunk.dim, 1)
+        self.trunk = trunk
+        self.level_fusion = LevelFusion(trunk.dim, width, len(trunk.map_levels), level_fusion, readout)
+        self.map_projections = nn.ModuleList(
+            nn.Conv2d(channels, width, 3, padding=1, bias=False) for channels in (channels4, channels8)
+        )
+        self.fusion = nn.ModuleList(FusionBlock(width) for _ in range(2))
+        self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
+
+    def forward(self, image: Tensor, superpixels: Tensor) -> SHEDOutput:
+        """Predict metric depth.
+
+        Args:
+            image: (B, 3, H, W), normalised with the stem's statistics; H and W multiples of the superpixels' size.
+            superpixels: (B, H, W) int64, one id per superpixel, see :class:`SHEDTrunk`.
+        """
+        height, width = image.shape[-2:]
+        map4, map8 = self.backbone(image)
+        trunk = self.trunk(self.project(map8), superpixels)
+
+        path = self.level_fusion(trunk)
+        path = self.fusion[1](path, self.map_projections[1](map8), size=map4.shape[-2:])
+        path = self.fusion[0](path, self.map_projections[0](map4), size=(height // 2, width // 2))
+        return SHEDOutput(self.head(path, (height, width)), trunk)

@@ -1,0 +1,97 @@
+import pytest
+import yaml
+
+from experiments.compose import ConfigError, compose, experiment_names
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write_(name, **content):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return str(path)
+
+    return write_
+
+
+def test_later_files_override_earlier_ones_and_what_they_build_on(write):
+    write("ground", a=1, b={"c": 1, "d": 1})
+    first = write("first", base=["ground"], b={"c": 2})
+    second = write("second", b={"d": 3})
+    composition = compose([first, second])
+    assert composition.config == {"a": 1, "b": {"c": 2, "d": 3}}
+    assert composition.experiment == "first"
+    assert composition.sources == {"a": "ground.yaml", "b": "second.yaml", "b.c": "first.yaml", "b.d": "second.yaml"}
+
+
+def test_lists_are_replaced_and_interpolations_resolved_last(write):
+    first = write("first", values=[1, 2, 3], x="${y.z}", y={"z": 1})
+    assert compose([first, write("second", values=[4], y={"z": 2})]).config == {"values": [4], "x": 2, "y": {"z": 2}}
+
+
+def test_a_profile_applies_the_sections_of_the_files_before_it(write):
+    experiment = write("experiment", size=384, depth=1, profiles={"quick": {"depth": 2}, "tiny": {"depth": 9}})
+    quick = write("quick", profile="quick", size=128, depth=3)
+    own = write("own", depth=4)
+    assert compose([experiment]).config == {"size": 384, "depth": 1}
+    assert compose([experiment, quick]).config == {"size": 128, "depth": 2}
+    assert compose([experiment, quick, own]).config == {"size": 128, "depth": 4}
+    assert compose([experiment, quick]).profile == "quick"
+
+
+def test_unknown_experiment_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="no experiment or configuration `shed_hibrid`; experiments: .*shed_hybrid"):
+        compose(["shed_hibrid"])
+
+
+def test_broken_yaml_names_file_and_line(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: 1\nb: [1, 2\nc: 3\n")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: line 3 is not valid YAML"):
+        compose([str(path)])
+
+
+def test_a_file_that_is_no_mapping(tmp_path):
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="holds a list"):
+        compose([str(path)])
+
+
+def test_circular_base(write):
+    write("a", base=["b"])
+    b = write("b", base=["a"])
+    with pytest.raises(ConfigError, match="includes itself"):
+        compose([b])
+
+
+def test_missing_data_root_says_what_to_do(monkeypatch):
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    with pytest.raises(ConfigError, match=r"nyuv2\.yaml: key `data.init_args.root`: DATA_ROOT is not set.*data/rooms"):
+        compose(["shed_hybrid"])
+    assert compose(["shed_hybrid", "data/rooms"]).config["data"]["init_args"]["root"] is None
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_is_complete_by_itself(name, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    composition = compose([name])
+    assert composition.profile == "paper"
+    assert composition.config["data"]["init_args"]["root"] == "/data/nyuv2"
+    assert composition.config["model"]["init_args"]["pretrained"] is True
+    assert composition.config["model"]["init_args"]["protocol"]["name"] == "nyu_eigen"
+    # SHED, section 4.1
+    assert composition.config["trainer"]["max_epochs"] == 50
+    assert composition.config["data"]["init_args"]["batch_size"] == 16
+    assert composition.config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 5e-5
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_quick_on_rooms_needs_no_weights_and_says_rooms(name):
+    composition = compose([name, "data/rooms", "profile/quick"])
+    assert composition.profile == "quick"
+    assert composition.config["model"]["init_args"]["pretrained"] is False
+    assert composition.config["model"]["init_args"]["protocol"]["name"] == "rooms"
+    assert composition.config["data"]["class_path"] == "datamodules.RoomsDataModule"

@@ -1,0 +1,161 @@
+"""Depth errors against worked examples and a plain double loop in float64."""
+
+import math
+
+import pytest
+import torch
+
+from lightning_modules.metrics import DepthErrors, EvalProtocol, per_image_depth_errors
+from tests.helpers.metric_tester import MetricTester
+
+PER_IMAGE = EvalProtocol("test", min_depth=0.1, max_depth=8.0)
+POOLED = EvalProtocol("test", min_depth=0.1, max_depth=8.0, averaging="pooled")
+FIGURES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "mae", "rmse", "rmse_log", "log10", "silog")
+
+
+def loop_figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
+    """The definitions of the protocol page, pixel by pixel."""
+    n = len(pairs)
+    ratios = [max(p / d, d / p) for p, d in pairs]
+    logs = [math.log(p / d) for p, d in pairs]
+    mean_log = sum(logs) / n
+    return {
+        **{f"delta{i}": sum(ratio < 1.25**i for ratio in ratios) / n for i in (1, 2, 3)},
+        "abs_rel": sum(abs(p - d) / d for p, d in pairs) / n,
+        "sq_rel": sum((p - d) ** 2 / d for p, d in pairs) / n,
+        "mae": sum(abs(p - d) for p, d in pairs) / n,
+        "rmse": math.sqrt(sum((p - d) ** 2 for p, d in pairs) / n),
+        "rmse_log": math.sqrt(sum(g * g for g in logs) / n),
+        "log10": sum(abs(math.log10(p) - math.log10(d)) for p, d in pairs) / n,
+        "silog": 100 * math.sqrt(sum((g - mean_log) ** 2 for g in logs) / n),
+    }
+
+
+def loop_reference(protocol, prediction, target, valid):
+    """Clamp, range and averaging of a protocol without crop, alignment and resize, image by image."""
+    images = []
+    for p_map, d_map, v_map in zip(prediction.double(), target.double(), valid, strict=True):
+        pixels = zip(p_map.flatten().tolist(), d_map.flatten().tolist(), v_map.flatten().tolist(), strict=True)
+        low, high = protocol.min_depth, protocol.max_depth
+        images.append([(min(max(p, low), high), d) for p, d, v in pixels if v and low < d < high])
+    seen = [pairs for pairs in images if pairs]
+    counts = {"excluded": len(images) - len(seen), "nonfinite": 0}
+    if protocol.averaging == "pooled":
+        return loop_figures([pair for pairs in seen for pair in pairs]) | counts
+    figures = [loop_figures(pairs) for pairs in seen]
+    return {name: sum(image[name] for image in figures) / len(seen) for name in FIGURES} | counts
+
+
+class TestPerImage(MetricTester):
+    protocol = PER_IMAGE
+
+    def make(self):
+        return DepthErrors(self.protocol)
+
+    def inputs(self):
+        generator = torch.Generator().manual_seed(0)
+        target = 9 * torch.rand(7, 1, 9, 11, generator=generator)  # some beyond the range on either side
+        prediction = target * (0.4 * torch.randn(target.shape, generator=generator)).exp()
+        # Images differ much in their number of valid pixels, so that the two averagings differ.
+        valid = torch.rand(target.shape, generator=generator) < torch.linspace(0.05, 1, 7).view(-1, 1, 1, 1)
+        valid[4] = False
+        prediction[1, 0, 0] = -1.0  # clamped
+        return prediction, target.where(valid, 0.0), valid
+
+    def reference(self, *inputs):
+        return loop_reference(self.protocol, *inputs)
+
+
+class TestPooled(TestPerImage):
+    protocol = POOLED
+
+
+def maps(*images: list[float]) -> torch.Tensor:
+    """(B, 1, 1, W) maps from one row of pixels per image."""
+    return torch.tensor(images).view(len(images), 1, 1, -1)
+
+
+def evaluate(protocol, prediction, target, valid=None):
+    metric = DepthErrors(protocol)
+    metric.update(prediction, target, torch.ones_like(target, dtype=torch.bool) if valid is None else valid)
+    return {name: float(figure) for name, figure in metric.compute().items()}
+
+
+def test_worked_example():
+    figures = evaluate(PER_IMAGE, maps([2.0, 2.0]), maps([1.0, 4.0]))
+    log2 = math.log(2)
+    assert figures == pytest.approx(
+        {
+            **{"delta1": 0, "delta2": 0, "delta3": 0, "abs_rel": (1 + 0.5) / 2, "sq_rel": (1 + 1) / 2},
+            **{"mae": 1.5, "rmse": math.sqrt(2.5), "rmse_log": log2, "log10": math.log10(2), "silog": 100 * log2},
+            **{"excluded": 0, "nonfinite": 0},
+        }
+    )
+
+
+def test_delta_is_strict():
+    # 1.25, 1.5625 and 1.953125 are exact in float32: a ratio at the threshold is a miss.
+    figures = evaluate(PER_IMAGE, maps([1.25, 1.5625, 1.953125, 1.0]), maps([1.0, 1.0, 1.0, 1.0]))
+    assert [figures[f"delta{i}"] for i in (1, 2, 3)] == [0.25, 0.5, 0.75]
+
+
+def test_delta_takes_other_thresholds():
+    metric = DepthErrors(PER_IMAGE, thresholds=(1.05,))
+    metric.update(maps([1.04, 1.06]), maps([1.0, 1.0]), torch.ones(1, 1, 1, 2, dtype=torch.bool))
+    figures = metric.compute()
+    assert figures["delta1"] == 0.5
+    assert "delta2" not in figures
+
+
+def test_per_image_and_pooled_average_differently():
+    # Image 1: one pixel, error 1. Image 2: three pixels, error 0.
+    prediction, target = maps([2.0, 5.0, 5.0], [3.0, 3.0, 3.0]), maps([1.0, 0.0, 0.0], [3.0, 3.0, 3.0])
+    per_image, pooled = evaluate(PER_IMAGE, prediction, target), evaluate(POOLED, prediction, target)
+    assert (per_image["mae"], pooled["mae"]) == (0.5, 0.25)
+    assert (per_image["rmse"], pooled["rmse"]) == (0.5, 0.5)  # mean of roots (1 + 0) / 2, root of mean sqrt(1/4)
+    assert (per_image["delta1"], pooled["delta1"]) == (0.5, 0.75)
+    assert per_image["silog"] == 0
+    assert pooled["silog"] == pytest.approx(100 * math.log(2) * math.sqrt(1 / 4 - 1 / 16))
+
+
+def test_silog_does_not_see_scale():
+    prediction, target, valid = TestPerImage().inputs()
+    wide = EvalProtocol("wide", min_depth=1e-3, max_depth=1e3)
+    once, thrice = (evaluate(wide, k * prediction.abs(), target, valid) for k in (1.0, 3.0))
+    assert thrice["silog"] == pytest.approx(once["silog"], rel=1e-6)
+    assert thrice["abs_rel"] > once["abs_rel"]
+
+
+def test_silog_of_a_constant_factor_is_zero_despite_round_off():
+    target = torch.linspace(0.3, 7, 1000).view(1, 1, 10, 100).double()
+    assert evaluate(PER_IMAGE, 1.1 * target, target)["silog"] == pytest.approx(0, abs=1e-5)
+
+
+def test_the_prediction_is_clamped_to_the_range():
+    figures = evaluate(PER_IMAGE, maps([-3.0, 99.0]), maps([0.2, 4.0]))
+    assert figures["abs_rel"] == pytest.approx((0.5 + 1) / 2)
+
+
+def test_without_clamp_a_nonpositive_prediction_is_a_miss_and_costs_a_large_log_error():
+    unclamped = EvalProtocol("unclamped", 0.1, 8.0, clamp=False)
+    figures = evaluate(unclamped, maps([0.0, -1.0]), maps([1.0, 1.0]))
+    assert figures["delta3"] == 0
+    assert figures["log10"] == pytest.approx(9)
+    assert figures["mae"] == 1.5
+
+
+def test_per_image_figures_are_those_the_metric_averages():
+    inputs = TestPerImage().inputs()
+    figures = per_image_depth_errors(*PER_IMAGE.prepare(*inputs))
+    assert all(figure.shape == (7,) for figure in figures.values())
+    assert all(figure[4].isnan() for figure in figures.values())  # the image without a valid pixel
+    averages = evaluate(PER_IMAGE, *inputs)
+    assert {name: float(figure.nanmean()) for name, figure in figures.items()} == pytest.approx(
+        {name: averages[name] for name in FIGURES}
+    )
+
+
+def test_per_image_figures_of_a_nonfinite_prediction_are_nan_for_that_image_alone():
+    prediction, target = maps([1.0, torch.inf], [2.0, 2.0]), maps([1.0, 1.0], [2.0, 2.0])
+    figures = per_image_depth_errors(prediction, target, torch.ones_like(target, dtype=torch.bool))
+    assert all(figure[0].isnan() and not figure[1].isnan() for figure in figures.values())

@@ -1,0 +1,203 @@
+"""What must hold of the trunk as a whole, whatever its weights."""
+
+import itertools
+
+import pytest
+import torch
+from timm.models.vision_transformer import Block
+
+from lightning_modules.networks.shed import SHEDTrunk
+
+DIM, SEGMENTS, SIZE, GRID, N = 16, (12, 6, 3), (32, 48), (8, 12), 24  # n_0 = (32 // 8) (48 // 8)
+READINGS = [
+    {},
+    {"s0": "area"},
+    {"pool_mlp": "paper"},
+    {"unpool_mlp": "residual"},
+    {"cls": "fresh_per_level"},
+    {"skip": "pre_block"},
+    {"pad_tokens": "cast"},
+    {"base_blocks": 1},
+    {"num_segments": (6,)},
+]
+
+
+def make_trunk(num_segments=SEGMENTS, **options):
+    torch.manual_seed(0)
+    count = 2 * len(num_segments) * options.setdefault("blocks_per_stage", 1) + options.get("base_blocks", 0)
+    blocks = torch.nn.ModuleList(Block(DIM, 2, qkv_bias=True) for _ in range(count))
+    trunk = SHEDTrunk(blocks, DIM, num_segments, heads=4, **({"superpixel_size": 8} | options)).double().eval()
+    for cls_tokens in (trunk.encoder.cls_tokens, trunk.decoder.cls_tokens):
+        if cls_tokens is not None:
+            torch.nn.init.normal_(cls_tokens)
+    return trunk
+
+
+def make_input(batch=2, seed=0, n=N):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(batch, DIM, *GRID, dtype=torch.float64, generator=generator)
+    # a random tessellation: every pixel to the nearest of n random sites
+    sites = torch.rand(batch, n, 2, generator=generator) * torch.tensor(SIZE)
+    pixels = torch.cartesian_prod(*(torch.arange(side).float() for side in SIZE))
+    return features, torch.cdist(pixels.expand(batch, -1, -1), sites).argmin(2).view(batch, *SIZE)
+
+
+def maps(output):
+    return [output.spread(level) for level in output.levels]
+
+
+def assert_same(actual, expected, atol=1e-9):
+    torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_shapes_and_finite_gradients_of_every_reading(options):
+    trunk = make_trunk(**options)
+    features, superpixels = make_input()
+    output = trunk(features.requires_grad_(), superpixels)
+    sizes = (N, *options.get("num_segments", SEGMENTS))
+    assert [p.shape for p in output.assignments] == [(2, n, k) for n, k in itertools.pairwise(sizes)]
+    assert [level.shape for level in output.levels] == [(2, N, DIM)] * len(sizes)
+    assert [m.shape for m in maps(output)] == [(2, DIM, *GRID)] * len(sizes)
+    assert output.embedding.shape == (2, DIM)
+    assert output.pad.shape == (2, N)
+    torch.stack(maps(output)).square().sum().backward()
+    for name, parameter in trunk.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("s0", ["nearest", "area"])
+def test_gradient_reaches_every_cell_from_every_level_and_the_class_token(s0):
+    features, superpixels = make_input(batch=1)
+    output = make_trunk(s0=s0)(features.requires_grad_(), superpixels)
+    for value in (*output.levels, output.embedding):
+        probe = torch.randn(value.shape, dtype=value.dtype, generator=torch.Generator().manual_seed(1))
+        (gradient,) = torch.autograd.grad((value * probe).sum(), features, retain_graph=True)
+        assert (gradient.abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("s0", ["nearest", "area"])
+def test_permuting_superpixel_ids_permutes_tokens_only(s0):
+    trunk = make_trunk(s0=s0)
+    features, superpixels = make_input()
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
+    output, permuted = trunk(features, superpixels), trunk(features, order[superpixels])
+    for level, other in zip(output.levels, permuted.levels, strict=True):
+        assert_same(other[:, order], level)
+    assert_same(permuted.assignments[0][:, order], output.assignments[0])
+    assert_same(permuted.assignments[1], output.assignments[1])
+    assert_same(maps(permuted), maps(output))
+    assert_same(permuted.embedding, output.embedding)
+    for segments, other in zip(
+        output.segments(superpixels)[1:], permuted.segments(order[superpixels])[1:], strict=True
+    ):
+        assert torch.equal(segments, other)
+
+
+@pytest.mark.parametrize("n", [N - 9, 5, 1], ids=["some empty", "fewer than segments", "one superpixel"])
+@pytest.mark.parametrize("s0", ["nearest", "area"])
+def test_empty_superpixels_change_nothing(s0, n):
+    features, superpixels = make_input(batch=1, n=n)
+    few, many = make_trunk(s0=s0), make_trunk(s0=s0, superpixel_size=4)  # 24 ids, and 96 of which the rest are empty
+    output, padded = few(features, superpixels), many(features, superpixels)
+    assert padded.levels[0].shape[1] == 4 * N
+    assert_same(maps(padded), maps(output))
+    assert_same(padded.embedding, output.embedding)
+    assert all(torch.isfinite(m).all() for m in maps(output))
+    for segments, other in zip(output.segments(superpixels), padded.segments(superpixels), strict=True):
+        assert torch.equal(segments, other)
+
+
+def test_an_image_gives_the_same_alone_and_in_a_batch():
+    trunk = make_trunk()
+    features, superpixels = make_input(batch=4)
+    superpixels[1] %= 9  # many empty ids
+    superpixels[2] = 3  # one superpixel
+    together = trunk(features, superpixels)
+    assert together.pad.sum(1).tolist()[1:3] == [N - 9, N - 1]
+    for b in range(4):
+        alone = trunk(features[b : b + 1], superpixels[b : b + 1])
+        assert_same([p[b : b + 1] for p in together.assignments], alone.assignments)
+        assert_same([m[b : b + 1] for m in maps(together)], maps(alone))
+        assert_same(together.embedding[b : b + 1], alone.embedding)
+
+
+def test_a_map_is_constant_inside_a_superpixel():
+    features, superpixels = make_input()
+    output = make_trunk()(features, superpixels)
+    for image, cells in zip(output.spread(output.levels[2]).flatten(2), output.cells, strict=True):
+        for label in cells.unique():
+            assert image[:, cells == label].unique(dim=1).shape[1] == 1
+
+
+def test_positions_enter_the_tokens():
+    features, superpixels = make_input(batch=1)
+    output = make_trunk()(torch.zeros_like(features), superpixels)
+    assert output.levels[0].std(1).min() > 0
+
+
+@pytest.mark.parametrize("map_levels", [(1, 2, 3), (0, 1, 2), (3,)])
+def test_map_levels_choose_among_all(map_levels):
+    features, superpixels = make_input()
+    everything = make_trunk()(features, superpixels)
+    assert_same(
+        make_trunk(map_levels=map_levels)(features, superpixels).levels, [everything.levels[i] for i in map_levels]
+    )
+
+
+def test_readings_differ():
+    features, superpixels = make_input(n=12)
+    default = make_trunk()(features, superpixels)
+    for options in READINGS[1:7]:
+        other = make_trunk(**options)(features, superpixels)
+        assert (other.levels[0] - default.levels[0]).abs().max() > 1e-6, options
+
+
+def test_bfloat16_autocast_is_finite_and_rows_sum_to_one():
+    trunk = make_trunk().float()
+    features, superpixels = make_input()
+    features = features.float().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = trunk(features, superpixels)
+        torch.stack(maps(output)).float().square().mean().backward()
+    for assignment in output.assignments:
+        assert_same(assignment.sum(2), torch.ones(assignment.shape[:2]), atol=1e-6)
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+    for value in (*maps(output), output.embedding):
+        assert value.isfinite().all()
+
+
+def test_blocks_are_split_in_half_in_order():
+    blocks = torch.nn.ModuleList(Block(DIM, 2) for _ in range(12))
+    trunk = SHEDTrunk(blocks, DIM, heads=4)
+    kept = [block for half in (trunk.encoder, trunk.decoder) for stage in half.stages for block in stage.blocks]
+    assert [len(stage.blocks) for stage in trunk.encoder.stages] == [2, 2, 2]
+    assert all(a is b for a, b in zip(kept, blocks, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 10}, r"10 ViT blocks given, 12 needed: 2 x 3 levels x 2 `blocks_per_stage` \+ 0 `base_blocks`"),
+        ({"base_blocks": 2}, "12 ViT blocks given, 14 needed"),
+        ({"num_segments": (6, 12, 3)}, "`num_segments` is .* positive and decreasing"),
+        ({"map_levels": (0, 4)}, r"`map_levels` is \[0, 4\]; choose some of \[0, 1, 2, 3\]"),
+        ({"s0": "none"}, "`s0` is 'none'; choose one of nearest, area"),
+        ({"cls": "none"}, "`cls` is 'none'"),
+        ({"skip": "none"}, "`skip` is 'none'"),
+        ({"dim": 18}, "`dim` is 18.*multiple of 4"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    blocks = [torch.nn.Identity() for _ in range(options.pop("count", 12))]
+    with pytest.raises(ValueError, match=message):
+        SHEDTrunk(blocks, **({"dim": DIM, "heads": 4} | options))
+
+
+def test_an_image_too_small_for_its_segments_is_refused():
+    features, superpixels = make_input()
+    with pytest.raises(ValueError, match="12 segments cannot be seeded from 6 tokens"):
+        make_trunk(superpixel_size=16)(features, superpixels % 6)
