@@ -3,7 +3,9 @@
 from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from callbacks.constant_baseline import ConstantBaseline
 from callbacks.panels import Panels
+from callbacks.parameter_table import ParameterTable
 from callbacks.per_image_table import PerImageTable
+from callbacks.prediction_writer import PredictionWriter
 from callbacks.run_logger import RunLogger
 from callbacks.run_recorder import RunRecorder
 from callbacks.run_summary import RunSummary
@@ -13,7 +15,9 @@ __all__ = [
     "ConstantBaseline",
     "LastCheckpoint",
     "Panels",
+    "ParameterTable",
     "PerImageTable",
+    "PredictionWriter",
     "RunLogger",
     "RunRecorder",
     "RunSummary",

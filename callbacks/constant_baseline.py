@@ -46,4 +46,4 @@ class ConstantBaseline(Callback):
         for name, errors in self.errors.items():
             figures = errors.compute()
             for metric in self.metrics:
-                pl_module.log(f"test/{name}/baseline_{metric}", figures[metric].float())
+                pl_module.log(f"test/{name}/baseline_{metric}", figures[metric].float(), sync_dist=True)

@@ -42,7 +42,7 @@ class Panels(Callback):
         """Draw the chosen frames of a batch."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         name = datamodule.test_names()[dataloader_idx]
-        loader = trainer.test_dataloaders
+        loader: Any = trainer.test_dataloaders
         loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
         chosen = self._chosen(len(loader.dataset))
         for i, index in enumerate(batch["index"].tolist()):
@@ -66,7 +66,7 @@ class Panels(Callback):
         count = min(self.frames, total)
         return set(np.linspace(0, total - 1, count).round().astype(int).tolist()) if count else set()
 
-    def draw(self, prediction: Any, batch: Any, i: int, pl_module: LightningModule) -> Figure:
+    def draw(self, prediction: Any, batch: Any, i: int, pl_module: Any) -> Figure:
         """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction."""
         protocol = pl_module.protocol
         truth, valid = batch["depth"][i : i + 1], batch["valid"][i : i + 1]

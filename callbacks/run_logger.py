@@ -29,11 +29,12 @@ class RunLogger(WandbLogger):
         job_type: str | None = None,
         tags: list[str] | None = None,
     ):
+        os.environ.setdefault("WANDB_SILENT", "true")  # RunSummary says where the run is
         offline = os.environ.get("WANDB_MODE", "online") != "online" or not wandb.login(prompt=False, verify=False)
-        settings = wandb.Settings(silent=True, console="off")
+        settings = wandb.Settings(console="off")
         super().__init__(
             name=name, save_dir=save_dir, offline=offline, project=project, settings=settings,
-            group=group, job_type=job_type, tags=tags,
+            group=group, job_type=job_type, tags=tags, mode="offline" if offline else "online",
         )  # fmt: skip
 
     def sync_hint(self) -> str:

@@ -21,7 +21,7 @@ def merge_json(path: Path, figures: dict[str, float]) -> None:
 
 
 class RunSummary(Callback):
-    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print the figures beside the constant baseline."""
+    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print them beside the constant baseline."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print, on global rank zero."""

@@ -10,6 +10,7 @@ import csv
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def intrinsics(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.float32]:
 
 @cache
 def _class_table() -> tuple[tuple[str, ...], tuple[int, ...], dict[int, str]]:
-    with files("datamodules").joinpath("nyu894_to_40.csv").open(encoding="utf-8", newline="") as file:
+    with files("datamodules").joinpath("nyu894_to_40.csv").open("r", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names40 = {int(row["nyu40_id"]): row["name40"] for row in rows}
     return tuple(row["name894"] for row in rows), tuple(int(row["nyu40_id"]) for row in rows), names40
@@ -71,6 +72,22 @@ def names40() -> dict[int, str]:
     return dict(sorted(_class_table()[2].items()))
 
 
+def load_matlab5(path: Path) -> dict[str, Any]:
+    """Content of one of the small files, ``splits.mat`` or ``classMapping40.mat``, which are MATLAB 5, not HDF5.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: put the file of that name from the NYU Depth Dataset V2 there")
+    try:
+        content: dict[str, Any] = loadmat(path)
+    except Exception as error:  # SciPy raises another class for every way in which a file is damaged
+        raise ValueError(f"{path}: truncated, or not a MATLAB 5 file; fetch or make it again") from error
+    return content
+
+
 def nyu40_lookup(mapping_file: Path | None = None) -> NDArray[np.uint8]:
     """Table (895,) from fine id 0..894 to NYU40 id; entry 0, unlabelled, stays 0.
 
@@ -78,12 +95,15 @@ def nyu40_lookup(mapping_file: Path | None = None) -> NDArray[np.uint8]:
         mapping_file: a ``classMapping40.mat``; None takes the table that comes with the package (the same values).
 
     Raises:
-        ValueError: if the file has no ``mapClass`` of 894 ids in 1..40.
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is damaged, or has no ``mapClass`` of 894 ids in 1..40.
     """
     if mapping_file is None:
         mapped = np.asarray(_class_table()[1], dtype=np.uint8)
     else:
-        mapped = np.asarray(loadmat(mapping_file).get("mapClass", [])).ravel()
+        mapped = np.asarray(load_matlab5(mapping_file).get("mapClass", [])).ravel()
         if mapped.size != 894 or mapped.min() < 1 or mapped.max() > 40:
-            raise ValueError(f"{mapping_file}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat")
+            raise ValueError(
+                f"{mapping_file}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat"
+            )
     return np.concatenate([[0], mapped]).astype(np.uint8)

@@ -1,7 +1,7 @@
 """The contract between data and methods: what one sample, and one batch, holds."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 import torch
 from torch import Tensor
@@ -34,19 +34,19 @@ class Sample(TypedDict, total=False):
         index: position of the frame in its data set, 0-based.
     """
 
-    image: Tensor
-    depth: Tensor
-    valid: Tensor
+    image: Required[Tensor]
+    depth: Required[Tensor]
+    valid: Required[Tensor]
     semantics: Tensor
     instances: Tensor
     contours: Tensor
     occlusion: Tensor
     superpixels: Tensor
     region_support: Tensor
-    intrinsics: Tensor
-    scene: str | list[str]
-    frame: int | Tensor
-    index: int | Tensor
+    intrinsics: Required[Tensor]
+    scene: Required[str | list[str]]
+    frame: Required[int | Tensor]
+    index: Required[int | Tensor]
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

@@ -1,9 +1,7 @@
 """The `segdepth` command: LightningCLI over merged experiment files, with one folder per run."""
 
-import difflib
-import os
-import re
-import sys
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,13 @@ from typing import Any
 import torch
 import yaml
 from jsonargparse import ArgumentError
-from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from callbacks import RunRecorder
 from datamodules import DepthDataModule
+from experiments.banner import print_banner
 from experiments.compose import Composition, ConfigError, compose
-from experiments.recorder import RunRecorder
+from experiments.explain import explain
 from experiments.run_folder import RunSettings, find_checkpoint, name_run
 from experiments.trainer import ExperimentTrainer
 from lightning_modules import DepthModule
@@ -72,11 +71,29 @@ class SegdepthCLI(LightningCLI):
         for key, value in vars(run).items():
             config.run[key] = value
         config.trainer.default_root_dir = str(run.folder)
+        self.run_settings = run
+        self._point_logger(config.trainer.get("logger"), run)
+        if self.subcommand == "predict":
+            config.return_predictions = False  # PredictionWriter writes them; a whole set would not fit in memory
+        if self.subcommand == "test":
+            config.verbose = False  # RunSummary prints the figures
 
-    def instantiate_trainer(self, **kwargs: Any) -> ExperimentTrainer:
-        """Build the trainer; its logger is told of the run by :class:`RunRecorder`."""
-        trainer: ExperimentTrainer = super().instantiate_trainer(**kwargs)
-        return trainer
+
+    def after_instantiate_classes(self) -> None:
+        """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup()
+        if self.trainer.is_global_zero:
+            print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe())
+
+    def _point_logger(self, logger: Any, run: RunSettings) -> None:
+        """Tell :class:`~callbacks.RunLogger` of the run; any other logger is the user's own affair."""
+        if getattr(logger, "class_path", "").endswith("RunLogger"):
+            logger.init_args.save_dir = str(run.folder)
+            logger.init_args.name = f"{run.experiment}/{run.name}"
+            logger.init_args.group = run.experiment
+            logger.init_args.job_type = self.subcommand
+            logger.init_args.tags = run.tags
 
 
 def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
@@ -90,11 +107,24 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
         raise ConfigError(f"`segdepth {command}` needs a configuration: segdepth {command} --config shed_hybrid")
     composition = compose(names)
     config = ["--config", yaml.safe_dump(composition.config)] if names else []
+    for flag in rest:
+        composition.sources.pop(flag.removeprefix("--").partition("=")[0], None)  # set by the command line, not a file
     torch.set_float32_matmul_precision("high")
+    quieten()
     try:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
-        raise ConfigError(explain_argument_error(str(error), composition)) from error
+        raise ConfigError(explain(str(error), composition)) from error
+
+
+def quieten() -> None:
+    """Silence what libraries say about themselves and no user can act on."""
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # argv and args differ on purpose
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning, of torch's pytree
+    warnings.filterwarnings("ignore", message="The number of training batches")  # small sets are meant to be small
+    warnings.filterwarnings("ignore", message="The dirpath has changed")  # a checkpoint tested in another run's folder
+    tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    tips.addFilter(lambda record: not record.getMessage().startswith("💡"))  # advertisements
 
 
 def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

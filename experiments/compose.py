@@ -1,14 +1,15 @@
 """Merge experiment YAMLs: what a file builds on, what a profile changes, what a later file overrides.
 
-jsonargparse parses and type-checks one configuration but cannot include another and override it in the same file, so the
-files are merged here, by OmegaConf, before LightningCLI sees them. Three keys are ours and never reach it:
+jsonargparse parses and type-checks one configuration but cannot include another and override it in the same file, so
+the files are merged here, by OmegaConf, before LightningCLI sees them. Three keys are ours and never reach it:
 
 ``base``
     list of files that this one builds on, merged first, in order;
 ``profile``
     names the profile in force (``quick`` or ``paper``);
 ``profiles``
-    sections by profile name; naming a profile applies the sections of all files merged so far, later files override them.
+    sections by profile name; naming a profile applies the sections of all files merged so far, and later files override
+    them.
 """
 
 import os
@@ -83,7 +84,7 @@ def compose(names: Sequence[str]) -> Composition:
             layers.append(cast(dict[str, Any], OmegaConf.to_container(sections.get(profile, OmegaConf.create({})))))
         for layer in layers:
             merged = _merge(merged, OmegaConf.create(layer))
-            sources |= dict.fromkeys(_dotted_keys(layer), os.path.relpath(path))
+            sources |= dict.fromkeys(_dotted_keys(layer), min(str(path), os.path.relpath(path), key=len))
     try:
         config = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except OmegaConfBaseException as error:

@@ -65,6 +65,6 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
     found = sorted((root / experiment).glob(pattern), key=lambda path: path.stat().st_mtime)
     if not found:
         raise ConfigError(
-            f"no {root / experiment / pattern}: train first, or name a file with `--ckpt_path` or a run with `--run.name`"
+            f"no {root / experiment / pattern}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`)"
         )
     return found[-1]

@@ -17,4 +17,5 @@ class ExperimentTrainer(Trainer):
             ckpt_path: checkpoint to go on from; ``last`` is the experiment's newest.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
-        self.test(model, datamodule=datamodule, ckpt_path="best")
+        best = getattr(self.checkpoint_callback, "best_model_path", None) or None
+        self.test(model, datamodule=datamodule, ckpt_path=best, verbose=False)

@@ -21,8 +21,8 @@ Batch = dict[str, Any]
 class DepthModule(LightningModule, ABC):
     """Train on one loss, evaluate under one protocol, whatever the method.
 
-    A method sets ``self.network``, says in ``requires`` which keys of a :class:`~datamodules.sample.Sample` it reads, and
-    turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`.
+    A method sets ``self.network``, says in ``requires`` which keys of a :class:`~datamodules.sample.Sample` it reads,
+    and turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`.
 
     Logged: ``train/loss`` and its terms, ``val/<metric>``, ``test/<data set>/<metric>``.
 
@@ -127,7 +127,8 @@ class DepthModule(LightningModule, ABC):
             figures = self.errors[key].compute()
             self.errors[key].reset()
             for name, value in figures.items():
-                self.log(f"{key}/{name}", value.float(), prog_bar=prog_bar and name in {"abs_rel", "delta1"})
+                bar = prog_bar and name in {"abs_rel", "delta1"}
+                self.log(f"{key}/{name}", value.float(), prog_bar=bar, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and the schedule over all steps of the run.

@@ -30,7 +30,7 @@ class Backbone(nn.Module):
     input_multiple: int
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Feature maps (B, channels, H / stride, W / stride) of an image (B, C, H, W), as ``feature_info`` lists them."""
+        """Maps (B, channels, H / stride, W / stride) of an image (B, C, H, W), as ``feature_info`` lists them."""
         raise NotImplementedError
 
     def check_input(self, image: Tensor) -> None:

@@ -1,8 +1,8 @@
 """Convolutional stem + transformer blocks: the backbone that DPT-Hybrid and SHED share.
 
 Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 2021, section 3.1, with the ViT-Base of
-the release replaced by a ViT-Small, as SHED (section 4.1) has it. No hybrid ResNet-50 + ViT-Small has public weights, so
-stem and transformer come pretrained separately and the 1x1 projection between them is new.
+the release replaced by a ViT-Small, as SHED (section 4.1) has it. No ResNet-50 + ViT-Small hybrid has public weights: stem
+and transformer come pretrained separately, and the 1x1 projection between them is new.
 """
 
 from collections.abc import Sequence
@@ -120,6 +120,7 @@ class HybridBackbone(Backbone):
         return HybridFeatures(maps, tapped)
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """The stem's maps, then the tapped tokens as maps, without the class token."""
         stride = self.feature_info[-1].stride
         height, width = image.shape[-2] // stride, image.shape[-1] // stride
         maps, tokens = self.forward_tokens(image)

@@ -40,8 +40,8 @@ def pretrained_weights(name: str) -> Iterator[None]:
         yield
     except Exception as error:  # hub clients raise dozens of unrelated types: requests, httpx, OSError, their own
         raise PretrainedUnavailableError(
-            f"pretrained weights of `{name}` cannot be had ({type(error).__name__}): connect once, or point HF_HOME to a "
-            "cache that holds them, or go on from random weights with `--model.init_args.pretrained false`"
+            f"pretrained weights of `{name}` cannot be had ({type(error).__name__}): connect once, or point HF_HOME to "
+            "a cache that holds them, or go on from random weights with `--model.init_args.pretrained false`"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline

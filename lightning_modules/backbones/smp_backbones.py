@@ -40,6 +40,7 @@ class SmpEncoder(Backbone):
         self.input_multiple = 2**depth
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """Maps of every halving, see ``feature_info``."""
         self.check_input(image)
         return list(self.network(image)[1:])
 

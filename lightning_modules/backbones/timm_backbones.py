@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 import timm
-from torch import Tensor
 from timm.models import VisionTransformer
+from torch import Tensor
 
 from lightning_modules.backbones.base import Backbone, FeatureInfo
 from lightning_modules.backbones.pretrained import pretrained_weights
@@ -66,6 +66,7 @@ class TimmPyramid(Backbone):
         self.input_multiple = strides[-1]
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """Maps at the strides asked for."""
         self.check_input(image)
         return self.network(image)
 
@@ -93,6 +94,7 @@ class TimmViT(Backbone):
         self.input_multiple = patch
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """Patch tokens (B, d, H / patch, W / patch) after each tapped block."""
         self.check_input(image)
         return self.network.forward_intermediates(image, indices=self.taps, intermediates_only=True)
 

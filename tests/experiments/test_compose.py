@@ -42,7 +42,7 @@ def test_a_profile_applies_the_sections_of_the_files_before_it(write):
 
 
 def test_unknown_experiment_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="no experiment or configuration `shed_hibrid`; experiments: .*shed_hybrid"):
+    with pytest.raises(ConfigError, match=r"no experiment or configuration `shed_hibrid`; experiments: .*shed_hybrid"):
         compose(["shed_hibrid"])
 
 

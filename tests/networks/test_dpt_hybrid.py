@@ -11,7 +11,7 @@ from lightning_modules.networks.fusion import FusionBlock
 
 
 def smp_twin(block: FusionBlock, width: int) -> SmpFusionBlock:
-    """segmentation-models-pytorch's fusion block with the same weights, its normalisation made the identity plus bias."""
+    """The fusion block of segmentation-models-pytorch with the same weights; its normalisation only adds the bias."""
     twin = SmpFusionBlock(width).double().eval()
     pairs = [(block.skip_unit, twin.residual_conv_block1), (block.unit, twin.residual_conv_block2)]
     for mine, theirs in pairs:

@@ -1,0 +1,59 @@
+"""Which process sees which frame, and when.
+
+Both samplers are ``DistributedSampler``s, so that Lightning leaves them in place and tells them the epoch.
+"""
+
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import torch
+from torch.utils.data import DistributedSampler
+
+from datamodules.frames import derive_seed
+
+
+class TrainSampler(DistributedSampler[Any]):
+    """Every frame once an epoch, in an order that depends on seed and epoch alone, as (position, epoch) pairs.
+
+    All processes get the same number of frames. The up to ``num_replicas - 1`` frames that are left over sit out, other
+    ones each epoch; a set smaller than the number of processes is repeated instead.
+
+    Args:
+        dataset: anything with a length.
+        seed: of the order.
+        num_replicas: number of processes.
+        rank: of this process.
+    """
+
+    def __init__(self, dataset: Sized, *, seed: int = 0, num_replicas: int = 1, rank: int = 0):
+        drop_last = len(dataset) >= num_replicas
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed, drop_last=drop_last)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        # Not the base class's order: it seeds with seed + epoch, so runs of neighbouring seeds share their orders.
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
+        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
+        order = (order * -(-self.total_size // len(order)))[: self.total_size]
+        return ((position, self.epoch) for position in order[self.rank :: self.num_replicas])
+
+
+class EvalSampler(DistributedSampler[Any]):
+    """Every frame exactly once over all processes, in order: process r gets r, r + W, r + 2 W, ...
+
+    Nothing is repeated to fill up, so figures are the same on 1 and on W processes.
+
+    Args:
+        dataset: anything with a length.
+        num_replicas: number of processes W.
+        rank: of this process.
+    """
+
+    def __init__(self, dataset: Sized, *, num_replicas: int = 1, rank: int = 0):
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.positions = range(rank, len(dataset), num_replicas)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.positions)
+
+    def __len__(self) -> int:
+        return len(self.positions)

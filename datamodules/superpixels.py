@@ -1,0 +1,186 @@
+"""Superpixels of the network input: SEEDS as CAST and SHED use them, SLIC, and a plain grid."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+Image = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+class Superpixels(ABC):
+    """Partition of an image into a number of superpixels that is fixed by its size: one per ``size`` x ``size`` pixels.
+
+    384x384 pixels make 576 superpixels of 16, the number of a ViT's 16x16 patches; 480x640 make 1200.
+
+    Args:
+        size: edge of a superpixel in pixels, on average.
+
+    Raises:
+        ValueError: if ``size`` is not positive.
+    """
+
+    def __init__(self, size: int = 16):
+        if size < 1:
+            raise ValueError(f"{type(self).__name__}: `size` must be at least 1 pixel, got {size}")
+        self.size = size
+
+    def count(self, height: int, width: int) -> int:
+        """Number of ids for an image of ``height`` x ``width``, whatever it shows.
+
+        Raises:
+            ValueError: if the image is smaller than one superpixel.
+        """
+        count = (height // self.size) * (width // self.size)
+        if count == 0:
+            raise ValueError(
+                f"{type(self).__name__}: a {height}x{width} image holds no superpixel of {self.size}x{self.size} "
+                "pixels; set a smaller `superpixels.init_args.size`"
+            )
+        return count
+
+    def check(self, height: int, width: int) -> None:
+        """Refuse an image size early.
+
+        Raises:
+            ValueError: if images of this size cannot be had in :meth:`count` superpixels.
+        """
+        self.count(height, width)
+
+    def __call__(self, image: Image) -> Labels:
+        """Superpixel id of every pixel.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (H, W) int64 in 0..count(H, W) - 1. Ids may be empty, and superpixels need not be connected: SEEDS leaves
+            specks in about one of 400.
+
+        Raises:
+            ValueError: as :meth:`check` says.
+        """
+        labels = self.segment(np.ascontiguousarray(image)).astype(np.int64)
+        count = self.count(*image.shape[:2])
+        if labels.min() < 0 or labels.max() >= count:
+            raise ValueError(
+                f"{type(self).__name__}: ids {labels.min()}..{labels.max()} where {count} superpixels are due; "
+                "choose another algorithm under `superpixels`"
+            )
+        return labels
+
+    @abstractmethod
+    def segment(self, image: Image) -> NDArray[Any]:
+        """Ids (H, W) of a contiguous image, any integer dtype."""
+
+
+class SeedsSuperpixels(Superpixels):
+    """SEEDS: Van den Bergh et al., "SEEDS: Superpixels Extracted via Energy-Driven Sampling", ECCV 2012, in Lab colour.
+
+    The defaults are those of CAST's supervised pipeline (Ke et al., "Learning Hierarchical Image Segmentation For
+    Recognition and By Recognition", ICLR 2024). Deterministic. Needs OpenCV's contrib modules.
+
+    Args:
+        size: edge of a superpixel in pixels; height and width of the images must be multiples of it.
+        iterations: sweeps of pixel updates.
+        histogram_bins: per colour channel.
+        prior: smoothing of the borders, 0..5.
+        num_levels: of the block hierarchy.
+    """
+
+    def __init__(
+        self, size: int = 16, iterations: int = 15, histogram_bins: int = 5, prior: int = 2, num_levels: int = 1
+    ):
+        super().__init__(size)
+        self.iterations = iterations
+        self.histogram_bins = histogram_bins
+        self.prior = prior
+        self.num_levels = num_levels
+
+    def check(self, height: int, width: int) -> None:
+        """Refuse sizes at which OpenCV makes another number than it is asked for (640x480 and 576: 480).
+
+        Raises:
+            ValueError: naming both numbers.
+            ImportError: without OpenCV's contrib modules.
+        """
+        self._create(height, width)
+
+    def segment(self, image: Image) -> NDArray[Any]:
+        """Ids of a contiguous image."""
+        import cv2
+
+        # A fresh object each time: it costs 2 ms of 23 at 384x384, and an instance cannot be pickled to workers.
+        seeds = self._create(*image.shape[:2])
+        seeds.iterate(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), self.iterations)
+        return seeds.getLabels()
+
+    def _create(self, height: int, width: int) -> Any:
+        import cv2
+
+        if not hasattr(cv2, "ximgproc"):
+            raise ImportError(
+                "SeedsSuperpixels needs `cv2.ximgproc`: install opencv-contrib-python in place of opencv-python, "
+                "or set `superpixels.class_path: datamodules.SlicSuperpixels`"
+            )
+        count = self.count(height, width)
+        seeds = cv2.ximgproc.createSuperpixelSEEDS(
+            width, height, 3, count, self.num_levels, self.prior, self.histogram_bins, False
+        )
+        made = seeds.getNumberOfSuperpixels()
+        if made != count:
+            raise ValueError(
+                f"SeedsSuperpixels: OpenCV makes {made} superpixels of a {height}x{width} image where {count} of "
+                f"{self.size}x{self.size} pixels are due; make height and width multiples of {self.size} "
+                "(`crop`, `resize`, `eval_size`) or set another `superpixels.init_args.size`"
+            )
+        return seeds
+
+
+class SlicSuperpixels(Superpixels):
+    """SLIC: Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", PAMI 2012, in Lab.
+
+    SLIC does not promise a number. Where it makes more than :meth:`count`, the smallest are merged into the neighbour
+    with the longest common border; where it makes fewer, the last ids are empty.
+
+    Args:
+        size: edge of a superpixel in pixels, on average.
+        compactness: weight of distance against colour.
+    """
+
+    def __init__(self, size: int = 16, compactness: float = 10.0):
+        super().__init__(size)
+        self.compactness = compactness
+
+    def segment(self, image: Image) -> NDArray[Any]:
+        """Ids of a contiguous image."""
+        from skimage.segmentation import slic
+
+        count = self.count(*image.shape[:2])
+        labels = slic(image, n_segments=count, compactness=self.compactness, start_label=0)
+        while labels.max() >= count:
+            labels = merge_smallest(labels)
+        return labels
+
+
+class GridSuperpixels(Superpixels):
+    """Rectangles, whatever the image shows: the patches of a ViT."""
+
+    def segment(self, image: Image) -> NDArray[Any]:
+        """Ids of an image."""
+        height, width = image.shape[:2]
+        rows, columns = height // self.size, width // self.size
+        row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
+        return row[:, None] * columns + column
+
+
+def merge_smallest(labels: NDArray[Any]) -> NDArray[Any]:
+    """Merge the smallest of the segments 0..n-1 of (H, W) labels into its main neighbour, leaving 0..n-2."""
+    smallest = np.bincount(labels.ravel()).argmin()
+    inside = labels == smallest
+    neighbours = labels[binary_dilation(inside) & ~inside]
+    merged = np.where(inside, np.bincount(neighbours).argmax(), labels)
+    return merged - (merged > smallest)

@@ -1,0 +1,149 @@
+"""From a frame to a sample: geometry on image, maps and camera alike, then colour, superpixels, normalisation."""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from datamodules.frames import Frame
+from datamodules.sample import Sample
+from datamodules.superpixels import Superpixels
+
+Size = tuple[int, int]
+RGB = tuple[float, float, float]
+
+
+def resize(frame: Frame, height: int, width: int) -> Frame:
+    """Resize a frame: the image with antialiasing, the maps to the nearest pixel centre."""
+    if frame.size == (height, width):
+        return frame
+    scale_y, scale_x = height / frame.size[0], width / frame.size[1]
+    # Pixel centres lie at integers, so (c + 1/2) scales, not c.
+    scaling = [[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]]
+    return replace(
+        frame,
+        image=resize_image(frame.image, (height, width)),
+        maps={key: _resize_map(map_, (height, width)) for key, map_ in frame.maps.items()},
+        intrinsics=torch.tensor(scaling) @ frame.intrinsics,
+    )
+
+
+def nearest(values: Tensor, size: Size) -> Tensor:
+    """Nearest pixel of (H, W) values of any type at the centres of a grid of another size."""
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * old / new).long() for old, new in zip(values.shape, size, strict=True)
+    )
+    return values[rows[:, None], columns]
+
+
+def resize_image(image: Tensor, size: Size) -> Tensor:
+    """Resize an image (3, H, W) bilinearly, antialiased where it shrinks."""
+    return F.resize(image, list(size), antialias=True)
+
+
+def _resize_map(map_: Tensor, size: Size) -> Tensor:
+    # As float64, which holds every int64 id that occurs, and with a channel, which `resize` asks for.
+    channels = map_.double().reshape(-1, *map_.shape[-2:])
+    resized = F.resize(channels, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
+    return resized.reshape(*map_.shape[:-2], *size).to(map_.dtype)
+
+
+def crop(frame: Frame, top: int, left: int, height: int, width: int) -> Frame:
+    """Cut out a window of a frame."""
+    shift = torch.tensor([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
+    window = (top, left, height, width)
+    return replace(
+        frame,
+        image=F.crop(frame.image, *window),
+        maps={key: F.crop(map_, *window) for key, map_ in frame.maps.items()},
+        intrinsics=shift @ frame.intrinsics,
+    )
+
+
+def flip(frame: Frame) -> Frame:
+    """Mirror a frame left to right: the scene's mirror image, seen by a camera whose cx is mirrored."""
+    mirrored = frame.intrinsics.clone()
+    mirrored[0, 2] = frame.size[1] - 1 - mirrored[0, 2]
+    return replace(
+        frame,
+        image=F.horizontal_flip(frame.image),
+        maps={key: F.horizontal_flip(map_) for key, map_ in frame.maps.items()},
+        intrinsics=mirrored,
+    )
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What every sample ends with: superpixels of the very network input, then normalisation.
+
+    Attributes:
+        mean: of RGB in [0, 1].
+        std: likewise.
+        superpixels: how to make them; None for samples without.
+    """
+
+    mean: RGB
+    std: RGB
+    superpixels: Superpixels | None = None
+
+    def __call__(self, frame: Frame, image: Tensor) -> Sample:
+        """Sample of a frame whose network input is ``image`` (3, h, w) uint8."""
+        maps = {**frame.maps, "valid": frame.maps["depth"] > 0}
+        if self.superpixels is not None:
+            maps["superpixels"] = torch.from_numpy(self.superpixels(image.permute(1, 2, 0).numpy()))
+        normalised = F.normalize(F.to_dtype(image, torch.float32, scale=True), list(self.mean), list(self.std))
+        labels = {"scene": frame.scene, "frame": frame.frame, "index": frame.index}
+        return cast(Sample, {"image": normalised, **maps, "intrinsics": frame.intrinsics, **labels})
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Resize, random crop, random flip, colour jitter (SHED section 4.1: 384x384 crops of 640x480 frames).
+
+    Randomness comes from torch's CPU generator.
+
+    Attributes:
+        finish: what follows.
+        crop: height and width of the crop.
+        resize: height and width of the frame before the crop; None leaves it.
+        hflip: probability of a flip.
+        color_jitter: of the RGB image; None for none.
+    """
+
+    finish: Finish
+    crop: Size
+    resize: Size | None = None
+    hflip: float = 0.5
+    color_jitter: v2.ColorJitter | None = None
+
+    def __call__(self, frame: Frame) -> Sample:
+        """A random view of a frame; all maps share the image's grid."""
+        if self.resize is not None:
+            frame = resize(frame, *self.resize)
+        top, left = (int(torch.randint(full - part + 1, ())) for full, part in zip(frame.size, self.crop, strict=True))
+        frame = crop(frame, top, left, *self.crop)
+        if torch.rand(()) < self.hflip:
+            frame = flip(frame)
+        image = frame.image if self.color_jitter is None else self.color_jitter(frame.image)
+        return self.finish(frame, image)
+
+
+@dataclass(frozen=True)
+class EvalTransform:
+    """The whole frame, resized for the network; the truth and its camera keep their native grid.
+
+    Attributes:
+        finish: what follows.
+        size: height and width of the network input; None leaves the native size.
+    """
+
+    finish: Finish
+    size: Size | None = None
+
+    def __call__(self, frame: Frame) -> Sample:
+        """The one view of a frame that is evaluated."""
+        image = frame.image if self.size is None else resize_image(frame.image, self.size)
+        return self.finish(frame, image)

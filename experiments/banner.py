@@ -1,0 +1,29 @@
+"""The first words of a run: what is run, on what, where it will lie."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+
+from experiments.run_folder import RunSettings
+
+
+def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any]) -> None:
+    """Say experiment, method, data set and profile; say plainly what the figures will not mean.
+
+    Args:
+        run: where the run is written.
+        profile: name of the profile in force.
+        model: the method.
+        data: what the data module says of itself.
+    """
+    frames = ", ".join(f"{count} {part}" for part, count in data["frames"].items())
+    lines = [
+        f"[bold]{run.experiment}[/bold]: {type(model).__name__} on [bold]{data['name']}[/bold] ({frames} frames)",
+        f"protocol {model.protocol.name}, profile {profile or 'paper'}, run {run.folder}",
+    ]
+    if data.get("synthetic"):
+        lines.append("Rooms is synthetic: its figures say that a method learns, and nothing about NYUv2")
+    if profile == "quick":
+        lines.append("quick profile: a small network on small frames; `PROFILE=paper` is the published recipe")
+    Console().print(Panel("\n".join(lines), title="segdepth", title_align="left", expand=False), highlight=False)
