@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.run_logger import RunLogger
@@ -16,12 +17,15 @@ class RunCheckpoint(ModelCheckpoint):
         filename: stem of the file.
         monitor: logged figure that decides whether to replace; None always does.
         mode: ``min`` or ``max``.
+        save_on_train_epoch_end: after every epoch; None waits for validation.
     """
 
-    def __init__(self, filename: str, monitor: str | None = None, mode: str = "min"):
+    def __init__(
+        self, filename: str, monitor: str | None = None, mode: str = "min", *, save_on_train_epoch_end: bool | None = None
+    ):
         super().__init__(
             filename=filename, monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
-            enable_version_counter=False,
+            enable_version_counter=False, save_on_train_epoch_end=save_on_train_epoch_end,
         )  # fmt: skip
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -57,11 +61,12 @@ class LastCheckpoint(RunCheckpoint):
     """``last.ckpt``, after every epoch and when training is interrupted by Ctrl-C or an error."""
 
     def __init__(self) -> None:
-        super().__init__("last")
+        super().__init__("last", save_on_train_epoch_end=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save where training stands; nothing is saved before the first step."""
-        if trainer.training and trainer.global_step > 0 and not trainer.fast_dev_run:
+        fitting = trainer.state.fn == TrainerFn.FITTING  # also while validating
+        if fitting and trainer.global_step > 0 and not getattr(trainer, "fast_dev_run", False):
             path = Path(str(self.dirpath)) / f"{self.filename}.ckpt"
             trainer.save_checkpoint(path)
             rank_zero_info(f"interrupted: {path} is left; go on with the same command and `--ckpt_path last`")

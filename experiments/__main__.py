@@ -57,10 +57,17 @@ def run(command: str, arguments: Sequence[str]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Last line of a message: an error raised in a DataLoader worker brings the worker's traceback along."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    text = lines[-1].strip() if lines else type(error).__name__
-    return text if text.startswith(type(error).__name__) or type(error).__module__ != "builtins" else text
+    """The line of a message that says what is wrong.
+
+    An error raised in a DataLoader worker brings the worker's traceback along; its last line counts. One raised while
+    jsonargparse builds an object comes in a list, beside what else the key would have accepted.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    reasons = [reason for reason in reasons if not reason.startswith(("Expected a", "Does not validate"))]
+    if "Union subtypes" in str(error) and reasons:
+        return reasons[-1]
+    return lines[-1] if lines else type(error).__name__
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import wandb
 import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -83,6 +84,7 @@ class SegdepthCLI(LightningCLI):
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
         self.datamodule.prepare_data()
         self.datamodule.setup()
+        self.model.check_data(self.datamodule)
         if self.trainer.is_global_zero:
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe())
 
@@ -115,6 +117,8 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
         raise ConfigError(explain(str(error), composition)) from error
+    finally:
+        wandb.finish()  # writes what is still in flight
 
 
 def quieten() -> None:

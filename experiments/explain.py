@@ -39,8 +39,8 @@ def _source(key: str, composition: Composition) -> str:
 
 def _suggest(key: str, classes: list[str]) -> str:
     parent, _, name = key.rpartition(".")
-    if parent.endswith("init_args"):
-        known = _parameters(locate(classes[-1])) if classes else []
+    if parent.endswith("init_args") and classes:
+        known = _parameters(locate(classes[-1]))
     elif parent == "trainer":
         known = _parameters(locate("lightning.pytorch.Trainer"))
     else:

@@ -67,18 +67,23 @@ class DepthModule(LightningModule, ABC):
         """Weighted terms of the training loss, by name; their sum is minimised."""
         return {"depth": self.depth_loss(prediction.depth, batch["depth"], batch["valid"])}
 
-    def setup(self, stage: str) -> None:
-        """Check that the data provide what the method reads, and make one metric per data set.
+    def check_data(self, datamodule: Any) -> None:
+        """Check that a data module provides what the method reads.
 
         Raises:
-            ValueError: if they do not, naming the keys.
+            ValueError: if it does not, naming the keys.
         """
-        datamodule = getattr(self.trainer, "datamodule", None)
-        if datamodule is not None and (missing := self.requires - datamodule.provides):
+        if missing := self.requires - datamodule.provides:
             raise ValueError(
                 f"{type(self).__name__} requires {', '.join(sorted(missing))}, which "
                 f"`{datamodule.name}` does not provide: configure it under `data.init_args` or take another data set"
             )
+
+    def setup(self, stage: str) -> None:
+        """Check the data, and make one metric per data set."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None:
+            self.check_data(datamodule)
         names = datamodule.test_names() if datamodule is not None else ["data"]
         keys = ["val", *(f"test/{name}" for name in names)]
         self.errors = nn.ModuleDict({key: DepthErrors(self.protocol) for key in keys}).to(self.device)

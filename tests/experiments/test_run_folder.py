@@ -1,0 +1,43 @@
+import os
+
+import pytest
+
+from experiments.compose import ConfigError
+from experiments.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in (RUN_ENVIRONMENT, "WORLD_SIZE", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.setenv(name, "")  # so that what a test leaves behind is undone
+        monkeypatch.delenv(name)
+
+
+def test_processes_started_later_inherit_the_name():
+    name = name_run("rooms", "quick")
+    assert name.endswith("-rooms-quick")
+    assert name_run("rooms", "quick") == name
+    assert RunSettings(experiment="shed_hybrid", name=name).folder.parts == ("runs", "shed_hybrid", name)
+
+
+def test_outside_launchers_agree_on_a_name(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="--run.name"):
+        name_run("nyuv2", "paper")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job7")
+    assert name_run("nyuv2", "paper") == "job7-nyuv2-paper"
+    monkeypatch.delenv(RUN_ENVIRONMENT)
+    monkeypatch.setenv("SLURM_JOB_ID", "123")
+    assert name_run("nyuv2", "") == "123-nyuv2"
+
+
+def test_the_newest_checkpoint_is_found(tmp_path):
+    for age, run in enumerate(("b", "a", "c")):
+        path = tmp_path / "shed_hybrid" / run / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (100 - age, 100 - age))
+    assert find_checkpoint(tmp_path, "shed_hybrid", "last").parent.parent.name == "b"
+    assert find_checkpoint(tmp_path, "shed_hybrid", "last", "c").parent.parent.name == "c"
+    with pytest.raises(ConfigError, match=r"no .*best\.ckpt: train first"):
+        find_checkpoint(tmp_path, "shed_hybrid", "best")
