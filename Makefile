@@ -15,6 +15,8 @@ ARGS ?=
 CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
 
 export DATA_ROOT
+# the first import compiles, every later start is three times as fast
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this help

@@ -21,7 +21,12 @@ class RunCheckpoint(ModelCheckpoint):
     """
 
     def __init__(
-        self, filename: str, monitor: str | None = None, mode: str = "min", *, save_on_train_epoch_end: bool | None = None
+        self,
+        filename: str,
+        monitor: str | None = None,
+        mode: str = "min",
+        *,
+        save_on_train_epoch_end: bool | None = None,
     ):
         super().__init__(
             filename=filename, monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
 
 from lightning_modules.metrics import DepthErrors
 
@@ -18,15 +17,14 @@ class ConstantBaseline(Callback):
 
     def __init__(self, metrics: tuple[str, ...] = ("abs_rel", "rmse", "delta1")):
         self.metrics = metrics
-        self.errors: nn.ModuleDict = nn.ModuleDict()
+        self.errors: dict[str, DepthErrors] = {}
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Ask the data for the median, which reads every training depth map once."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         self.median = datamodule.train_depth_median()
         self.names = datamodule.test_names()
-        metrics = {name: DepthErrors(pl_module.protocol) for name in self.names}
-        self.errors = nn.ModuleDict(metrics).to(pl_module.device)
+        self.errors = {name: DepthErrors(pl_module.protocol).to(pl_module.device) for name in self.names}
 
     def on_test_batch_end(
         self,

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 
 PACKAGES = (
@@ -39,13 +40,13 @@ class RunRecorder(SaveConfigCallback):
     """Write ``config.yaml`` and ``environment.json`` into the run folder and send both to the logger.
 
     Args:
-        args: of :class:`~lightning.pytorch.cli.SaveConfigCallback`.
+        parser: that parsed the configuration.
+        config: the configuration.
         profile: name of the profile in force.
-        kwargs: likewise.
     """
 
-    def __init__(self, *args: Any, profile: str = "", **kwargs: Any):
-        super().__init__(*args, save_to_log_dir=False, **kwargs)
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, profile: str = ""):
+        super().__init__(parser, config, save_to_log_dir=False)
         self.profile = profile
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -64,7 +65,7 @@ class RunRecorder(SaveConfigCallback):
             plain = {key: value for key, value in self.config.as_dict().items() if key != "config"}
             trainer.logger.log_hyperparams({**plain, "environment": environment})
 
-    def environment(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    def environment(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
         """Versions, commit, hardware, data and size of the model, as plain JSON."""
         describe = getattr(getattr(trainer, "datamodule", None), "describe", dict)
         return {

@@ -3,8 +3,9 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,7 @@ def merge_json(path: Path, figures: dict[str, float]) -> None:
 class RunSummary(Callback):
     """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print them beside the constant baseline."""
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write and print, on global rank zero."""
         if not trainer.is_global_zero:
             return

@@ -79,7 +79,6 @@ class SegdepthCLI(LightningCLI):
         if self.subcommand == "test":
             config.verbose = False  # RunSummary prints the figures
 
-
     def after_instantiate_classes(self) -> None:
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
         self.datamodule.prepare_data()

@@ -9,15 +9,19 @@ from experiments.compose import Composition
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
-_UNKNOWN = re.compile(r"Option '([^']+)' is not accepted|does not accept option '([^']+)'|unrecognized arguments: --(\S+)")
-_EXPECTED = re.compile(r"Expected an? (?:<class '([^']+)'>|typing\.Literal\[([^\]]+)\]|(.+?))(?:\. Got value: (.*))?$", re.M)
+_UNKNOWN = re.compile(
+    r"Option '([^']+)' is not accepted|does not accept option '([^']+)'|unrecognized arguments: --(\S+)"
+)
+_EXPECTED = re.compile(
+    r"Expected an? (?:<class '([^']+)'>|typing\.Literal\[([^\]]+)\]|(.+?))(?:\. Got value: (.*))?$", re.M
+)
 
 
 def explain(message: str, composition: Composition) -> str:
     """One line for a configuration that does not parse.
 
     Args:
-        message: jsonargparse's report: nested ``Parser key`` blocks, each with the class it concerns and its complaints.
+        message: jsonargparse's report: nested ``Parser key`` blocks, each with the class it concerns and complaints.
         composition: which file set which key.
     """
     keys, classes = _KEY.findall(message), _CLASS.findall(message)

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -36,7 +36,8 @@ class DepthModule(LightningModule, ABC):
     #: Keys of a sample that the method reads besides ``image``, ``depth`` and ``valid``.
     requires: ClassVar[frozenset[str]] = frozenset()
 
-    network: nn.Module
+    #: The method's network; its ``backbone`` says how images are normalised.
+    network: Any
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class DepthModule(LightningModule, ABC):
         self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
         self.optimizer = optimizer
         self.schedule = schedule or Schedule()
-        self.errors = nn.ModuleDict()
+        self.errors = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
 
     @abstractmethod
     def forward(self, batch: Batch) -> Prediction:
@@ -86,7 +87,7 @@ class DepthModule(LightningModule, ABC):
             self.check_data(datamodule)
         names = datamodule.test_names() if datamodule is not None else ["data"]
         keys = ["val", *(f"test/{name}" for name in names)]
-        self.errors = nn.ModuleDict({key: DepthErrors(self.protocol) for key in keys}).to(self.device)
+        self.errors = nn.ModuleDict({key: DepthErrors(self.protocol) for key in keys})
         self._test_keys = keys[1:]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -101,7 +102,7 @@ class DepthModule(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""
-        self.errors["val"].update(self(batch).depth, batch["depth"], batch["valid"])
+        self._errors("val").update(self(batch).depth, batch["depth"], batch["valid"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Update the metrics of one test set.
@@ -111,7 +112,7 @@ class DepthModule(LightningModule, ABC):
         """
         prediction = self(batch)
         truth = batch["depth"], batch["valid"]
-        self.errors[self._test_keys[dataloader_idx]].update(prediction.depth, *truth)
+        self._errors(self._test_keys[dataloader_idx]).update(prediction.depth, *truth)
         per_image = per_image_depth_errors(*self.protocol.prepare(prediction.depth, *truth))
         return {"prediction": prediction, "per_image": per_image}
 
@@ -127,10 +128,13 @@ class DepthModule(LightningModule, ABC):
         """Log the test figures of every data set, the same on every process."""
         self._log_errors(self._test_keys)
 
+    def _errors(self, key: str) -> DepthErrors:
+        return cast(DepthErrors, self.errors[key])
+
     def _log_errors(self, keys: list[str], prog_bar: bool = False) -> None:
         for key in keys:
-            figures = self.errors[key].compute()
-            self.errors[key].reset()
+            figures = self._errors(key).compute()
+            self._errors(key).reset()
             for name, value in figures.items():
                 bar = prog_bar and name in {"abs_rel", "delta1"}
                 self.log(f"{key}/{name}", value.float(), prog_bar=bar, sync_dist=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lightning_modules.backbones import create_backbone
+from lightning_modules.backbones import HybridBackbone
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt_hybrid import DPTHybridNetwork
@@ -35,7 +35,7 @@ class DPTHybrid(DepthModule):
     ):
         super().__init__(**kwargs)
         self.network = DPTHybridNetwork(
-            create_backbone(backbone, pretrained=pretrained, strides=(4, 8, 16)),
+            HybridBackbone(backbone, strides=(4, 8, 16), pretrained=pretrained),
             width=width,
             max_depth=max_depth,
             depth_param=depth_param,

@@ -212,7 +212,8 @@ def assemble(
     """
     ids = {name: index for index, name in enumerate(names894(), start=1)}
     counts: Counter[str] = Counter()
-    parts, labels, instances, shadows = [], [], [], []
+    parts: list[Part] = []
+    labels, instances, shadows = [], [], []
     for item in items:
         if item.name not in ids:
             raise KeyError(f"`{item.name}` is not one of NYUv2's 894 class names")

@@ -117,9 +117,7 @@ def scene_infos(parameters: RoomsParameters) -> list[SceneInfo]:
     return [SceneInfo(f"{scene_type(i)}_{i:04d}", scene_type(i), i in test) for i in range(parameters.scenes)]
 
 
-def ensure_rooms(
-    parameters: RoomsParameters, cache: Path, *, device: str = "auto", progress: bool = True
-) -> Path:
+def ensure_rooms(parameters: RoomsParameters, cache: Path, *, device: str = "auto", progress: bool = True) -> Path:
     """Folder that holds the data set; renders it where it is not there yet, and nothing where it is.
 
     Rendering goes into a temporary folder beside the final one, which appears by a rename when all is written: an

@@ -126,7 +126,8 @@ def _radiance(scene: Scene, view: Pose, samples: Grid, irradiance: Tensor, face:
     tiles = max(1, SAMPLES_AT_ONCE.get(directions.device.type, SAMPLES_AT_ONCE["cpu"]) // directions.shape[2])
     parts = zip(*(value.split(tiles) for value in (directions, t, surface)), strict=True)
     colour, own = (
-        torch.cat(values) for values in zip(*(_texture(scene, view, *part, step) for part in parts), strict=True)
+        torch.cat(values)
+        for values in zip(*(_texture(scene, view, rays, far, ids, step) for rays, far, ids in parts), strict=True)
     )
     colour, own = samples.image(colour.mT), samples.image(own)
     pixel = torch.arange(face.numel(), device=face.device).view(face.shape)

@@ -103,7 +103,7 @@ def measured_depth(
     Holes are the border that projection into the colour camera leaves, glass and mirrors, and the shadow that a near
     object casts on what lies behind it, on the side away from the projector.
     """
-    frames, height, width = depth.shape
+    height, width = depth.shape[1:]
     border_y, border_x = round(_BORDER[0] * height), round(_BORDER[1] * width)
     seen = np.zeros(depth.shape, dtype=bool)
     seen[:, border_y : height - border_y, border_x : width - border_x] = True

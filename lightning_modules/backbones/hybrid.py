@@ -1,8 +1,8 @@
 """Convolutional stem + transformer blocks: the backbone that DPT-Hybrid and SHED share.
 
 Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 2021, section 3.1, with the ViT-Base of
-the release replaced by a ViT-Small, as SHED (section 4.1) has it. No ResNet-50 + ViT-Small hybrid has public weights: stem
-and transformer come pretrained separately, and the 1x1 projection between them is new.
+the release replaced by a ViT-Small, as SHED (section 4.1) has it. No ResNet-50 + ViT-Small hybrid has public weights:
+stem and transformer come pretrained separately, and the 1x1 projection between them is new.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class HybridBackbone(Backbone):
         in_channels: input channels.
 
     Raises:
-        ValueError: if the transformer has fewer blocks than ``taps`` asks for.
+        ValueError: if the transformer has fewer blocks than ``taps`` asks for, or has no class token.
     """
 
     def __init__(
@@ -89,7 +89,10 @@ class HybridBackbone(Backbone):
             raise ValueError(f"backbone `{name}` has {depth} transformer blocks: `taps` {list(self.taps)} do not fit")
         self.dim: int = transformer.embed_dim
         self.blocks = nn.ModuleList(transformer.blocks)
-        self.cls_token, self.pos_embed = transformer.cls_token, transformer.pos_embed
+        if transformer.cls_token is None or transformer.pos_embed is None:
+            raise ValueError(f"backbone `{name}`: the transformer needs a class token and learned positions")
+        self.cls_token: nn.Parameter = transformer.cls_token
+        self.pos_embed: nn.Parameter = transformer.pos_embed
         self.project = nn.Conv2d(self.stem.feature_info[-1].channels, self.dim, 1)
 
         token_info = (FeatureInfo(self.dim, strides[-1]),) * len(self.taps)

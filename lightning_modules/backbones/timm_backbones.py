@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import timm
 from timm.models import VisionTransformer
@@ -52,7 +52,7 @@ class TimmPyramid(Backbone):
 
     def __init__(self, name: str, *, strides: Sequence[int] = (4, 8, 16, 32), pretrained: bool, in_channels: int = 3):
         super().__init__()
-        probe = timm.create_model(name.split(".")[0], pretrained=False, features_only=True)
+        probe: Any = timm.create_model(name.split(".")[0], pretrained=False, features_only=True)
         reductions = list(probe.feature_info.reduction())
         if missing := sorted(set(strides) - set(reductions)):
             raise ValueError(f"backbone `{name}` has maps of stride {reductions}, none of stride {missing}")
@@ -96,7 +96,7 @@ class TimmViT(Backbone):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Patch tokens (B, d, H / patch, W / patch) after each tapped block."""
         self.check_input(image)
-        return self.network.forward_intermediates(image, indices=self.taps, intermediates_only=True)
+        return cast(list[Tensor], self.network.forward_intermediates(image, self.taps, intermediates_only=True))
 
 
 @register_backbone(is_pyramid)

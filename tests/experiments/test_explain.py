@@ -38,7 +38,8 @@ def test_misspelt_keys(wrong):
 
 
 def test_wrong_values(wrong):
-    assert wrong("model: {init_args: {width: wide}}") == "mine.yaml: key `model.init_args.width`: expected int, got wide"
+    line = wrong("model: {init_args: {width: wide}}")
+    assert line == "mine.yaml: key `model.init_args.width`: expected int, got wide"
     assert wrong("model: {init_args: {protocol: {crop: eigenn}}}") == (
         "mine.yaml: key `model.init_args.protocol.crop`: "
         "expected one of 'none', 'eigen', 'densedepth', 'p2orm', got eigenn"
@@ -50,7 +51,8 @@ def test_flags_are_named_as_such(wrong):
     assert wrong(None, "--data.init_args.batch_size", "two") == (
         "command line: key `data.init_args.batch_size`: expected int, got two"
     )
-    assert wrong(None, "--trainer.max_epochs", "many").startswith("command line: key `trainer.max_epochs`: expected int")
+    line = wrong(None, "--trainer.max_epochs", "many")
+    assert line.startswith("command line: key `trainer.max_epochs`: expected int")
 
 
 def test_unknown_classes(wrong):

@@ -22,7 +22,7 @@ def test_processes_started_later_inherit_the_name():
 
 def test_outside_launchers_agree_on_a_name(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="--run.name"):
+    with pytest.raises(ConfigError, match=r"--run\.name"):
         name_run("nyuv2", "paper")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job7")
     assert name_run("nyuv2", "paper") == "job7-nyuv2-paper"

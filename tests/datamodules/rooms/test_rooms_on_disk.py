@@ -80,7 +80,7 @@ def test_values_are_those_of_a_sensor_in_a_room(file):
 
 
 def test_floors_are_level(file):
-    """Floor pixels of a frame, back-projected with NYUv2's camera, lie on one plane: depth is planar, the camera right."""
+    """Back-projected with NYUv2's camera, a frame's floor pixels lie on one plane: depth is planar, as is due."""
     depth, floor = file["depths"][:].transpose(0, 2, 1), nyu40_lookup()[file["labels"][:]].transpose(0, 2, 1) == 2
     rays = np.linalg.inv(intrinsics(32, 48)) @ np.stack(
         [*np.meshgrid(np.arange(48), np.arange(32)), np.ones((32, 48))]
