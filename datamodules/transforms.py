@@ -31,14 +31,6 @@ def resize(frame: Frame, height: int, width: int) -> Frame:
     )
 
 
-def nearest(values: Tensor, size: Size) -> Tensor:
-    """Nearest pixel of (H, W) values of any type at the centres of a grid of another size."""
-    rows, columns = (
-        ((torch.arange(new) + 0.5) * old / new).long() for old, new in zip(values.shape, size, strict=True)
-    )
-    return values[rows[:, None], columns]
-
-
 def resize_image(image: Tensor, size: Size) -> Tensor:
     """Resize an image (3, H, W) bilinearly, antialiased where it shrinks."""
     return F.resize(image, list(size), antialias=True)
