@@ -91,11 +91,11 @@ def main() -> None:
 
     seconds = time_interleaved(models, batch, rounds)
     figures = {
-        "parameters [M]": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
+        "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
         "GFLOPs, transformer blocks": {name: gflops_inside(m, Block, batch) for name, m in models.items()},
         "GFLOPs, graph pooling": {name: gflops_inside(m, GraphPooling, batch) for name, m in models.items()},
         "GFLOPs, whole forward": {name: gflops(lambda m=m: m(batch)) for name, m in models.items()},
-        "forward [ms]": {name: 1e3 * value for name, value in seconds.items()},
+        "forward, ms": {name: 1e3 * value for name, value in seconds.items()},
     }
     place = f"{options.device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"
     table = Table(
