@@ -15,6 +15,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.trainer.states import TrainerFn
 
 PACKAGES = (
     "torch", "torchvision", "lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
@@ -56,7 +57,7 @@ class RunRecorder(SaveConfigCallback):
         """
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = f"-{stage}" if (folder / "config.yaml").exists() and stage != "fit" else ""
+        suffix = f"-{TrainerFn(stage).value}" if (folder / "config.yaml").exists() and stage != "fit" else ""
         config = self.parser.dump(self.config, skip_none=False)
         (folder / f"config{suffix}.yaml").write_text(config, encoding="utf-8")
         environment = self.environment(trainer, pl_module)

@@ -1,6 +1,7 @@
 """The `segdepth` command: LightningCLI over merged experiment files, with one folder per run."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from datamodules import DepthDataModule
 from experiments.banner import print_banner
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
-from experiments.run_folder import RunSettings, find_checkpoint, name_run
+from experiments.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
 from experiments.trainer import ExperimentTrainer
 from lightning_modules import DepthModule
 
@@ -64,8 +65,7 @@ class SegdepthCLI(LightningCLI):
         if config.get("ckpt_path") in ("last", "best"):
             checkpoint = find_checkpoint(Path(run.root), run.experiment, config.ckpt_path, run.name)
             config.ckpt_path = str(checkpoint)
-            if self.subcommand in ("exp", "fit"):
-                run.name = checkpoint.parent.parent.name
+            run.name = checkpoint.parent.parent.name  # whatever is done with a run's checkpoint belongs to the run
         data = config.data.class_path.rsplit(".", 1)[-1].removesuffix("DataModule").lower()
         run.name = run.name or name_run(data, self.composition.profile)
         run.tags = list(dict.fromkeys([run.experiment, data, *filter(None, [self.composition.profile]), *run.tags]))
@@ -74,6 +74,10 @@ class SegdepthCLI(LightningCLI):
         config.trainer.default_root_dir = str(run.folder)
         self.run_settings = run
         self._point_logger(config.trainer.get("logger"), run)
+        if config.get("weights_only") is None:
+            config.weights_only = (
+                True  # checkpoints of the suite hold plain values, and others' pickles may hold anything
+            )
         if self.subcommand == "predict":
             config.return_predictions = False  # PredictionWriter writes them; a whole set would not fit in memory
         if self.subcommand == "test":
@@ -112,12 +116,15 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
         composition.sources.pop(flag.removeprefix("--").partition("=")[0], None)  # set by the command line, not a file
     torch.set_float32_matmul_precision("high")
     quieten()
+    inherited = RUN_ENVIRONMENT in os.environ
     try:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
         raise ConfigError(explain(str(error), composition)) from error
     finally:
         wandb.finish()  # writes what is still in flight
+        if not inherited:
+            os.environ.pop(RUN_ENVIRONMENT, None)  # the next run of this process is another one
 
 
 def quieten() -> None:

@@ -7,7 +7,11 @@ class ExperimentTrainer(Trainer):
     """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to figures."""
 
     def exp(
-        self, model: LightningModule, datamodule: LightningDataModule | None = None, ckpt_path: str | None = None
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+        weights_only: bool | None = None,
     ) -> None:
         """Train, then test the best checkpoint.
 
@@ -15,7 +19,8 @@ class ExperimentTrainer(Trainer):
             model: the method.
             datamodule: the data.
             ckpt_path: checkpoint to go on from; ``last`` is the experiment's newest.
+            weights_only: load nothing but tensors and plain values from checkpoints.
         """
-        self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
         best = getattr(self.checkpoint_callback, "best_model_path", None) or None
-        self.test(model, datamodule=datamodule, ckpt_path=best, verbose=False)
+        self.test(model, datamodule=datamodule, ckpt_path=best, verbose=False, weights_only=weights_only)

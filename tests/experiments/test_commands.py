@@ -10,7 +10,6 @@ import torch
 import yaml
 
 from experiments.__main__ import main
-from experiments.run_folder import RUN_ENVIRONMENT
 from lightning_modules import SHED
 from tests.experiments.conftest import tiny
 
@@ -76,7 +75,9 @@ def test_test_and_predict_continue_in_the_run(workplace):
     main(["test", *tiny("shed_hybrid"), "--ckpt_path", "best"])
     assert the_run(workplace, "shed_hybrid") == run
     assert (run / "config.yaml").read_text() == trained
+    assert (run / "config-test.yaml").exists()
     assert (run / "metrics.json").exists()
+    main(["validate", *tiny("shed_hybrid"), "--ckpt_path", "best"])
     main(["predict", *tiny("shed_hybrid"), "--ckpt_path", "best"])
     files = sorted((run / "predictions" / "nyuv2").iterdir())
     assert [f.name for f in files] == ["0005.npy", "0006.npy", "0007.npy", "0008.npy"]  # NYUv2 counts from 1
@@ -86,11 +87,10 @@ def test_test_and_predict_continue_in_the_run(workplace):
     assert ((depth > 0) & (depth <= 10)).all()
 
 
-def test_last_goes_on_where_training_stopped(workplace, monkeypatch):
+def test_last_goes_on_where_training_stopped(workplace):
     main(["fit", *tiny("dpt_hybrid"), "--model.init_args.schedule.name", "constant"])
     run = the_run(workplace, "dpt_hybrid")
     first = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    monkeypatch.delenv(RUN_ENVIRONMENT)
     main(["fit", *tiny("dpt_hybrid"), "--model.init_args.schedule.name", "constant",
           "--trainer.max_epochs", "3", "--ckpt_path", "last"])  # fmt: skip
     assert the_run(workplace, "dpt_hybrid") == run
