@@ -53,13 +53,21 @@ class BestCheckpoint(RunCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fall back to the last epoch without validation; tell W&B what best means."""
         super().on_train_start(trainer, pl_module)
-        if not trainer.enable_validation:
+        if not sum(trainer.num_val_batches):
             rank_zero_info(
                 "nothing is held out for validation (`data.init_args.val_scenes`): best.ckpt is the last epoch's"
             )
             self.monitor = None
         elif isinstance(trainer.logger, RunLogger) and self.monitor is not None:
             trainer.logger.define_best(self.monitor, self.mode)
+
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the end of a training that was too short to be validated."""
+        super().on_train_end(trainer, pl_module)
+        if not self.best_model_path and not getattr(trainer, "fast_dev_run", False):
+            self.best_model_path = str(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
+            trainer.save_checkpoint(self.best_model_path)
 
 
 class LastCheckpoint(RunCheckpoint):

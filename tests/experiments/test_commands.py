@@ -99,6 +99,18 @@ def test_last_goes_on_where_training_stopped(workplace):
     assert second["global_step"] == 3 * first["global_step"]
 
 
+@pytest.mark.parametrize(
+    "flags", [["--data.init_args.val_scenes", "0"], ["--trainer.check_val_every_n_epoch", "5"]], ids=["none", "rare"]
+)
+def test_without_validation_the_best_is_the_last(workplace, flags):
+    main(["exp", *tiny("dpt_hybrid"), *flags])
+    run = the_run(workplace, "dpt_hybrid")
+    best, last = (torch.load(run / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
+    for name, weights in best["state_dict"].items():
+        assert torch.equal(weights, last["state_dict"][name])
+    assert (run / "metrics.json").exists()
+
+
 def test_checkpoints_hold_plain_values_and_rebuild_the_method(workplace):
     main(["fit", *tiny("shed_hybrid"), "--model.init_args.max_depth", "7.5"])
     path = the_run(workplace, "shed_hybrid") / "checkpoints" / "best.ckpt"
