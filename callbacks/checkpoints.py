@@ -61,7 +61,6 @@ class BestCheckpoint(RunCheckpoint):
         elif isinstance(trainer.logger, RunLogger) and self.monitor is not None:
             trainer.logger.define_best(self.monitor, self.mode)
 
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the end of a training that was too short to be validated."""
         super().on_train_end(trainer, pl_module)
