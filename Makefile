@@ -26,7 +26,7 @@ help: ## Show this help
 	@echo
 	@echo "  make exp NAME=shed_hybrid                            train and test on Rooms, the built-in set, in minutes"
 	@echo "  make exp NAME=shed_hybrid DATA_ROOT=/data            the same on NYUv2 (DATA_ROOT holds nyuv2/)"
-	@echo "  make exp NAME=shed_hybrid DATA_ROOT=/data PROFILE=paper DEVICES=8    as published"
+	@echo "  make exp NAME=shed_hybrid DATA_ROOT=/data PROFILE=paper DEVICES=1    as published"
 	@echo "  make exp NAME=shed_hybrid ARGS='--trainer.max_epochs 3'              any option overridden"
 	@echo
 	@echo "  experiments: $(basename $(notdir $(wildcard experiments/*.yaml)))"
