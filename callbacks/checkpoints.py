@@ -53,7 +53,9 @@ class BestCheckpoint(RunCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fall back to the last epoch without validation; tell W&B what best means."""
         super().on_train_start(trainer, pl_module)
-        if not sum(trainer.num_val_batches):
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        # Lightning fills its own count of validation batches only when the first validation begins
+        if not trainer.enable_validation or (datamodule is not None and not len(datamodule.val_dataloader())):
             rank_zero_info(
                 "nothing is held out for validation (`data.init_args.val_scenes`): best.ckpt is the last epoch's"
             )
