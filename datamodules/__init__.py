@@ -1,19 +1,32 @@
 """What is learned from: one LightningDataModule per data set, all giving the same samples."""
 
 from datamodules.base import DepthDataModule
+from datamodules.derived.frame_maps import FrameSuperpixels, RegionSupportTarget
+from datamodules.derived.sample_maps import ClassMaps, EdgeTarget, SemanticContours
 from datamodules.nyuv2 import NYUv2DataModule
+from datamodules.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame, UnitDepth
 from datamodules.rooms_datamodule import RoomsDataModule
 from datamodules.sample import Sample, collate
 from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
 
 __all__ = [
+    "CLAHE",
+    "CenterCrop",
+    "ClampDepth",
+    "ClassMaps",
     "DepthDataModule",
+    "EdgeTarget",
+    "FrameSuperpixels",
     "GridSuperpixels",
     "NYUv2DataModule",
+    "RegionSupportTarget",
+    "ResizeFrame",
     "RoomsDataModule",
     "Sample",
     "SeedsSuperpixels",
+    "SemanticContours",
     "SlicSuperpixels",
     "Superpixels",
+    "UnitDepth",
     "collate",
 ]

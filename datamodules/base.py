@@ -1,10 +1,12 @@
 """What all data sets share: splits, transforms, samplers, loaders and the statistics of their depth."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,9 +16,16 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 from torchvision.transforms import v2
 
-from datamodules.frames import Frame, FrameDataset, FrameReader
+from datamodules.cache import cache_folder
+from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
+from datamodules.derived.sample_maps import DerivedMap
+from datamodules.files import ROOMS_MARKER, printable
+from datamodules.frames import FrameDataset, FrameReader
+from datamodules.prepared import PreparedReader, describe
+from datamodules.preprocess import FrameStep
 from datamodules.sample import Sample, collate
 from datamodules.samplers import EvalSampler, TrainSampler
+from datamodules.store import StoreReader
 from datamodules.superpixels import Superpixels
 from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
 
@@ -42,9 +51,20 @@ class DepthDataModule(LightningDataModule, ABC):
     """Frames with depth, for training and for evaluation.
 
     Training sees random crops, evaluation whole frames with the truth at its native size. A data set says how its files
-    are read (:attr:`reader`) and who is trained on what (:attr:`splits`).
+    are read (:meth:`open_reader`) and who is trained on what (:meth:`read_splits`).
 
     Args:
+        root: folder of the files.
+        store: folder of a store that `segdepth data convert` made of these files; frames are then read from it, and the
+            original files are not needed.
+        preprocess: steps that every frame goes through, in training and in evaluation, truth included.
+        frame_maps: maps of whole frames to add, made once and cached.
+        derived: maps to add that are made of each view.
+        val_scenes: share of the training scenes that is held out for validation, at least one if positive, where the
+            data set has no validation part of its own; 0 trains on all of them and validates on nothing.
+        on_bad_sample: ``stop`` at a training frame that cannot be read, or ``skip`` it: the next frame takes its place,
+            a warning names the file, and `train/skipped` counts. In evaluation a bad frame always stops: figures over
+            other frames would be other figures.
         resize: height and width that frames are brought to first; None leaves them. In evaluation only the image is.
         crop: height and width of training crops.
         hflip: probability of a left-right flip in training.
@@ -52,6 +72,8 @@ class DepthDataModule(LightningDataModule, ABC):
         eval_size: height and width that the whole frame is squashed to in evaluation; None keeps it as it is after
             ``resize``, at its own aspect ratio.
         superpixels: made from the very network input, in the workers; None for methods that need none.
+        superpixels_of: ``crop``, the very network input, or ``frame``: of the whole frame before colour jitter, made
+            once and cached, of which each crop takes its part; several times faster in training.
         batch_size: per process, in training.
         eval_batch_size: per process, in evaluation.
         num_workers: loader processes per process; None takes up to 8, no more than there are free cores.
@@ -60,18 +82,26 @@ class DepthDataModule(LightningDataModule, ABC):
         std: likewise; None with ``mean``.
     """
 
-    #: Names the data set in metric keys, run names and tables.
-    name: str
+    #: What the data set is called.
+    data_set: str
 
     def __init__(
         self,
+        root: str,
         *,
+        store: str | None = None,
+        preprocess: list[FrameStep] | None = None,
+        frame_maps: list[FrameMap] | None = None,
+        derived: list[DerivedMap] | None = None,
+        val_scenes: float = 0.0,
+        on_bad_sample: Literal["stop", "skip"] = "stop",
         resize: Size | None = None,
         crop: Size = (384, 384),
         hflip: float = 0.5,
         color_jitter: v2.ColorJitter | None = None,
         eval_size: Size | None = (384, 384),
         superpixels: Superpixels | None = None,
+        superpixels_of: Literal["crop", "frame"] = "crop",
         batch_size: int = 16,
         eval_batch_size: int = 8,
         num_workers: int | None = None,
@@ -82,30 +112,107 @@ class DepthDataModule(LightningDataModule, ABC):
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError("set both `data.init_args.mean` and `std`, or neither to take the method's own")
+        self.root = root
+        self.store = store
+        self.preprocess, self.derived = preprocess or [], derived or []
+        self.frame_maps = list(frame_maps or [])
+        if superpixels is not None and superpixels_of == "frame":
+            self.frame_maps.append(FrameSuperpixels(superpixels))
+        self.val_scenes = val_scenes
+        self.on_bad_sample = on_bad_sample
         self.resize, self.crop, self.eval_size = resize, crop, eval_size
         self.hflip = hflip
         self.color_jitter = color_jitter
-        self.superpixels = superpixels
+        self.superpixels, self.superpixels_of = superpixels, superpixels_of
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
         self.mean, self.std = mean, std
 
-    @cached_property
     @abstractmethod
-    def reader(self) -> FrameReader:
-        """The files, checked and opened on first use."""
+    def open_reader(self) -> FrameReader:
+        """The files, checked."""
+
+    @abstractmethod
+    def read_splits(self, reader: FrameReader) -> Splits:
+        """Who is trained, validated and tested on what, as positions in the reader, before scenes are held out."""
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Arguments that shape frames and splits, as plain JSON: those that a converted store must share."""
 
     @cached_property
-    @abstractmethod
+    def folder(self) -> Path:
+        """Where the files are."""
+        return Path(self.root).expanduser()
+
+    @property
+    def name(self) -> str:
+        """Names the data set in metric keys, run names and tables; Rooms in another's format says so."""
+        if self.store is None:
+            rooms = (self.folder / ROOMS_MARKER).is_file()
+        else:
+            rooms = self._stored.index["name"].startswith("rooms")
+        return f"rooms_{self.data_set}" if rooms else self.data_set
+
+    @cached_property
+    def reader(self) -> FrameReader:
+        """The frames, checked and opened on first use."""
+        if self.store is not None:
+            return self._stored
+        reader = self.open_reader()
+        if not self.preprocess and not self.frame_maps:
+            return reader
+        return PreparedReader(reader, self.preprocess, self.frame_maps, cache_folder())
+
+    @cached_property
     def splits(self) -> Splits:
-        """Who is trained, validated and tested on what, checked on first use."""
+        """Who is trained, validated and tested on what; part of the training scenes held out as configured."""
+        splits = self.read_splits(self.reader) if self.store is None else Splits(**self._stored.index["splits"])
+        if len(splits.val):
+            return splits
+        train, val = hold_out_scenes(splits.train, self.reader.scenes, self.val_scenes, self.seed)
+        return Splits(train, val, splits.test)
+
+    @cached_property
+    def _stored(self) -> StoreReader:
+        """The store, if it was made with these options.
+
+        Raises:
+            ValueError: if it was made with others, naming them.
+        """
+        stored = StoreReader(Path(str(self.store)).expanduser())
+        mine = json.loads(json.dumps(self.all_options))
+        theirs = stored.index["options"]
+        if different := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
+            key = different[0]
+            raise ValueError(
+                f"{printable(stored.folder)}: was converted with `{key}` {theirs.get(key)!r}, but `data.init_args` has "
+                f"{mine.get(key)!r}; set the same, or convert anew"
+            )
+        return stored
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """Everything that shapes frames and splits, as plain JSON."""
+        return {
+            "data_set": self.data_set,
+            **self.options,
+            "preprocess": [repr(step) for step in self.preprocess],
+            "frame_maps": [describe(map_) for map_ in self.frame_maps],
+        }
 
     @property
     def provides(self) -> frozenset[str]:
         """Keys of a :class:`Sample` that this configuration provides."""
         made = {"superpixels"} if self.superpixels is not None else set()
+        made |= {map_.key for map_ in self.derived}
         return frozenset(Sample.__required_keys__) | self.reader.provides | made
+
+    def hint(self, key: str) -> str:
+        """What to do so that a key of a sample is provided."""
+        return "configure it under `data.init_args`, or take another data set"
 
     def test_names(self) -> list[str]:
         """Name of each test loader."""
@@ -119,26 +226,42 @@ class DepthDataModule(LightningDataModule, ABC):
             ValueError: if a file is damaged, or a size does not fit; one line that names file, key and mend.
         """
         self._check_sizes()
-        finish = Finish(*self.normalization, superpixels=self.superpixels)
-        augment = TrainTransform(finish, self.crop, self.resize, self.hflip, self.color_jitter)
+        for map_ in self.derived:
+            if map_.needs != "image" and map_.needs not in self.reader.provides:
+                raise ValueError(f"{type(map_).__name__} needs {map_.needs}: {self.hint(map_.needs)}")
+            map_.fit(self.reader, self.splits.train)
+        finish = Finish(*self.normalization, self.superpixels, self.derived, self.reader.size)
+        augment = TrainTransform(finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window)
         view = EvalTransform(finish, self.eval_size or self.resize)
-        self.train_set = self._frames(self.splits.train, augment)
-        self.val_set = self._frames(self.splits.val, view)
-        self.test_set = self._frames(self.splits.test, view)
+        skip = self.on_bad_sample == "skip"
+        self.train_set = FrameDataset(self.reader, self.splits.train, augment, self.seed, skip_bad=skip)
+        self.val_set, self.test_set = (
+            FrameDataset(self.reader, part, view, self.seed) for part in (self.splits.val, self.splits.test)
+        )
 
-    def _frames(self, indices: Sequence[int], transform: Callable[[Frame], Sample]) -> FrameDataset:
-        return FrameDataset(self.reader, indices, transform, self.seed)
+    @property
+    def train_window(self) -> tuple[int, int, int, int] | None:
+        """Top, left, bottom and right edge of the area that training crops are drawn from; None for the whole frame."""
+        return None
 
     def _check_sizes(self) -> None:
         height, width = self.resize or self.reader.size
+        if self.train_window is not None:
+            top, left, bottom, right = self.train_window
+            height, width = bottom - top, right - left
         if self.crop[0] > height or self.crop[1] > width:
             raise ValueError(
                 f"{self.name}: frames of {height}x{width} pixels are smaller than the training crop of "
                 f"{self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop` or a larger `resize`"
             )
         if self.superpixels is not None:
-            for size in (self.crop, self.eval_size or (height, width)):
+            for size in (self.crop, self.eval_size or self.resize or self.reader.size):
                 self.superpixels.check(*size)
+            if self.superpixels_of == "frame" and self.resize not in (None, self.reader.size):
+                raise ValueError(
+                    f"{self.name}: `superpixels_of: frame` makes superpixels at the frame's own {self.reader.size}, but "
+                    f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
+                )
 
     @property
     def normalization(self) -> tuple[RGB, RGB]:
@@ -222,6 +345,10 @@ class DepthDataModule(LightningDataModule, ABC):
             "name": self.name,
             "frames": {part: len(indices) for part, indices in parts.items()},
             "scenes": {part: len({self.reader.scenes[i] for i in indices}) for part, indices in parts.items()},
+            "root": str(self.folder),
+            "store": self.store,
+            "options": self.all_options,
+            "synthetic": self.name.startswith("rooms"),
             "frame_size": list(self.reader.size),
             "provides": sorted(self.provides),
             "normalization": [list(values) for values in self.normalization],

@@ -1,12 +1,15 @@
 """A frame as it lies on disk, the readers that give it, and the data set that turns it into a sample."""
 
+import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -20,11 +23,14 @@ class Frame:
     Attributes:
         image: (3, H, W) uint8 RGB.
         maps: what else is known of every pixel, (..., H, W), by the keys, shapes and dtypes of :class:`Sample`.
-            ``depth`` is always there, 0 where invalid; ``valid`` and ``superpixels`` come later.
-        intrinsics: (3, 3) float32 pinhole matrix, pixels, pixel centres at integers.
+            ``depth`` is always there, 0 where invalid; ``valid`` comes later.
+        intrinsics: (3, 3) float32 camera matrix K, pixels, pixel centres at integers: a point (X, Y, Z) shows at
+            K (X, Y, Z) up to scale. Upper triangular but for tilted sensors (HyperSim).
         scene: name of the scene.
         frame: number of the frame in its scene.
-        index: position of the frame in its data set, 0-based.
+        index: number of the frame in its data set, 0-based; unique there.
+        facts: what is known of the frame as a whole, tensors of fixed shape.
+        pixel_map: (3, 3) float32, takes native pixel coordinates (x, y, 1) to this frame's.
     """
 
     image: Tensor
@@ -33,6 +39,8 @@ class Frame:
     scene: str
     frame: int
     index: int
+    facts: dict[str, Tensor] = field(default_factory=dict)
+    pixel_map: Tensor = field(default_factory=lambda: torch.eye(3))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -41,24 +49,79 @@ class Frame:
         return height, width
 
 
-class FrameReader(Protocol):
+class FrameReader(ABC):
     """Random access to the frames of a data set; picklable, for workers that are spawned.
 
     Attributes:
-        provides: keys of the frames' ``maps``.
+        provides: keys of the frames' ``maps`` and ``facts``.
         size: height and width of every frame.
         scenes: scene of every frame.
     """
 
     provides: frozenset[str]
     size: tuple[int, int]
-    scenes: tuple[str, ...]
+    scenes: Sequence[str]
 
-    def read(self, index: int) -> Frame:
-        """The frame at a 0-based index."""
+    def __len__(self) -> int:
+        return len(self.scenes)
 
-    def read_depth(self, index: int) -> Tensor:
-        """Its depth alone, (1, H, W) float32 metres, 0 where invalid."""
+    @property
+    def indices(self) -> Sequence[int]:
+        """Number of every frame in its data set, see :class:`Frame`."""
+        return range(len(self))
+
+    @abstractmethod
+    def read(self, position: int) -> Frame:
+        """The frame at a 0-based position.
+
+        Raises:
+            FileNotFoundError: if a file of it is missing, naming it.
+            ValueError: if a file of it is damaged, or holds what its format does not allow, naming file and key.
+        """
+
+    def read_depth(self, position: int) -> Tensor:
+        """Its depth alone, (1, H, W) float32 metres, 0 where invalid; raises as :meth:`read` does."""
+        return self.read(position).maps["depth"]
+
+    @abstractmethod
+    def source(self, position: int) -> str:
+        """The file, and the place in it, that the frame comes from, for messages."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Names the files and every option that shapes the frames: caches of what is derived from them depend on it."""
+
+
+def clean_depth(
+    depth: NDArray[Any], min_depth: float, max_depth: float, source: str, *, nan_is_hole: bool = False
+) -> Tensor:
+    """Depth (1, H, W) float32 of a map (H, W) in metres, 0 where it is missing or out of range.
+
+    Args:
+        depth: as the format codes it, 0 in holes.
+        min_depth: metres; depth below it is invalid.
+        max_depth: metres; depth above it is invalid.
+        source: names file and key in messages.
+        nan_is_hole: whether the format marks pixels without a surface by not-a-number (HyperSim).
+
+    Raises:
+        ValueError: if nothing is valid, or values are not finite where the format has none such.
+    """
+    values = torch.from_numpy(np.ascontiguousarray(depth)).float()
+    finite = values.isfinite()
+    if not nan_is_hole and not finite.all():
+        raise ValueError(
+            f"{source}: {int((~finite).sum())} pixels of depth are NaN or infinite, which the format does not have; "
+            "fetch or make the file again"
+        )
+    valid = finite & (values > 0) & (values >= min_depth) & (values <= max_depth)
+    if not valid.any():
+        raise ValueError(
+            f"{source}: no depth in {min_depth:g}..{max_depth:g} m; leave the frame out, or change `min_depth`, "
+            "`max_depth`, or where depth is read from"
+        )
+    return values.where(valid, 0)[None]
 
 
 def derive_seed(*numbers: int) -> int:
@@ -89,15 +152,24 @@ class FrameDataset(Dataset[Sample]):
         indices: frames of this set, positions in the reader.
         transform: from frame to sample; may draw from torch's CPU generator.
         seed: of the transforms' random numbers.
+        skip_bad: take the next readable frame in place of one that cannot be read, warn with its file's name, and count
+            it in the sample's ``skipped``; else reading it raises.
     """
 
     def __init__(
-        self, reader: FrameReader, indices: Sequence[int], transform: Callable[[Frame], Sample], seed: int = 0
+        self,
+        reader: FrameReader,
+        indices: Sequence[int],
+        transform: Callable[[Frame], Sample],
+        seed: int = 0,
+        *,
+        skip_bad: bool = False,
     ):
         self.reader = reader
         self.indices = tuple(int(index) for index in indices)
         self.transform = transform
         self.seed = seed
+        self.skip_bad = skip_bad
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -105,6 +177,18 @@ class FrameDataset(Dataset[Sample]):
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """The sample at a position, or, from :class:`~datamodules.samplers.TrainSampler`, at a position and epoch."""
         position, epoch = key if isinstance(key, tuple) else (key, 0)
+        if not self.skip_bad:
+            return self._sample(position, epoch)
+        for skipped in range(len(self)):
+            try:
+                sample = self._sample((position + skipped) % len(self), epoch)
+            except (OSError, ValueError) as error:
+                warnings.warn(f"skipped: {error}", stacklevel=2)
+            else:
+                return cast(Sample, {**sample, "skipped": skipped})
+        raise ValueError("none of the frames can be read; `segdepth data verify` names what is wrong with each")
+
+    def _sample(self, position: int, epoch: int) -> Sample:
         frame = self.reader.read(self.indices[position])
         with seeded(self.seed, epoch, frame.index):
             return self.transform(frame)

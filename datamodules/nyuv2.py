@@ -1,84 +1,177 @@
-"""NYU Depth v2, the labelled frames."""
+"""NYU Depth v2, in the layouts that it is kept in."""
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from numpy.typing import NDArray
 
-from datamodules.base import DepthDataModule, Splits, hold_out_scenes
-from datamodules.nyuv2_format import CLASS_MAPPING_FILE, LABELED_FILE, SPLITS_FILE, nyu40_lookup
-from datamodules.nyuv2_reader import DepthSource, NYUv2Reader, read_splits
+from datamodules.base import DepthDataModule, Splits
+from datamodules.files import printable
+from datamodules.frames import FrameReader
+from datamodules.nyuv2_format import (
+    CLASS13_MAPPING_FILE,
+    CLASS_MAPPING_FILE,
+    CROP_WINDOW,
+    FINE_CLASSES,
+    LABELED_FILE,
+    ORIGINS,
+    SPLITS_FILE,
+    Border,
+    DepthSource,
+    read_class13_mapping,
+    read_class_mapping,
+    scaled_window,
+)
+from datamodules.nyuv2_reader import NYUv2Reader, read_splits
+from datamodules.nyuv2_trees import BTS_LISTS, MARIGOLD_LISTS, TreeFrame, TreeReader, find_list, read_bts, read_marigold
+
+Layout = Literal["auto", "labeled", "bts", "marigold"]
 
 
 class NYUv2DataModule(DepthDataModule):
-    """The 1449 labelled frames of NYU Depth v2, 480x640, in the official split: 795 train, 654 test.
+    """NYU Depth v2, 480x640: the 1449 labelled frames in the official split (795 train, 654 test), or a tree of files.
 
     Silberman, Hoiem, Kohli, Fergus, "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012; the 40
-    classes are those of Gupta, Arbelaez, Malik, CVPR 2013.
+    classes are those of Gupta, Arbelaez, Malik, CVPR 2013, the 13 those of Couprie et al., ICLR 2013.
 
     Args:
         root: folder of the files.
-        labeled_file: name of the labelled file in it.
-        splits_file: name of the splits file in it.
-        class_mapping_file: name of a ``classMapping40.mat`` in it; None takes the one that is there, else the package's
-            table (the same values).
-        depth: ``raw`` is what was measured (``rawDepths``, with holes), ``filled`` is in-painted (``depths``), ``auto``
-            is raw where the file has it.
+        layout: ``labeled``, the authors' `.mat` files; ``bts``, the 24K training frames and 654 test frames of BTS,
+            NeWCRFs and AdaBins; ``marigold``, the labelled frames as PNGs; ``auto`` takes the first that is there.
+        labeled_file: name of the labelled file.
+        splits_file: name of the splits file.
+        class_mapping_file: name of the 894 to 40 class mapping; None takes `classMapping40.mat` if it is there, and
+            leaves ``semantics`` out where it is not.
+        train_list: name of a tree's training list; None for the layout's own.
+        test_list: likewise of its test list.
+        classes: of ``semantics``: NYU40, 13 (needs `class13Mapping.mat` too), or the 894 that annotators told apart.
+        depth: ``raw`` is what was measured (with holes), ``filled`` is in-painted (not in a BTS tree), ``auto`` is raw
+            where the layout has it.
+        border: of the colour image, white in the labelled file: ``keep`` it, make it ``black`` as in BTS's test
+            images, or ``crop``: training crops are drawn from inside it.
+        split: ``official``, or ``random801010``: 80 % of the labelled frames train, 10 % validate, 10 % test, drawn by
+            seed. Frames of one scene are then on several sides, as in guided MTI-Net, whose split that is.
         min_depth: metres; depth below it is invalid.
         max_depth: metres; depth above it is invalid.
-        val_scenes: share of the training scenes that is held out for validation, at least one if positive; 0 trains on
-            all of them and validates on nothing.
         kwargs: of :class:`DepthDataModule`.
 
     Raises:
-        ValueError: unless 0 < min_depth < max_depth.
+        ValueError: unless 0 < min_depth < max_depth; if a layout does not have what is asked for.
     """
 
-    name = "nyuv2"
+    data_set = "nyuv2"
 
     def __init__(
         self,
         root: str,
         *,
+        layout: Layout = "auto",
         labeled_file: str = LABELED_FILE,
         splits_file: str = SPLITS_FILE,
         class_mapping_file: str | None = None,
+        train_list: str | None = None,
+        test_list: str | None = None,
+        classes: Literal[40, 13, 894] = 40,
         depth: DepthSource = "auto",
+        border: Border = "keep",
+        split: Literal["official", "random801010"] = "official",
         min_depth: float = 1e-3,
         max_depth: float = 10.0,
-        val_scenes: float = 0.0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(root, **kwargs)
         if not 0 < min_depth < max_depth:
             raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
-        self.root = root
+        self.layout = layout
         self.labeled_file, self.splits_file, self.class_mapping_file = labeled_file, splits_file, class_mapping_file
+        self.lists = {"train": train_list, "test": test_list}
+        self.classes = classes
         self.depth = depth
+        self.border = border
+        self.split = split
         self.min_depth, self.max_depth = min_depth, max_depth
-        self.val_scenes = val_scenes
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments that shape frames and splits."""
+        names = ("classes", "depth", "border", "split", "min_depth", "max_depth")
+        seed = {"seed": self.seed} if self.split != "official" else {}
+        return {name: getattr(self, name) for name in names} | seed
 
     @cached_property
-    def folder(self) -> Path:
-        """Where the files are."""
-        return Path(self.root).expanduser()
+    def found_layout(self) -> str:
+        """The layout in use.
+
+        Raises:
+            FileNotFoundError: if ``auto`` finds none, saying what would be one.
+        """
+        if self.layout != "auto":
+            return self.layout
+        if (self.folder / self.labeled_file).is_file():
+            return "labeled"
+        for layout, lists in (("bts", BTS_LISTS), ("marigold", MARIGOLD_LISTS)):
+            try:
+                find_list(self.folder, [self.lists["test"] or lists["test"]], "")
+            except FileNotFoundError:
+                continue
+            return layout
+        raise FileNotFoundError(
+            f"{printable(self.folder / self.labeled_file)} is missing: download it (2.97 GB) from the NYU Depth Dataset V2 "
+            f"page and put it there, or a tree with its lists ({BTS_LISTS['test']} or {MARIGOLD_LISTS['test']}) "
+            "(DATA_ROOT is the folder that holds `nyuv2/`)"
+        )
 
     @cached_property
     def class_mapping(self) -> Path | None:
-        """The mapping file in use; None for the package's table."""
+        """The 894 to 40 mapping file in use, if there is one."""
         path = self.folder / (self.class_mapping_file or CLASS_MAPPING_FILE)
         return path if self.class_mapping_file or path.is_file() else None
 
+    def class_table(self) -> NDArray[np.integer[Any]] | None:
+        """Table from fine class id 0..894 to the ids of ``semantics``; None where no file says."""
+        if self.classes == FINE_CLASSES:
+            return np.arange(FINE_CLASSES + 1)
+        if self.class_mapping is None:
+            return None
+        table = read_class_mapping(self.class_mapping)
+        return read_class13_mapping(self.folder / CLASS13_MAPPING_FILE)[table] if self.classes == 13 else table
+
+    def hint(self, key: str) -> str:
+        """What to do so that a key is provided."""
+        if key == "semantics" and self.store is None and self.found_layout == "labeled":
+            return f"{printable(self.folder / CLASS_MAPPING_FILE)} is missing: {ORIGINS[CLASS_MAPPING_FILE]}"
+        if key in ("semantics", "instances") and self.store is None and self.found_layout != "labeled":
+            return f"a {self.found_layout} tree has no labels: put {LABELED_FILE} there and set `layout: labeled`"
+        return super().hint(key)
+
+    def open_reader(self) -> FrameReader:
+        """The labelled file, or the tree: training frames, then test frames."""
+        if self.found_layout == "labeled":
+            return self._open_labeled()
+        if self.split != "official":
+            raise ValueError(f"`split: {self.split}` is of the labelled file; a tree has its lists: `split: official`")
+        if self.found_layout == "bts" and self.depth == "filled":
+            raise ValueError("`depth: filled` is not in a BTS tree, which holds measured depth; set `depth: raw`")
+        frames = [frame for part in ("train", "test") for frame in self._tree[part]]
+        return TreeReader(frames, min_depth=self.min_depth, max_depth=self.max_depth, border=self.border)
+
     @cached_property
-    def reader(self) -> NYUv2Reader:
-        """The labelled file."""
+    def _tree(self) -> dict[str, list[TreeFrame]]:
+        if self.found_layout == "bts":
+            return {part: read_bts(self.folder, part, name) for part, name in self.lists.items()}
+        return {part: read_marigold(self.folder, part, self.depth, name) for part, name in self.lists.items()}
+
+    def _open_labeled(self) -> NYUv2Reader:
         reader = NYUv2Reader(
             self.folder / self.labeled_file,
-            nyu40_lookup(self.class_mapping),
+            self.class_table(),
             depth=self.depth,
             min_depth=self.min_depth,
             max_depth=self.max_depth,
+            border=self.border,
         )
         if self.depth == "auto":
             nature = (
@@ -87,20 +180,34 @@ class NYUv2DataModule(DepthDataModule):
             rank_zero_info(f"{self.name}: depth is read from `{reader.depth_key}` ({nature})")
         return reader
 
-    @cached_property
-    def splits(self) -> Splits:
-        """The official split, part of its training scenes held out as configured."""
-        train, test = read_splits(self.folder / self.splits_file, len(self.reader))
-        train, val = hold_out_scenes(train, self.reader.scenes, self.val_scenes, self.seed)
-        return Splits(train, val, test)
+    def read_splits(self, reader: FrameReader) -> Splits:
+        """The official split, the tree's lists, or a random split."""
+        if self.found_layout != "labeled":
+            train = len(self._tree["train"])
+            return Splits(range(train), [], range(train, len(reader)))
+        if self.split == "random801010":
+            return random_split(len(reader), self.seed)
+        train_frames, test_frames = read_splits(self.folder / self.splits_file, len(reader))
+        return Splits(train_frames, [], test_frames)
+
+    @property
+    def train_window(self) -> tuple[int, int, int, int] | None:
+        """BTS's window inside the border, where training crops are drawn from it."""
+        return scaled_window(CROP_WINDOW, *(self.resize or self.reader.size)) if self.border == "crop" else None
 
     def describe(self) -> dict[str, Any]:
         """What is read and how, as plain JSON."""
-        return {
-            **super().describe(),
-            "labeled_file": str(self.folder / self.labeled_file),
-            "splits_file": str(self.folder / self.splits_file),
-            "class_mapping": str(self.class_mapping or "the package's table"),
-            "depth_key": self.reader.depth_key,
-            "depth_range": [self.min_depth, self.max_depth],
-        }
+        files = {} if self.store is not None else {"layout": self.found_layout, "class_mapping": str(self.class_mapping)}
+        if isinstance(self.reader, NYUv2Reader):
+            files["depth_key"] = self.reader.depth_key
+        return {**super().describe(), **files, "depth_range": [self.min_depth, self.max_depth]}
+
+
+def random_split(count: int, seed: int) -> Splits:
+    """80 % of the frames to train on, 10 % to validate, 10 % to test, drawn by seed: 1159, 145 and 145 of 1449.
+
+    Guided MTI-Net section 3 prints "80% for testing, 10% validation and 10% testing", an evident slip.
+    """
+    order = np.random.default_rng(seed).permutation(count).tolist()
+    tenth = round(count / 10)
+    return Splits(sorted(order[2 * tenth :]), sorted(order[:tenth]), sorted(order[tenth : 2 * tenth]))

@@ -6,19 +6,27 @@ as (1449, 640, 480), so that a frame is transposed, not rotated, to height x wid
 stand on this page.
 """
 
-import csv
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.io import loadmat
+from torch import Tensor
 
 LABELED_FILE = "nyu_depth_v2_labeled.mat"
 SPLITS_FILE = "splits.mat"
 CLASS_MAPPING_FILE = "classMapping40.mat"
+
+CLASS13_MAPPING_FILE = "class13Mapping.mat"
+
+#: Where the small files come from.
+ORIGINS = {
+    SPLITS_FILE: "put the `splits.mat` of the NYU Depth Dataset V2 page there (cs.nyu.edu/~fergus/datasets)",
+    CLASS_MAPPING_FILE: "put Gupta's 894 to 40 class mapping there (github.com/ankurhanda/nyuv2-meta-data has it)",
+    CLASS13_MAPPING_FILE: "put the 40 to 13 class mapping there (github.com/ankurhanda/nyuv2-meta-data has it)",
+}
 
 #: Bytes of the MATLAB user block in front of the HDF5 data.
 USER_BLOCK_BYTES = 512
@@ -39,6 +47,22 @@ CELL_KEYS = ("names", "scenes", "sceneTypes", "rawDepthFilenames", "rawRgbFilena
 #: Frame size at which the camera below is given.
 HEIGHT, WIDTH = 480, 640
 
+#: Where depth is read from: measured with holes, in-painted, or the former where a layout has it.
+DepthSource = Literal["auto", "raw", "filled"]
+
+#: What is done with the colour image's border, which is white in the labelled file: kept, made black outside
+#: :data:`BLACK_WINDOW` as in the BTS family's test images, or kept out of training crops (:data:`CROP_WINDOW`).
+Border = Literal["keep", "black", "crop"]
+
+#: Top, left, bottom and right edge, at 480x640, of what BTS's test images leave visible.
+BLACK_WINDOW = (7, 7, 474, 632)
+
+#: Likewise of what BTS's training crops are drawn from.
+CROP_WINDOW = (45, 43, 472, 608)
+
+#: Rows and columns of pure white along the top, left, bottom and right of the labelled file's images.
+WHITE_BORDER = (5, 6, 5, 7)
+
 #: fx, fy, cx, cy of the RGB camera at 640x480, pixels (NYU toolbox, ``camera_params.m``).
 CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 
@@ -54,22 +78,44 @@ def intrinsics(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.float32]:
     return np.asarray(matrix, dtype=np.float32)
 
 
-@cache
-def _class_table() -> tuple[tuple[str, ...], tuple[int, ...], dict[int, str]]:
-    with files("datamodules").joinpath("nyu894_to_40.csv").open("r", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names40 = {int(row["nyu40_id"]): row["name40"] for row in rows}
-    return tuple(row["name894"] for row in rows), tuple(int(row["nyu40_id"]) for row in rows), names40
+def scaled_window(window: tuple[int, int, int, int], height: int, width: int) -> tuple[int, int, int, int]:
+    """A window given at 480x640, for frames of another size."""
+    top, left, bottom, right = window
+    sy, sx = height / HEIGHT, width / WIDTH
+    return round(top * sy), round(left * sx), round(bottom * sy), round(right * sx)
 
 
-def names894() -> tuple[str, ...]:
-    """The 894 fine class names; the name of id ``i`` is at ``i - 1``."""
-    return _class_table()[0]
+def blacken_border(image: Tensor) -> Tensor:
+    """Image (3, H, W) with black outside :data:`BLACK_WINDOW`, as the BTS family's test images have it."""
+    top, left, bottom, right = scaled_window(BLACK_WINDOW, *image.shape[-2:])
+    inside = torch.zeros_like(image)
+    inside[:, top:bottom, left:right] = image[:, top:bottom, left:right]
+    return inside
 
 
-def names40() -> dict[int, str]:
-    """NYU40 class names by id, 1..40 (Gupta et al., CVPR 2013)."""
-    return dict(sorted(_class_table()[2].items()))
+def looks_mirrored(image: Tensor) -> bool:
+    """Whether an image (3, 480, 640) uint8 with NYUv2's white border is flipped left to right.
+
+    The border is 6 pixels wide on the left and 7 on the right; a public dump of the labelled frames that was made by
+    rotating instead of transposing has them the other way round.
+    """
+    if image.shape[-2:] != (HEIGHT, WIDTH):
+        return False
+    rows = image[:, HEIGHT // 4 : 3 * HEIGHT // 4].float().mean(dim=(0, 1))  # of each column
+    white = rows > 250
+    left, right = int((~white).float().argmax()), int((~white.flip(0)).float().argmax())
+    return left == WHITE_BORDER[3] and right == WHITE_BORDER[1]
+
+
+#: NYU40 class names, Gupta et al., CVPR 2013; the name of id ``i`` is at ``i - 1``.
+NAMES40 = (
+    "wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain dresser "
+    "pillow mirror floor_mat clothes ceiling books refrigerator television paper towel shower_curtain box whiteboard "
+    "person night_stand toilet sink lamp bathtub bag otherstructure otherfurniture otherprop"
+).split()
+
+#: Classes that annotators told apart, ids 1..894.
+FINE_CLASSES = 894
 
 
 def load_matlab5(path: Path) -> dict[str, Any]:
@@ -80,7 +126,7 @@ def load_matlab5(path: Path) -> dict[str, Any]:
         ValueError: if it is damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: put the file of that name from the NYU Depth Dataset V2 there")
+        raise FileNotFoundError(f"{path} is missing: {ORIGINS.get(path.name, ORIGINS[SPLITS_FILE])}")
     try:
         content: dict[str, Any] = loadmat(path)
     except Exception as error:  # SciPy raises another class for every way in which a file is damaged
@@ -88,22 +134,31 @@ def load_matlab5(path: Path) -> dict[str, Any]:
     return content
 
 
-def nyu40_lookup(mapping_file: Path | None = None) -> NDArray[np.uint8]:
-    """Table (895,) from fine id 0..894 to NYU40 id; entry 0, unlabelled, stays 0.
-
-    Args:
-        mapping_file: a ``classMapping40.mat``; None takes the table that comes with the package (the same values).
+def read_class_mapping(path: Path) -> NDArray[np.uint8]:
+    """Table (895,) from fine id 0..894 to NYU40 id, of a ``classMapping40.mat``; entry 0, unlabelled, stays 0.
 
     Raises:
-        FileNotFoundError: if the file is missing.
-        ValueError: if the file is damaged, or has no ``mapClass`` of 894 ids in 1..40.
+        FileNotFoundError: if it is missing.
+        ValueError: if it is damaged, or has no ``mapClass`` of 894 ids in 1..40.
     """
-    if mapping_file is None:
-        mapped = np.asarray(_class_table()[1], dtype=np.uint8)
-    else:
-        mapped = np.asarray(load_matlab5(mapping_file).get("mapClass", [])).ravel()
-        if mapped.size != 894 or mapped.min() < 1 or mapped.max() > 40:
-            raise ValueError(
-                f"{mapping_file}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat"
-            )
+    mapped = np.asarray(load_matlab5(path).get("mapClass", [])).ravel()
+    if mapped.size != FINE_CLASSES or mapped.min() < 1 or mapped.max() > len(NAMES40):
+        raise ValueError(f"{path}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat")
+    return np.concatenate([[0], mapped]).astype(np.uint8)
+
+
+def read_class13_mapping(path: Path) -> NDArray[np.uint8]:
+    """Table (41,) from NYU40 id to one of the 13 classes of Couprie et al. (ICLR 2013), of a ``class13Mapping.mat``.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is damaged, or has no ``classMapping13.labels13`` of 40 ids in 1..13.
+    """
+    content = load_matlab5(path).get("classMapping13")
+    names = content.dtype.names if isinstance(content, np.ndarray) else None
+    mapped = np.asarray(content["labels13"][0, 0]).ravel() if names and "labels13" in names else np.array([])
+    if mapped.size != len(NAMES40) or mapped.min() < 1 or mapped.max() > 13:
+        raise ValueError(
+            f"{path}: key `classMapping13.labels13` must hold 40 ids in 1..13; use the nyuv2-meta-data file of that name"
+        )
     return np.concatenate([[0], mapped]).astype(np.uint8)

@@ -1,11 +1,12 @@
 """Reads ``nyu_depth_v2_labeled.mat`` and ``splits.mat``, or says in one line what is wrong with them."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.frames import Frame
-from datamodules.nyuv2_format import intrinsics, load_matlab5
-
-DepthSource = Literal["auto", "raw", "filled"]
+from datamodules.files import printable
+from datamodules.frames import Frame, FrameReader, clean_depth
+from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
 
 DEPTH_KEYS = {"raw": "rawDepths", "filled": "depths"}
 REQUIRED_KEYS = ("images", "depths", "labels")
@@ -25,7 +25,7 @@ REQUIRED_KEYS = ("images", "depths", "labels")
 LABELED_FILE_BYTES = 2_972_037_809
 
 
-class NYUv2Reader:
+class NYUv2Reader(FrameReader):
     """The frames of one labelled file, read one at a time.
 
     The file is opened on first use in each process, so a reader survives both ``fork`` and pickling. Frame numbers are
@@ -34,17 +34,16 @@ class NYUv2Reader:
 
     Args:
         path: the labelled file.
-        nyu40: table (895,) from fine class id to NYU40 id.
+        classes: table from the file's class id to the ids wanted, 0 for 0; None leaves labels out.
         depth: ``raw`` reads ``rawDepths`` (measured, with holes), ``filled`` reads ``depths`` (in-painted), ``auto``
             the raw ones where the file has them.
         min_depth: metres; depth below it is invalid.
         max_depth: metres; depth above it is invalid. NYUv2's sensor saturates at exactly 10 m: those pixels are valid
             at ``max_depth=10`` (an evaluation protocol may still leave them out).
+        border: what is done with the border of the colour image.
 
     Attributes:
-        provides: keys of the frames' maps: ``depth``, ``semantics`` and, where the file has them, ``instances``.
-        size: height and width of every frame.
-        scenes: scene of every frame.
+        provides: keys of the frames' maps: ``depth``, and where they are known ``semantics`` and ``instances``.
         depth_key: ``rawDepths`` or ``depths``.
 
     Raises:
@@ -53,11 +52,19 @@ class NYUv2Reader:
     """
 
     def __init__(
-        self, path: Path, nyu40: NDArray[np.uint8], *, depth: DepthSource = "auto", min_depth: float, max_depth: float
+        self,
+        path: Path,
+        classes: NDArray[np.integer[Any]] | None,
+        *,
+        depth: DepthSource = "auto",
+        min_depth: float,
+        max_depth: float,
+        border: Border = "keep",
     ):
         self.path = path
-        self.nyu40 = nyu40
+        self.classes = classes
         self.min_depth, self.max_depth = min_depth, max_depth
+        self.border = border
         self._handle: h5py.File | None = None
         self._process: int | None = None
         with open_labeled(path) as file:
@@ -68,10 +75,26 @@ class NYUv2Reader:
             count = len(file["images"])
             self.has_instances = "instances" in file
             self.scenes = tuple(read_cells(file, "scenes") if "scenes" in file else ["unknown"] * count)
+            self.names = tuple(read_cells(file, "names") if "names" in file else ())
         if len(self.scenes) != count:
             raise ValueError(f"{path}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames")
-        self.provides = frozenset({"depth", "semantics"} | ({"instances"} if self.has_instances else set()))
+        known = {"depth": True, "semantics": classes is not None, "instances": self.has_instances}
+        self.provides = frozenset(key for key, there in known.items() if there)
         self.frame_numbers = count_within(self.scenes)
+
+    @property
+    def identity(self) -> str:
+        """The file's path, size and time, and the options."""
+        state = self.path.stat()
+        table = None if self.classes is None else hashlib.sha256(self.classes.astype(np.int64).tobytes()).hexdigest()
+        return (
+            f"{self.path.resolve()} {state.st_size} {state.st_mtime_ns} {self.depth_key} {self.min_depth} "
+            f"{self.max_depth} {self.border} {table}"
+        )
+
+    def source(self, position: int) -> str:
+        """File and 0-based frame."""
+        return f"{printable(self.path)}: frame {position} (0-based)"
 
     def _check(self, file: h5py.File) -> tuple[int, int]:
         """Height and width of the frames, if every key that will be read is there and fits."""
@@ -88,72 +111,70 @@ class NYUv2Reader:
         for key in dict.fromkeys((*REQUIRED_KEYS[1:], self.depth_key, "instances")):
             if key in file and file[key].shape != (shape[0], *shape[2:]):
                 raise ValueError(f"{self.path}: key `{key}` is {file[key].shape}, which does not fit `images` {shape}")
+        for key, kind in {"images": "u", self.depth_key: "f", "labels": "iu", "instances": "iu"}.items():
+            if key in file and file[key].dtype.kind not in kind:
+                raise ValueError(f"{self.path}: key `{key}` is {file[key].dtype}; take the original labelled file")
+        if 0 in shape:
+            raise ValueError(f"{self.path}: key `images` is {shape}, which holds no pixel; take the original file")
         return shape[3], shape[2]
-
-    def __len__(self) -> int:
-        return len(self.scenes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handle": None, "_process": None}
 
-    def read(self, index: int) -> Frame:
-        """The frame at a 0-based index.
+    def read(self, position: int) -> Frame:
+        """The frame at a 0-based position of the file.
 
         Raises:
-            ValueError: if it cannot be read, or holds no valid depth, or an unknown class.
+            ValueError: if it cannot be read, holds no valid depth, or a class that is not known.
         """
-        maps = {"depth": self.read_depth(index), **self._read_labels(index)}
+        image = torch.from_numpy(self._plane("images", position))
         return Frame(
-            image=torch.from_numpy(self._plane("images", index)),
-            maps=maps,
+            image=blacken_border(image) if self.border == "black" else image,
+            maps={"depth": self.read_depth(position), **self._read_labels(position)},
             intrinsics=torch.from_numpy(intrinsics(*self.size)),
-            scene=self.scenes[index],
-            frame=self.frame_numbers[index],
-            index=index,
+            scene=self.scenes[position],
+            frame=self.frame_numbers[position],
+            index=position,
         )
 
-    def read_depth(self, index: int) -> Tensor:
-        """Depth (1, H, W) of a frame in metres, 0 where it is missing, not finite or out of range.
+    def read_depth(self, position: int) -> Tensor:
+        """Depth (1, H, W) of a frame in metres, 0 where it is missing or out of range.
 
         Raises:
-            ValueError: if that is everywhere.
+            ValueError: if that is everywhere, or values are not finite.
         """
-        depth = torch.from_numpy(self._plane(self.depth_key, index)).float()
-        valid = depth.isfinite() & (depth >= self.min_depth) & (depth <= self.max_depth)
-        if not valid.any():
-            raise ValueError(
-                f"{self.path}: key `{self.depth_key}`: frame {index} (0-based) has no depth in "
-                f"{self.min_depth:g}..{self.max_depth:g} m; take it out of the splits file, "
-                "or change `depth`, `min_depth` or `max_depth`"
-            )
-        return depth.where(valid, 0)[None]
+        source = f"{self.path}: key `{self.depth_key}`: frame {position} (0-based)"
+        return clean_depth(self._plane(self.depth_key, position), self.min_depth, self.max_depth, source)
 
-    def _read_labels(self, index: int) -> dict[str, Tensor]:
-        """NYU40 classes and, where the file has them, objects, each (H, W) int64.
+    def _read_labels(self, position: int) -> dict[str, Tensor]:
+        """Classes and, where the file has them, objects, each (H, W) int64.
 
         NYUv2 counts instances per class, so an object is a (label, instance) pair: its id is 256 label + instance.
         """
-        labels = self._plane("labels", index).astype(np.int64)
-        if labels.max() >= len(self.nyu40):
-            raise ValueError(
-                f"{self.path}: key `labels`: frame {index} (0-based) has class {labels.max()}, known are 0..894; "
-                "take the original labelled file"
-            )
-        maps = {"semantics": torch.from_numpy(self.nyu40[labels].astype(np.int64))}
+        maps = {}
+        labels = self._plane("labels", position).astype(np.int64)
+        if self.classes is not None:
+            if labels.min() < 0 or labels.max() >= len(self.classes):
+                wrong = labels.max() if labels.max() >= len(self.classes) else labels.min()
+                raise ValueError(
+                    f"{self.path}: key `labels`: frame {position} (0-based) has class {wrong}, known are "
+                    f"0..{len(self.classes) - 1}; take the original labelled file"
+                )
+            maps["semantics"] = torch.from_numpy(self.classes[labels].astype(np.int64))
         if self.has_instances:
-            instances = self._plane("instances", index).astype(np.int64)
+            instances = self._plane("instances", position).astype(np.int64)
             maps["instances"] = torch.from_numpy(np.where((labels > 0) & (instances > 0), 256 * labels + instances, 0))
         return maps
 
-    def _plane(self, key: str, index: int) -> NDArray[Any]:
+    def _plane(self, key: str, position: int) -> NDArray[Any]:
         """One frame of a key, its axes put from MATLAB's (..., W, H) to (..., H, W)."""
         if self._handle is None or self._process != os.getpid():
             self._handle, self._process = h5py.File(self.path), os.getpid()
         try:
-            plane = self._handle[key][index]
+            plane = self._handle[key][position]
         except OSError as error:
             raise ValueError(
-                f"{self.path}: key `{key}`: frame {index} (0-based) is damaged; fetch or make the file again"
+                f"{self.path}: key `{key}`: frame {position} (0-based) is damaged; fetch or make the file again"
             ) from error
         return np.ascontiguousarray(plane.swapaxes(-1, -2))
 

@@ -22,16 +22,24 @@ class Sample(TypedDict, total=False):
         image: (3, H, W) float32 RGB, normalised with the backbone's mean and standard deviation.
         depth: (1, H, W) float32 planar z in metres; 0 where invalid.
         valid: (1, H, W) bool, true where depth is measured, finite and inside the data set's range.
-        semantics: (H, W) int64 NYU40 ids 1..40; 0 = unlabelled.
+        semantics: (H, W) int64 NYU40 ids 1..40 (or as the data set's ``classes`` says); 0 = unlabelled.
         instances: (H, W) int64, one id per physical object; 0 = none.
-        contours: (1, H, W) float32 semantic contours in {0, 1}.
+        contours: (1, H, W) float32 semantic contours in {0, 1}; a network input.
+        class_maps: (k, H, W) float32 one-hot maps of the k most frequent classes; a network input.
+        edges: (1, H, W) float32 edges in {0, 1} as a target.
+        depth_unit: (1, H, W) float32 depth scaled to [0, 1]; 0 where invalid.
         occlusion: (1, H, W) bool occlusion boundary ground truth.
         superpixels: (H, W) int64 in 0..n-1, n fixed by the image size; an id may be empty.
         region_support: (1, H, W) float32 Region Support target, metres.
-        intrinsics: (3, 3) float32 pinhole matrix of the ``depth`` grid, pixels, pixel centres at integers.
+        regions: (H, W) int64 regions of stable depth, 0 = none.
+        planes: (H, W) int64 planar faces, 0 = none.
+        plane_parameters: (32, 4) float32 a, b, c, d of each plane's a X + b Y + c Z + d = 0; not-a-number where unknown.
+        plane_kinds: (32,) int64, 1 wall, 2 table, 3 floor, 0 none.
+        intrinsics: (3, 3) float32 camera matrix of the ``depth`` grid, pixels, pixel centres at integers.
         scene: name of the scene.
         frame: number of the frame in its scene.
-        index: position of the frame in its data set, 0-based.
+        index: number of the frame in its data set, 0-based.
+        skipped: bad frames that were passed over to find this one (``on_bad_sample: skip``).
     """
 
     image: Required[Tensor]
@@ -40,13 +48,21 @@ class Sample(TypedDict, total=False):
     semantics: Tensor
     instances: Tensor
     contours: Tensor
+    class_maps: Tensor
+    edges: Tensor
+    depth_unit: Tensor
     occlusion: Tensor
     superpixels: Tensor
     region_support: Tensor
+    regions: Tensor
+    planes: Tensor
+    plane_parameters: Tensor
+    plane_kinds: Tensor
     intrinsics: Required[Tensor]
     scene: Required[str | list[str]]
     frame: Required[int | Tensor]
     index: Required[int | Tensor]
+    skipped: int | Tensor
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

@@ -1,5 +1,6 @@
 """From a frame to a sample: geometry on image, maps and camera alike, then colour, superpixels, normalisation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -8,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from datamodules.derived.sample_maps import DerivedMap
 from datamodules.frames import Frame
 from datamodules.sample import Sample
 from datamodules.superpixels import Superpixels
@@ -16,18 +18,20 @@ Size = tuple[int, int]
 RGB = tuple[float, float, float]
 
 
-def resize(frame: Frame, height: int, width: int) -> Frame:
-    """Resize a frame: the image with antialiasing, the maps to the nearest pixel centre."""
+def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> Frame:
+    """Resize a frame: the image with antialiasing (or to the nearest pixel), the maps to the nearest pixel centre."""
     if frame.size == (height, width):
         return frame
     scale_y, scale_x = height / frame.size[0], width / frame.size[1]
     # Pixel centres lie at integers, so (c + 1/2) scales, not c.
-    scaling = [[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]]
+    scaling = torch.tensor([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]])
+    size = (height, width)
     return replace(
         frame,
-        image=resize_image(frame.image, (height, width)),
-        maps={key: _resize_map(map_, (height, width)) for key, map_ in frame.maps.items()},
-        intrinsics=torch.tensor(scaling) @ frame.intrinsics,
+        image=resize_map(frame.image, size) if nearest else resize_image(frame.image, size),
+        maps={key: resize_map(map_, size) for key, map_ in frame.maps.items()},
+        intrinsics=scaling @ frame.intrinsics,
+        pixel_map=scaling @ frame.pixel_map,
     )
 
 
@@ -36,7 +40,10 @@ def resize_image(image: Tensor, size: Size) -> Tensor:
     return F.resize(image, list(size), antialias=True)
 
 
-def _resize_map(map_: Tensor, size: Size) -> Tensor:
+def resize_map(map_: Tensor, size: Size) -> Tensor:
+    """Resize (..., H, W) of any dtype to the nearest pixel centre."""
+    if tuple(map_.shape[-2:]) == tuple(size):
+        return map_
     # As float64, which holds every int64 id that occurs, and with a channel, which `resize` asks for.
     channels = map_.double().reshape(-1, *map_.shape[-2:])
     resized = F.resize(channels, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
@@ -52,43 +59,57 @@ def crop(frame: Frame, top: int, left: int, height: int, width: int) -> Frame:
         image=F.crop(frame.image, *window),
         maps={key: F.crop(map_, *window) for key, map_ in frame.maps.items()},
         intrinsics=shift @ frame.intrinsics,
+        pixel_map=shift @ frame.pixel_map,
     )
 
 
 def flip(frame: Frame) -> Frame:
-    """Mirror a frame left to right: the scene's mirror image, seen by a camera whose cx is mirrored."""
-    mirrored = frame.intrinsics.clone()
-    mirrored[0, 2] = frame.size[1] - 1 - mirrored[0, 2]
+    """Mirror a frame left to right: the scene's mirror image (X to -X), seen by the mirrored camera."""
+    mirror = torch.tensor([[-1.0, 0.0, frame.size[1] - 1], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     return replace(
         frame,
         image=F.horizontal_flip(frame.image),
         maps={key: F.horizontal_flip(map_) for key, map_ in frame.maps.items()},
-        intrinsics=mirrored,
+        intrinsics=mirror @ frame.intrinsics @ torch.diag(torch.tensor([-1.0, 1.0, 1.0])),
+        pixel_map=mirror @ frame.pixel_map,
     )
 
 
 @dataclass(frozen=True)
 class Finish:
-    """What every sample ends with: superpixels of the very network input, then normalisation.
+    """What every sample ends with: superpixels of the very network input, derived maps, then normalisation.
 
     Attributes:
         mean: of RGB in [0, 1].
         std: likewise.
         superpixels: how to make them; None for samples without.
+        derived: maps made of the finished ones.
+        frame_size: height and width of a whole frame, where frames bring superpixels of themselves along.
     """
 
     mean: RGB
     std: RGB
     superpixels: Superpixels | None = None
+    derived: Sequence[DerivedMap] = ()
+    frame_size: Size | None = None
 
     def __call__(self, frame: Frame, image: Tensor) -> Sample:
         """Sample of a frame whose network input is ``image`` (3, h, w) uint8."""
         maps = {**frame.maps, "valid": frame.maps["depth"] > 0}
+        whole = maps.pop("superpixels", None)
         if self.superpixels is not None:
-            maps["superpixels"] = torch.from_numpy(self.superpixels(image.permute(1, 2, 0).numpy()))
+            maps["superpixels"] = self._superpixels(self.superpixels, frame, image, whole)
+        for derived in self.derived:
+            source = frame.image if derived.needs == "image" else frame.maps[derived.needs]
+            maps[derived.key] = derived.make(resize_map(source, image.shape[-2:]) if derived.is_input else source)
         normalised = F.normalize(F.to_dtype(image, torch.float32, scale=True), list(self.mean), list(self.std))
         labels = {"scene": frame.scene, "frame": frame.frame, "index": frame.index}
-        return cast(Sample, {"image": normalised, **maps, "intrinsics": frame.intrinsics, **labels})
+        return cast(Sample, {"image": normalised, **maps, **frame.facts, "intrinsics": frame.intrinsics, **labels})
+
+    def _superpixels(self, algorithm: Superpixels, frame: Frame, image: Tensor, whole: Tensor | None) -> Tensor:
+        if whole is not None and self.frame_size is not None and frame.size == tuple(image.shape[-2:]):
+            return algorithm.of_view(whole, frame.pixel_map, self.frame_size)
+        return torch.from_numpy(algorithm(image.permute(1, 2, 0).numpy()))
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,7 @@ class TrainTransform:
         resize: height and width of the frame before the crop; None leaves it.
         hflip: probability of a flip.
         color_jitter: of the RGB image; None for none.
+        window: top, left, bottom and right edge of the area that crops are drawn from; None for the whole frame.
     """
 
     finish: Finish
@@ -110,12 +132,15 @@ class TrainTransform:
     resize: Size | None = None
     hflip: float = 0.5
     color_jitter: v2.ColorJitter | None = None
+    window: tuple[int, int, int, int] | None = None
 
     def __call__(self, frame: Frame) -> Sample:
         """A random view of a frame; all maps share the image's grid."""
         if self.resize is not None:
             frame = resize(frame, *self.resize)
-        top, left = (int(torch.randint(full - part + 1, ())) for full, part in zip(frame.size, self.crop, strict=True))
+        top, left, bottom, right = self.window or (0, 0, *frame.size)
+        top += int(torch.randint(bottom - top - self.crop[0] + 1, ()))
+        left += int(torch.randint(right - left - self.crop[1] + 1, ()))
         frame = crop(frame, top, left, *self.crop)
         if torch.rand(()) < self.hflip:
             frame = flip(frame)

@@ -75,9 +75,10 @@ class DepthModule(LightningModule, ABC):
             ValueError: if it does not, naming the keys.
         """
         if missing := self.requires - datamodule.provides:
+            key = min(missing)
             raise ValueError(
-                f"{type(self).__name__} requires {', '.join(sorted(missing))}, which "
-                f"`{datamodule.name}` does not provide: configure it under `data.init_args` or take another data set"
+                f"{type(self).__name__} requires {', '.join(sorted(missing))}, which `{datamodule.name}` does not "
+                f"provide; for {key}: {datamodule.hint(key)}"
             )
 
     def setup(self, stage: str) -> None:
@@ -96,6 +97,9 @@ class DepthModule(LightningModule, ABC):
         loss = torch.stack(list(losses.values())).sum()
         size = len(batch["image"])
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=size, sync_dist=False)
+        if "skipped" in batch:
+            skipped = batch["skipped"].sum().float()
+            self.log("train/skipped", skipped, on_step=False, on_epoch=True, reduce_fx="sum", batch_size=size)
         if len(losses) > 1:
             self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=size)
         return loss

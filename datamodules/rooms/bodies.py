@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.nyuv2_format import names894
+from datamodules.rooms.classes import CLASSES
 
 Colour = tuple[float, float, float]
 Vector = tuple[float, float, float]
@@ -207,16 +207,16 @@ def assemble(
         ambient: light from above and from below.
 
     Raises:
-        KeyError: if an item's name is not one of the 894 classes.
+        KeyError: if an item's name is not one of Rooms' classes.
         ValueError: if a class has more than 255 objects, the limit of the file format.
     """
-    ids = {name: index for index, name in enumerate(names894(), start=1)}
+    ids = {name: number for name, (number, _) in CLASSES.items()}
     counts: Counter[str] = Counter()
     parts: list[Part] = []
     labels, instances, shadows = [], [], []
     for item in items:
         if item.name not in ids:
-            raise KeyError(f"`{item.name}` is not one of NYUv2's 894 class names")
+            raise KeyError(f"`{item.name}` is not in datamodules/rooms/classes.py")
         counts[item.name] += 1
         if counts[item.name] > MAX_INSTANCES:
             raise ValueError(

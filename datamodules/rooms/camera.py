@@ -71,23 +71,51 @@ class Grid:
         return grid.flatten(2, 3).flatten(0, 1)[: self.height * self.samples, : self.width * self.samples]
 
 
-@lru_cache(maxsize=8)
-def grid(height: int, width: int, samples: int, device: torch.device) -> Grid:
-    """Tiles of a frame of NYUv2's camera scaled to ``height`` x ``width``."""
-    camera = torch.from_numpy(intrinsics(height, width)).double()
+def grid(height: int, width: int, samples: int, device: torch.device, camera: Tensor | None = None) -> Grid:
+    """Tiles of a frame.
+
+    Args:
+        height: rows.
+        width: columns.
+        samples: samples a pixel edge.
+        device: where the tiles lie.
+        camera: (3, 3) K with pixel ~ K (x, y, z), pixel centres at integers, x right, y down, z forward. It need not be
+            upper triangular: the film of a tilt-shift camera is not parallel to the plane z = 1. None takes NYUv2's
+            camera scaled to ``height`` x ``width``.
+
+    Raises:
+        ValueError: if the camera is singular, or a pixel of the frame looks backwards.
+    """
+    matrix = torch.from_numpy(intrinsics(height, width)) if camera is None else camera
+    return _grid(height, width, samples, device, tuple(matrix.double().flatten().tolist()))
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int, samples: int, device: torch.device, camera: tuple[float, ...]) -> Grid:
     edge = TILE * samples
 
-    def axis(size: int, focal: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    def axis(size: int) -> tuple[Tensor, Tensor]:
         number = torch.arange(-(-size // TILE) * edge).view(-1, edge)
-        return ((number + 0.5) / samples - 0.5 - centre) / focal, number % 3
+        return (number + 0.5) / samples - 0.5, number % 3
 
-    (y, y_phase), (x, x_phase) = axis(height, camera[1, 1], camera[1, 2]), axis(width, camera[0, 0], camera[0, 2])
+    (y, y_phase), (x, x_phase) = axis(height), axis(width)
     shape = (len(y), len(x), edge, edge)
     xs, ys = x[None, :, None, :].expand(shape), y[:, None, :, None].expand(shape)
-    rays = torch.stack([xs, ys, torch.ones_like(xs)], dim=2).flatten(3).flatten(0, 1)
+    pixels = torch.stack([xs, ys, torch.ones_like(xs)], dim=2).flatten(3).flatten(0, 1).double()
+    rays = _back_project(pixels, torch.tensor(camera, dtype=torch.float64).view(3, 3))
     bounds = torch.cat([rays[:, :2].amin(dim=2), rays[:, :2].amax(dim=2)], dim=1)
     phase = (3 * y_phase[:, None, :, None] + x_phase[None, :, None, :]).flatten(2).flatten(0, 1)
     return Grid(height, width, samples, rays.float().to(device), bounds.float().to(device), phase.to(device))
+
+
+def _back_project(pixels: Tensor, camera: Tensor) -> Tensor:
+    """(N, 3, R) rays K^-1 (x, y, 1) of pixels, scaled to z = 1."""
+    solution, singular = torch.linalg.solve_ex(camera, pixels)
+    if singular.any() or not (solution[:, 2] > 0).all():
+        raise ValueError(
+            f"camera {camera.tolist()}: singular, or a pixel looks backwards; K maps (x, y, z > 0) to pixels"
+        )
+    return solution / solution[:, 2:]
 
 
 def visible_bodies(scene: Scene, view: Pose, tiles: Grid) -> Tensor:

@@ -24,7 +24,7 @@ from datamodules.rooms.walk import camera_walk
 from datamodules.rooms.writer import SceneInfo, write_data_set
 
 #: Part of the cache key: raise it when the renderer or the writer changes what the same parameters give.
-VERSION = 1
+VERSION = 2
 
 #: Uncompressed bytes of a pixel over all keys: an upper bound of what is written.
 _BYTES_PER_PIXEL = 15
@@ -131,7 +131,7 @@ def ensure_rooms(parameters: RoomsParameters, cache: Path, *, device: str = "aut
         progress: show a bar.
 
     Returns:
-        Folder with ``nyu_depth_v2_labeled.mat``, ``splits.mat`` and ``nyuv2_oc/``.
+        Folder with ``nyu_depth_v2_labeled.mat``, ``splits.mat``, ``classMapping40.mat`` and ``nyuv2_oc/``.
 
     Raises:
         OSError: if the disk is full or the cache cannot be written, naming folder and mend.

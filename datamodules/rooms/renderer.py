@@ -34,6 +34,7 @@ class RenderedScene:
         labels: (F, H, W) int64, NYUv2's fine class id 1..894.
         instances: (F, H, W) int64, counted per class from 1: an object is the pair (label, instance).
         occlusion: (F, H, W) bool, see ``occlusion.py``.
+        radiance: (F, H, W, 3) float32, linear RGB before exposure, tone curve and noise.
     """
 
     rgb: Tensor
@@ -41,6 +42,7 @@ class RenderedScene:
     labels: Tensor
     instances: Tensor
     occlusion: Tensor
+    radiance: Tensor
 
 
 def render_scene(
@@ -49,6 +51,7 @@ def render_scene(
     height: int,
     width: int,
     *,
+    camera: Tensor | None = None,
     supersampling: int = 2,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -62,18 +65,22 @@ def render_scene(
         walk: camera poses.
         height: rows.
         width: columns.
+        camera: (3, 3) K, any that ``grid`` takes; None takes NYUv2's.
         supersampling: colour samples along a pixel's edge.
         seed: of the sensor noise.
         device: where to compute; the result lies there.
+
+    Raises:
+        ValueError: if the camera is singular, or a pixel of the frame looks backwards.
     """
     device = torch.device(device)
     scene = scene.to(device)
     poses = [Pose(*(value.to(device) for value in view)) for view in walk]
-    pixels, samples = grid(height, width, 1, device), grid(height, width, supersampling, device)
+    pixels, samples = (grid(height, width, edge, device, camera) for edge in (1, supersampling))
     with torch.inference_mode():
         frames = [_frame(scene, view, pixels, samples) for view in poses]
-        radiance, *maps = (torch.stack(values) for values in zip(*frames, strict=True))
-        return RenderedScene(_develop(radiance, seed), *maps)
+        radiance, depth, labels, instances, occlusion = (torch.stack(values) for values in zip(*frames, strict=True))
+        return RenderedScene(_develop(radiance, seed), depth, labels, instances, occlusion, radiance)
 
 
 def _frame(scene: Scene, view: Pose, pixels: Grid, samples: Grid) -> tuple[Tensor, ...]:
@@ -122,7 +129,7 @@ def _radiance(scene: Scene, view: Pose, samples: Grid, irradiance: Tensor, face:
     """(H, W, 3) linear RGB: texture of every sample under the light of the nearest pixel on the sample's own face."""
     directions = view.rotation @ samples.rays
     t, surface = nearest(scene, visible_bodies(scene, view, samples), view.position, directions)
-    step = (samples.rays[0, 0, 1] - samples.rays[0, 0, 0]).item()
+    step = (samples.rays[0, :, 1] - samples.rays[0, :, 0]).abs().max().item()
     tiles = max(1, SAMPLES_AT_ONCE.get(directions.device.type, SAMPLES_AT_ONCE["cpu"]) // directions.shape[2])
     parts = zip(*(value.split(tiles) for value in (directions, t, surface)), strict=True)
     colour, own = (

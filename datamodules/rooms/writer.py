@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from datamodules.nyuv2_format import LABELED_FILE, NUMERIC_KEYS, SPLITS_FILE, USER_BLOCK_BYTES, names894, nyu40_lookup
+from datamodules.files import ROOMS_MARKER
+from datamodules.nyuv2_format import CLASS_MAPPING_FILE, LABELED_FILE, NUMERIC_KEYS, SPLITS_FILE, USER_BLOCK_BYTES
+from datamodules.rooms.classes import rooms_names, rooms_nyu40
 from datamodules.rooms.renderer import RenderedScene
 
 #: Where NYUv2-OC++ keeps its maps, below the folder of the data set.
@@ -42,7 +44,7 @@ class SceneInfo:
 def write_data_set(
     folder: Path, scenes: Sequence[SceneInfo], rendered: Iterator[RenderedScene], frames: int, size: tuple[int, int]
 ) -> None:
-    """Write the labelled file, the split and the occlusion boundaries of the test frames, scene by scene.
+    """Write the labelled file, the split, the class mapping and the test frames' occlusion boundaries, scene by scene.
 
     Args:
         folder: existing folder.
@@ -67,6 +69,13 @@ def write_data_set(
                 _write_occlusion(folder, first, images)
     _write_user_block(path)
     _write_splits(folder / SPLITS_FILE, scenes, frames)
+    write_marker(folder, "NYU Depth v2")
+    savemat(folder / CLASS_MAPPING_FILE, {"mapClass": rooms_nyu40()[None, 1:]})
+
+
+def write_marker(folder: Path, original: str) -> None:
+    """Say in a folder of another data set's format what it holds; data modules read it."""
+    (folder / ROOMS_MARKER).write_text(f"Rooms: rendered by segdepth, not {original}.\n", encoding="utf-8")
 
 
 def _create(file: h5py.File, count: int, size: tuple[int, int]) -> None:
@@ -107,7 +116,7 @@ def measured_depth(
     border_y, border_x = round(_BORDER[0] * height), round(_BORDER[1] * width)
     seen = np.zeros(depth.shape, dtype=bool)
     seen[:, border_y : height - border_y, border_x : width - border_x] = True
-    seen &= ~np.isin(nyu40_lookup()[labels], _INVISIBLE_CLASSES)
+    seen &= ~np.isin(rooms_nyu40()[labels], _INVISIBLE_CLASSES)
     shadow = np.zeros(depth.shape, dtype=bool)
     for step in range(1, max(2, width // 100) + 1):
         shadow[:, :, step:] |= occlusion[:, :, :-step] & (depth[:, :, step:] > 1.05 * depth[:, :, :-step])
@@ -124,7 +133,7 @@ def _write_occlusion(folder: Path, first: int, images: RenderedScene) -> None:
 def _write_cells(file: h5py.File, scenes: Sequence[SceneInfo], frames: int) -> None:
     per_frame = [(scene, frame) for scene in scenes for frame in range(frames)]
     cells = {
-        "names": list(names894()),
+        "names": rooms_names(),
         "scenes": [scene.name for scene, _ in per_frame],
         "sceneTypes": [scene.scene_type for scene, _ in per_frame],
         "rawDepthFilenames": [f"rooms/{scene.name}/d-{frame:04d}.pgm" for scene, frame in per_frame],

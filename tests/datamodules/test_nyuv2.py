@@ -82,12 +82,19 @@ def test_raw_depth_where_the_file_has_it(tmp_path):
     assert not sample["valid"].all()
 
 
-def test_unmeasured_depth_is_invalid(folder):
+def test_depth_out_of_range_is_invalid(folder):
     with h5py.File(folder / "nyu_depth_v2_labeled.mat", "r+") as file:
-        file["depths"][4, :4, 0] = [np.nan, np.inf, 11.0, -1.0]
+        file["depths"][4, :3, 0] = [0.0, 11.0, -1.0]
     sample = module(folder).test_set[0]
-    assert sample["valid"][0, 0, :5].tolist() == [False, False, False, False, True]
-    assert sample["depth"].isfinite().all()
+    assert sample["valid"][0, 0, :4].tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_depth_that_is_no_number_is_damage(folder, value):
+    with h5py.File(folder / "nyu_depth_v2_labeled.mat", "r+") as file:
+        file["depths"][4, 3, 0] = value
+    with pytest.raises(ValueError, match=r"labeled\.mat: key `depths`: frame 4 .*1 pixels"):
+        module(folder).test_set[0]
 
 
 def test_instances_are_pairs_of_class_and_number(folder):

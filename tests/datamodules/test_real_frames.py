@@ -54,7 +54,7 @@ def test_pictures_are_the_right_way_round():
 def test_labels_are_mapped_to_nyu40():
     import h5py
 
-    module = real()
+    module = real(class_mapping_file=str((REAL / "meta" / "classMapping40.mat").resolve()))
     with h5py.File(CONVERTED / "nyu_depth_v2_labeled_mini16.mat") as file:
         expected = file["labels40"][:].transpose(0, 2, 1)
     for position in range(16):

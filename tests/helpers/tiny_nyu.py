@@ -8,7 +8,7 @@ from scipy.io import savemat
 
 
 def write_tiny_nyu(folder: Path, frames: int = 8, height: int = 48, width: int = 64, *, raw: bool = False) -> Path:
-    """Write ``nyu_depth_v2_labeled.mat`` and ``splits.mat``; the first half of the frames trains, the rest tests.
+    """Write ``nyu_depth_v2_labeled.mat``, ``splits.mat`` and ``classMapping40.mat``; the first half of the frames trains, the rest tests.
 
     Depth is a plane that recedes to the top, coloured by its depth: something a small network can learn. There are two
     frames a scene.
@@ -32,6 +32,9 @@ def write_tiny_nyu(folder: Path, frames: int = 8, height: int = 48, width: int =
             name = np.array([[ord(c)] for c in f"office_{frame // 2:04d}"], dtype=np.uint16)
             cells.append(references.create_dataset(f"scene_{frame}", data=name).ref)
         file.create_dataset("scenes", data=np.array([cells], dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
+    mapping = np.arange(894, dtype=np.uint8)[None] % 40 + 1
+    mapping[0, 20] = 1  # wall
+    savemat(folder / "classMapping40.mat", {"mapClass": mapping})
     half = frames // 2
     parts = {"trainNdxs": np.arange(1, half + 1), "testNdxs": np.arange(half + 1, frames + 1)}
     savemat(folder / "splits.mat", {key: value.astype(np.uint16)[:, None] for key, value in parts.items()})

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from datamodules.nyuv2_format import intrinsics, names894, nyu40_lookup
+from datamodules.nyuv2_format import intrinsics, read_class_mapping
+from datamodules.rooms.classes import CLASSES, rooms_nyu40
 from datamodules.rooms import RoomsParameters, dataset, ensure_rooms
 
 SMALL = RoomsParameters(height=32, width=48, train_scenes=2, test_scenes=1, frames_per_scene=2)
@@ -46,7 +47,9 @@ def test_layout_is_that_of_nyuv2(folder, file):
         assert file[file[key][0, 0]].dtype == np.uint16
         assert file[file[key][0, 0]].shape[1] == 1
     text = lambda reference: "".join(map(chr, file[reference][:].ravel()))  # noqa: E731
-    assert [text(r) for r in file["names"][0]] == list(names894())
+    names = [text(r) for r in file["names"][0]]
+    assert len(names) == 894
+    assert all(names[number - 1] == name for name, (number, _) in CLASSES.items())
     assert [text(r) for r in file["scenes"][0]][:3] == ["bedroom_0000", "bedroom_0000", "living_room_0001"]
     assert "rooms" in text(file["rawRgbFilenames"][0, 0])
 
@@ -73,7 +76,7 @@ def test_values_are_those_of_a_sensor_in_a_room(file):
     assert ((depth > 0.3) & (depth < 10)).all()
     assert (raw == 0).any()
     np.testing.assert_array_equal(raw[raw > 0], depth[raw > 0])
-    classes = nyu40_lookup()[file["labels"][:]]
+    classes = rooms_nyu40()[file["labels"][:]]
     assert classes.min() >= 1
     assert {1, 2} <= set(np.unique(classes))  # walls and floors
     assert file["images"][:].std() > 20
@@ -81,7 +84,7 @@ def test_values_are_those_of_a_sensor_in_a_room(file):
 
 def test_floors_are_level(file):
     """Back-projected with NYUv2's camera, a frame's floor pixels lie on one plane: depth is planar, as is due."""
-    depth, floor = file["depths"][:].transpose(0, 2, 1), nyu40_lookup()[file["labels"][:]].transpose(0, 2, 1) == 2
+    depth, floor = file["depths"][:].transpose(0, 2, 1), rooms_nyu40()[file["labels"][:]].transpose(0, 2, 1) == 2
     rays = np.linalg.inv(intrinsics(32, 48)) @ np.stack(
         [*np.meshgrid(np.arange(48), np.arange(32)), np.ones((32, 48))]
     ).reshape(3, -1)
@@ -196,3 +199,23 @@ def test_parameters_are_checked():
         RoomsParameters(height=0)
     with pytest.raises(ValueError, match="counts to 65535"):
         RoomsParameters(train_scenes=70_000)
+
+
+def test_the_class_mapping_lies_beside_the_labels(folder, file):
+    table = read_class_mapping(folder / "classMapping40.mat")
+    np.testing.assert_array_equal(table, rooms_nyu40())
+    used = set(np.unique(file["labels"][:]))
+    assert used <= {number for number, _ in CLASSES.values()}
+
+
+@pytest.mark.real_data
+def test_classes_are_numbered_as_nyuv2_numbers_them():
+    meta = Path(__file__).parents[3] / "../shared/data/real/nyu_depth_v2"
+    if not meta.is_dir():
+        pytest.skip("the pack of real frames is not here (../shared/data/real)")
+    table = read_class_mapping(meta / "meta" / "classMapping40.mat")
+    with h5py.File(meta / "converted_labeled_mat" / "nyu_depth_v2_labeled_mini16.mat") as opened:
+        names = ["".join(map(chr, opened[reference][:].ravel())) for reference in opened["names"][0]]
+    for name, (number, nyu40) in CLASSES.items():
+        assert names[number - 1] == name
+        assert table[number] == nyu40

@@ -1,0 +1,75 @@
+"""Maps of whole frames that are too dear to make for every view: made once, kept on disk."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from datamodules.derived.region_support import RegionSupport
+from datamodules.frames import Frame
+from datamodules.superpixels import Superpixels
+
+
+class FrameMap(ABC):
+    """Maps of a whole frame, a pure function of it.
+
+    Attributes:
+        keys: of a sample.
+        needs: keys of the frame's maps that they are made of.
+    """
+
+    keys: ClassVar[frozenset[str]]
+    needs: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def __call__(self, frame: Frame) -> dict[str, Tensor]:
+        """The maps, (..., H, W)."""
+
+
+class FrameSuperpixels(FrameMap):
+    """Superpixels of a whole frame, of which crops then take their part.
+
+    Args:
+        algorithm: how they are made.
+    """
+
+    keys = frozenset({"superpixels"})
+    needs = frozenset()
+
+    def __init__(self, algorithm: Superpixels):
+        self.algorithm = algorithm
+
+    def __call__(self, frame: Frame) -> dict[str, Tensor]:
+        """``superpixels`` (H, W) int64."""
+        return {"superpixels": torch.from_numpy(self.algorithm(frame.image.permute(1, 2, 0).numpy()))}
+
+
+class RegionSupportTarget(FrameMap):
+    """Region support and refined regions of the truth: Region Support Network, Algorithm 1.
+
+    The regions are those of ``semantics``: set the data set's ``classes: 894`` for the paper's.
+
+    Args:
+        bins: depth bins over the whole image.
+        min_fill: population of a bin, as a share of the average, below which it is merged into the next.
+        link: which pixels of a class are neighbours: within a distance of 2 pixels, or the 8 or 4 next ones.
+        unlabeled: what pixels without a class get.
+    """
+
+    keys = RegionSupport.provides
+    needs = frozenset({"semantics"})
+
+    def __init__(
+        self,
+        bins: int = 10,
+        min_fill: float = 1.0,
+        link: Literal["dist2", "8", "4"] = "dist2",
+        unlabeled: Literal["zero", "depth_components", "nearest"] = "zero",
+    ):
+        self.algorithm = RegionSupport(bins=bins, min_fill=min_fill, link=link, unlabeled=unlabeled)
+
+    def __call__(self, frame: Frame) -> dict[str, Tensor]:
+        """``region_support`` (1, H, W) float32 metres and ``regions`` (H, W) int64."""
+        support, regions = self.algorithm(frame.maps["semantics"].numpy(), frame.maps["depth"][0].numpy())
+        return {"region_support": torch.from_numpy(support)[None], "regions": torch.from_numpy(regions)}

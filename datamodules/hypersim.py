@@ -1,0 +1,174 @@
+"""HyperSim, as released."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from numpy.typing import NDArray
+
+from datamodules.base import DepthDataModule, Splits
+from datamodules.files import missing_files, printable
+from datamodules.frames import FrameReader
+from datamodules.hypersim_format import (
+    CAMERA_FILE,
+    FLAGGED_FILE,
+    SPLIT_FILE,
+    HyperSimFrame,
+    constant_camera,
+    read_cameras,
+    read_flagged,
+    read_frame_list,
+    read_official_split,
+)
+from datamodules.hypersim_reader import ColorSource, DepthKind, HyperSimReader
+from datamodules.tonemap import ToneMap
+
+Selection = Literal["official", "marigold", "semantic_md", "depth_anything_v2"]
+
+#: List files of the published selections by part, and where they come from.
+LISTS: dict[str, tuple[dict[str, str], str]] = {
+    "marigold": (
+        {part: f"filename_list_{part}_filtered.txt" for part in ("train", "val", "test")},
+        "it comes with prs-eth/Marigold (data_split/hypersim_depth/); put it beside the ai_* folders",
+    ),
+    "semantic_md": (
+        {part: f"{part}_imgPath.txt" for part in ("train", "val", "test")},
+        "it comes with charyyev/semantic_md (source/datasets/paths/); put it beside the ai_* folders",
+    ),
+    "depth_anything_v2": (
+        {"train": "train.txt", "test": "val.txt"},
+        "it comes with Depth-Anything-V2 (metric_depth/dataset/splits/hypersim/); put it beside the ai_* folders",
+    ),
+}
+
+
+class HyperSimDataModule(DepthDataModule):
+    """HyperSim, 768x1024: 74,619 released frames of 457 synthetic scenes.
+
+    Args:
+        root: folder of the ``ai_*`` scenes and of the metadata tables.
+        frames: which ones, in which split: ``official`` (59,543 / 7,386 / 7,690), or one of the published selections,
+            read from its authors' list files: ``marigold`` (53,885 / 7,370 / 7,682), ``semantic_md`` (19,399 / 1,203 /
+            933, scenes of its own split), ``depth_anything_v2`` (tests on the official validation part).
+        cameras: ``csv``, each scene's own, or ``constant``, the default camera for all, as Depth Anything v2 and
+            Marigold have it: wrong for 277 of 482 cameras, by 2.3 % on average where it is.
+        depth: ``planar``, or the ``distance`` to the optical centre, which is what the files hold.
+        color: tone-mapped from the ``hdr`` files, or the released 8-bit ``preview``.
+        tone_map: of HDR colour: ``apple``, the release's own, or ``semantic_md``.
+        labels: whether to read semantics and instances; without them their files are not needed.
+        missing: ``error`` where a frame's file is missing, or ``skip`` such frames, with a warning that counts them:
+            many keep a part of the release only.
+        min_depth: metres; depth below it is invalid.
+        max_depth: metres; depth above it is invalid.
+        kwargs: of :class:`DepthDataModule`.
+
+    Raises:
+        ValueError: unless 0 < min_depth < max_depth.
+    """
+
+    data_set = "hypersim"
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        frames: Selection = "official",
+        cameras: Literal["csv", "constant"] = "csv",
+        depth: DepthKind = "planar",
+        color: ColorSource = "hdr",
+        tone_map: ToneMap = "apple",
+        labels: bool = True,
+        missing: Literal["error", "skip"] = "error",
+        min_depth: float = 1e-3,
+        max_depth: float = 20.0,
+        **kwargs: Any,
+    ):
+        super().__init__(root, **kwargs)
+        if not 0 < min_depth < max_depth:
+            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
+        self.frames = frames
+        self.cameras = cameras
+        self.depth, self.color, self.tone_map = depth, color, tone_map
+        self.labels = labels
+        self.missing = missing
+        self.min_depth, self.max_depth = min_depth, max_depth
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments that shape frames and splits."""
+        names = ("frames", "cameras", "depth", "color", "tone_map", "labels", "min_depth", "max_depth")
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def parts(self) -> dict[str, list[HyperSimFrame]]:
+        """Frames of the selection by part, flagged ones left out, and missing ones as configured.
+
+        Raises:
+            FileNotFoundError: if a table, list or frame is missing.
+        """
+        if self.frames == "official":
+            parts = read_official_split(self.folder / SPLIT_FILE)
+        else:
+            lists, origin = LISTS[self.frames]
+            parts = {part: read_frame_list(self.folder / name, origin) for part, name in lists.items()}
+        if (flagged_file := self.folder / FLAGGED_FILE).is_file():
+            flagged = read_flagged(flagged_file)
+            parts = {part: [frame for frame in frames if frame not in flagged] for part, frames in parts.items()}
+        return self._present(parts)
+
+    def _present(self, parts: dict[str, list[HyperSimFrame]]) -> dict[str, list[HyperSimFrame]]:
+        files = [(frame, file) for frames in parts.values() for frame in frames for file in self._files(frame)]
+        absent_files = set(missing_files(file for _, file in files))
+        absent = {frame for frame, file in files if file in absent_files}
+        kept = {part: [frame for frame in frames if frame not in absent] for part, frames in parts.items()}
+        total = sum(map(len, parts.values()))
+        if absent and (self.missing == "error" or len(absent) == total):
+            first = next(file for _, file in files if file in absent_files)
+            raise FileNotFoundError(
+                f"{printable(first)} is missing, a file of one of {len(absent)} incomplete frames of {total}: download "
+                "them with ml-hypersim's code/python/tools/dataset_download_images.py, or set "
+                "`data.init_args.missing: skip` to work with the frames that are there"
+            )
+        if absent:
+            rank_zero_warn(f"{self.name}: {len(absent)} of {total} frames are incomplete and left out (`missing: skip`)")
+        return kept
+
+    def _files(self, frame: HyperSimFrame) -> list[Path]:
+        kinds = ["depth_meters", *(("semantic", "semantic_instance") if self.labels else ())]
+        kinds += ["color", "render_entity_id"] if self.color == "hdr" else ["tonemap"]
+        return [frame.path(self.folder, kind) for kind in kinds]
+
+    def open_reader(self) -> FrameReader:
+        """The frames of all parts: train, then val, then test."""
+        frames = [frame for part in self.parts.values() for frame in part]
+        return HyperSimReader(
+            self.folder,
+            frames,
+            self._read_cameras({frame.scene for frame in frames}),
+            depth=self.depth,
+            color=self.color,
+            tone_map=self.tone_map,
+            labels=self.labels,
+            min_depth=self.min_depth,
+            max_depth=self.max_depth,
+        )
+
+    def _read_cameras(self, scenes: set[str]) -> dict[str, NDArray[np.float64]]:
+        if self.cameras == "constant":
+            return dict.fromkeys(sorted(scenes), constant_camera())
+        return read_cameras(self.folder / CAMERA_FILE, sorted(scenes))
+
+    def read_splits(self, reader: FrameReader) -> Splits:
+        """The selection's parts."""
+        ranges, first = {}, 0
+        for part in ("train", "val", "test"):
+            count = len(self.parts.get(part, ()))
+            ranges[part] = range(first, first + count)
+            first += count
+        return Splits(**ranges)
+
+    def describe(self) -> dict[str, Any]:
+        """What is read and how, as plain JSON."""
+        return {**super().describe(), "depth_range": [self.min_depth, self.max_depth]}

@@ -1,0 +1,183 @@
+"""What HyperSim looks like on disk: metadata tables, cameras, frame names.
+
+Roberts et al., "Hypersim: A Photorealistic Synthetic Dataset for Holistic Indoor Scene Understanding", ICCV 2021, and
+the README of apple/ml-hypersim. A frame is spread over files of one HDF5 array each (key ``dataset``, gzip):
+
+    ai_VVV_NNN/images/scene_cam_XX_final_hdf5/frame.IIII.color.hdf5                 (H, W, 3) float16 linear RGB
+    ai_VVV_NNN/images/scene_cam_XX_final_preview/frame.IIII.tonemap.jpg
+    ai_VVV_NNN/images/scene_cam_XX_geometry_hdf5/frame.IIII.depth_meters.hdf5       (H, W) float16, NaN: no surface
+                                                            semantic.hdf5           (H, W) int16 NYU40, -1: none
+                                                            semantic_instance.hdf5  (H, W) int16 from 1, -1: none
+                                                            render_entity_id.hdf5   (H, W) int16 from 1, -1: none
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.files import printable, read_lines
+
+SPLIT_FILE = "metadata_images_split_scene_v1.csv"
+CAMERA_FILE = "metadata_camera_parameters.csv"
+FLAGGED_FILE = "metadata_images_flagged.txt"
+
+#: Where the metadata comes from.
+ORIGINS = {
+    SPLIT_FILE: "it comes with apple/ml-hypersim (evermotion_dataset/analysis/); put it beside the ai_* folders",
+    CAMERA_FILE: "it comes with apple/ml-hypersim (contrib/mikeroberts3000/); put it beside the ai_* folders",
+    FLAGGED_FILE: "it comes with apple/ml-hypersim (evermotion_dataset/analysis/); put it beside the ai_* folders",
+}
+
+HEIGHT, WIDTH = 768, 1024
+
+#: Focal length in pixels of the default camera, 60 degrees wide, at 1024x768.
+DEFAULT_FOCAL = 886.81
+
+
+@dataclass(frozen=True, order=True)
+class HyperSimFrame:
+    """A frame's name.
+
+    Attributes:
+        scene: ``ai_VVV_NNN``.
+        camera: number of the camera trajectory.
+        frame: number on it.
+    """
+
+    scene: str
+    camera: int
+    frame: int
+
+    def path(self, root: Path, kind: str) -> Path:
+        """One of its files: ``color``, ``tonemap``, or a geometry map such as ``depth_meters``."""
+        folder = {"color": "final_hdf5", "tonemap": "final_preview"}.get(kind, "geometry_hdf5")
+        suffix = "jpg" if kind == "tonemap" else "hdf5"
+        images = root / self.scene / "images"
+        return images / f"scene_cam_{self.camera:02d}_{folder}" / f"frame.{self.frame:04d}.{kind}.{suffix}"
+
+
+def _read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file, cells stripped of the blanks that some of Apple's pad them with."""
+    rows = list(csv.reader(read_lines(path, ORIGINS[path.name] if path.name in ORIGINS else "see apple/ml-hypersim")))
+    header = [cell.strip() for cell in rows[0]]
+    if missing := [name for name in needed if name not in header]:
+        raise ValueError(f"{printable(path)}: column `{missing[0]}` is missing; take the file of apple/ml-hypersim")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{printable(path)}: line {number} has {len(row)} cells, the header {len(header)}; fetch it again"
+            )
+    return [dict(zip(header, (cell.strip() for cell in row), strict=True)) for row in rows[1:]]
+
+
+def read_official_split(path: Path) -> dict[str, list[HyperSimFrame]]:
+    """Released frames by partition (``train``, ``val``, ``test``) of the official split, in the table's order.
+
+    Raises:
+        FileNotFoundError: if the table is missing.
+        ValueError: if a column is missing, or a row is not of its form.
+    """
+    parts: dict[str, list[HyperSimFrame]] = {"train": [], "val": [], "test": []}
+    columns = ("scene_name", "camera_name", "frame_id", "included_in_public_release", "split_partition_name")
+    for number, row in enumerate(_read_table(path, columns), start=2):
+        if row["included_in_public_release"] != "True":
+            continue
+        try:
+            frame = HyperSimFrame(row["scene_name"], int(row["camera_name"].removeprefix("cam_")), int(row["frame_id"]))
+            parts[row["split_partition_name"]].append(frame)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{printable(path)}: line {number} names no frame of train, val or test; fetch the file again"
+            ) from error
+    return parts
+
+
+def read_flagged(path: Path) -> set[HyperSimFrame]:
+    """Frames that Apple flagged for removal.
+
+    The file lists, for each scene, its cameras' preview folders, and under each the flagged images; an empty line ends
+    a scene.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+    """
+    flagged, scene, camera = set(), "", 0
+    for line in read_lines(path, ORIGINS[FLAGGED_FILE]):
+        if re.fullmatch(r"ai_\d+_\d+", line):
+            scene = line
+        elif match := re.match(r"scene_cam_(\d+)", line):
+            camera = int(match[1])
+        elif match := re.match(r"frame\.(\d+)", line):
+            flagged.add(HyperSimFrame(scene, camera, int(match[1])))
+    return flagged
+
+
+def read_frame_list(path: Path, origin: str) -> list[HyperSimFrame]:
+    """Frames that a list file names, in its order, whatever its columns.
+
+    Known are Marigold's lines (`ai_001_010/rgb_cam_00_fr0000.png ...`) and any path into the released layout
+    (`.../ai_001_010/images/scene_cam_00_final_hdf5/frame.0000.color.hdf5`), wherever it was on its author's machine.
+
+    Raises:
+        FileNotFoundError: if it is missing, saying where it comes from.
+        ValueError: if a line names no frame.
+    """
+    frames = []
+    for number, line in enumerate(read_lines(path, origin), start=1):
+        match = re.search(r"(ai_\d{3}_\d{3})\S*?cam_(\d+)\S*?(?:fr|frame\.)(\d{4})", line)
+        if match is None:
+            raise ValueError(f"{printable(path)}: line {number} names no HyperSim frame; {origin}")
+        frames.append(HyperSimFrame(match[1], int(match[2]), int(match[3])))
+    return frames
+
+
+def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.float64]]:
+    """Matrix ``M_cam_from_uv`` (3, 3) of each scene's camera.
+
+    Raises:
+        FileNotFoundError: if the table is missing.
+        ValueError: if a column, or a scene, is missing, or a cell is no number.
+    """
+    cells = [f"M_cam_from_uv_{row}{column}" for row in range(3) for column in range(3)]
+    rows = {row["scene_name"]: row for row in _read_table(path, ("scene_name", *cells))}
+    cameras = {}
+    for scene in dict.fromkeys(scenes):
+        if scene not in rows:
+            raise ValueError(f"{printable(path)}: has no row for {scene}; {ORIGINS[CAMERA_FILE]}")
+        try:
+            cameras[scene] = np.array([float(rows[scene][cell]) for cell in cells]).reshape(3, 3)
+        except ValueError as error:
+            raise ValueError(f"{printable(path)}: the camera of {scene} is not numbers; fetch the file again") from error
+    return cameras
+
+
+def constant_camera() -> NDArray[np.float64]:
+    """``M_cam_from_uv`` of the usual shortcut: every scene has the default camera (Depth Anything v2, Marigold)."""
+    return np.diag([WIDTH / (2 * DEFAULT_FOCAL), HEIGHT / (2 * DEFAULT_FOCAL), -1.0])
+
+
+def pixels_to_uv(height: int, width: int) -> NDArray[np.float64]:
+    """Matrix from pixel (x, y, 1), centres at integers, to HyperSim's (u, v, 1): -1..1, v upwards."""
+    return np.array([[2 / width, 0, 1 / width - 1], [0, -2 / height, 1 - 1 / height], [0, 0, 1]])
+
+
+def camera_matrix(m_cam_from_uv: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """Camera matrix K (3, 3), such that a point (X right, Y down, Z forward) shows at pixel K (X, Y, Z) up to scale.
+
+    HyperSim's camera axes are x right, y up, z backward. A tilted or shifted lens makes K a general matrix.
+    """
+    to_opencv = np.diag([1.0, -1.0, -1.0])
+    matrix = np.linalg.inv(to_opencv @ m_cam_from_uv @ pixels_to_uv(height, width))
+    return matrix / matrix[2, 2]
+
+
+def planar_factor(m_cam_from_uv: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """Planar depth over distance to the optical centre, (H, W): |r_z| / |r| of each pixel's ray r."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    rays = m_cam_from_uv @ pixels_to_uv(height, width) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    return (np.abs(rays[2]) / np.linalg.norm(rays, axis=0)).reshape(height, width)

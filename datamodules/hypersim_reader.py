@@ -1,0 +1,146 @@
+"""Reads HyperSim's frames as they are released."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.files import printable, read_hdf5, read_rgb
+from datamodules.frames import Frame, FrameReader, clean_depth
+from datamodules.hypersim_format import HyperSimFrame, camera_matrix, planar_factor
+from datamodules.tonemap import ToneMap, tonemap
+
+DepthKind = Literal["planar", "distance"]
+ColorSource = Literal["hdr", "preview"]
+
+#: Labels of maps with none count so.
+NO_LABEL = -1
+
+#: Frame numbers of a scene's cameras are this far apart: frames of two cameras are never neighbours in time.
+CAMERA_STRIDE = 10_000
+
+LABEL_FILES = {"semantics": "semantic", "instances": "semantic_instance"}
+
+
+class HyperSimReader(FrameReader):
+    """Frames of HyperSim: HDR colour tone-mapped, distances made planar with each scene's own camera.
+
+    Args:
+        root: folder of the scenes.
+        frames: what to read.
+        cameras: ``M_cam_from_uv`` of each scene.
+        depth: ``planar``, z along the optical axis, or the ``distance`` to the optical centre, as released.
+        color: from the ``hdr`` file, or from the 8-bit ``preview``.
+        tone_map: of HDR colour.
+        labels: whether to read semantics and instances.
+        min_depth: metres; depth below it is invalid.
+        max_depth: metres; depth above it is invalid.
+
+    Raises:
+        FileNotFoundError: if the first frame's depth is missing.
+        ValueError: if it is damaged.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        frames: Sequence[HyperSimFrame],
+        cameras: Mapping[str, NDArray[np.float64]],
+        *,
+        depth: DepthKind = "planar",
+        color: ColorSource = "hdr",
+        tone_map: ToneMap = "apple",
+        labels: bool = True,
+        min_depth: float,
+        max_depth: float,
+    ):
+        self.root = root
+        self.frames = tuple(frames)
+        self.cameras = dict(cameras)
+        self.depth, self.color, self.tone_map = depth, color, tone_map
+        self.labels = labels
+        self.min_depth, self.max_depth = min_depth, max_depth
+        self.scenes = tuple(frame.scene for frame in frames)
+        height, width = read_hdf5(frames[0].path(root, "depth_meters"), np.floating, (None, None)).shape
+        self.size = (height, width)
+        self.provides = frozenset({"depth"} | (set(LABEL_FILES) if labels else set()))
+
+    @property
+    def identity(self) -> str:
+        """Root, frames, cameras and options."""
+        cameras = [(scene, camera.tolist()) for scene, camera in sorted(self.cameras.items())]
+        content = hashlib.sha256(repr((self.frames, cameras)).encode()).hexdigest()
+        options = (self.depth, self.color, self.tone_map, self.labels, self.min_depth, self.max_depth)
+        return f"{self.root.resolve()} {content} {options}"
+
+    def source(self, position: int) -> str:
+        """The frame's depth file."""
+        return printable(self.frames[position].path(self.root, "depth_meters"))
+
+    def read(self, position: int) -> Frame:
+        """The frame at a position.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if one is damaged, or has another size than the first frame.
+        """
+        name = self.frames[position]
+        maps = {"depth": self.read_depth(position)}
+        if self.labels:
+            maps |= {key: self._read_labels(name, key) for key in LABEL_FILES}
+        return Frame(
+            image=self._read_image(name),
+            maps=maps,
+            intrinsics=torch.from_numpy(camera_matrix(self.cameras[name.scene], *self.size)).float(),
+            scene=name.scene,
+            frame=CAMERA_STRIDE * name.camera + name.frame,
+            index=position,
+        )
+
+    def read_depth(self, position: int) -> Tensor:
+        """Depth (1, H, W) in metres; raises as :meth:`read` does."""
+        name = self.frames[position]
+        path = name.path(self.root, "depth_meters")
+        # Half precision, so conversion first: 65504 is its largest number, and sums in it are coarse.
+        distance = self._geometry(name, "depth_meters", np.floating).astype(np.float64)
+        if self.depth == "planar":
+            distance *= _planar_factor(self.cameras[name.scene].tobytes(), *self.size)
+        return clean_depth(
+            distance.astype(np.float32), self.min_depth, self.max_depth, printable(path), nan_is_hole=True
+        )
+
+    def _read_labels(self, name: HyperSimFrame, key: str) -> Tensor:
+        ids = self._geometry(name, LABEL_FILES[key], np.integer).astype(np.int64)
+        if ids.min() < NO_LABEL or (key == "semantics" and ids.max() > 40):
+            wrong = ids.min() if ids.min() < NO_LABEL else ids.max()
+            raise ValueError(
+                f"{printable(name.path(self.root, LABEL_FILES[key]))}: has id {wrong}, known are "
+                f"{'1..40' if key == 'semantics' else '1 and more'}, and -1 for none; fetch it again"
+            )
+        return torch.from_numpy(np.where(ids == NO_LABEL, 0, ids))
+
+    def _read_image(self, name: HyperSimFrame) -> Tensor:
+        if self.color == "preview":
+            path = name.path(self.root, "tonemap")
+            image = read_rgb(path)
+            if tuple(image.shape[1:]) != self.size:
+                raise ValueError(f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {self.size}; fetch it again")
+            return image
+        hdr = read_hdf5(name.path(self.root, "color"), np.floating, (*self.size, 3))
+        entities = self._geometry(name, "render_entity_id", np.integer)
+        return torch.from_numpy(tonemap(hdr, entities != NO_LABEL, self.tone_map)).permute(2, 0, 1).contiguous()
+
+    def _geometry(self, name: HyperSimFrame, kind: str, number: type[np.generic]) -> NDArray[Any]:
+        return read_hdf5(name.path(self.root, kind), number, self.size)
+
+
+@lru_cache(maxsize=8)
+def _planar_factor(camera: bytes, height: int, width: int) -> NDArray[np.float64]:
+    """:func:`planar_factor` of a camera given as bytes; frames come scene by scene in evaluation."""
+    return planar_factor(np.frombuffer(camera).reshape(3, 3), height, width)

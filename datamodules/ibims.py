@@ -1,0 +1,48 @@
+"""iBims-1, for evaluation on a third set."""
+
+from typing import Any
+
+from datamodules.base import DepthDataModule, Splits
+from datamodules.frames import FrameReader
+from datamodules.ibims_reader import IBimsReader, Layout
+
+
+class IBimsDataModule(DepthDataModule):
+    """iBims-1: 100 indoor frames with precise depth, occlusion boundaries and planes; all of them test.
+
+    Koch, Liebel, Fraundorfer, Körner, "Evaluation of CNN-based Single-Image Depth Estimation Methods", ECCVW 2018.
+
+    Args:
+        root: folder that holds `ibims1_core_mat/` or `ibims1_core_raw/`.
+        layout: ``mat``, ``png``, or what is there.
+        min_depth: metres; depth below it is invalid.
+        max_depth: metres; depth above it is invalid.
+        kwargs: of :class:`DepthDataModule`.
+
+    Raises:
+        ValueError: unless 0 < min_depth < max_depth.
+    """
+
+    data_set = "ibims1"
+
+    def __init__(
+        self, root: str, *, layout: Layout = "auto", min_depth: float = 1e-3, max_depth: float = 50.0, **kwargs: Any
+    ):
+        super().__init__(root, **kwargs)
+        if not 0 < min_depth < max_depth:
+            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
+        self.layout = layout
+        self.min_depth, self.max_depth = min_depth, max_depth
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments that shape frames."""
+        return {"layout": self.layout, "min_depth": self.min_depth, "max_depth": self.max_depth}
+
+    def open_reader(self) -> FrameReader:
+        """The frames."""
+        return IBimsReader(self.folder, min_depth=self.min_depth, max_depth=self.max_depth, layout=self.layout)
+
+    def read_splits(self, reader: FrameReader) -> Splits:
+        """All frames test."""
+        return Splits([], [], range(len(reader)))

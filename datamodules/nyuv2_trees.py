@@ -1,0 +1,179 @@
+"""NYUv2 as trees of PNG and JPEG files with list files: BTS / NeWCRFs / AdaBins, and Marigold."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from datamodules.files import printable, read_depth_png, read_lines, read_rgb, require_files
+from datamodules.frames import Frame, FrameReader, clean_depth
+from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics
+
+#: Where lists are looked for, below a data set's folder: beside the data, and as the repositories keep them.
+LIST_FOLDERS = ("", "train_test_inputs", "data_splits", "filenames")
+
+BTS_LISTS = {"train": "nyudepthv2_train_files_with_gt.txt", "test": "nyudepthv2_test_files_with_gt.txt"}
+BTS_FOLDERS = {"train": ("sync", ""), "test": ("official_splits/test", "test", "")}
+BTS_ORIGIN = "it comes with BTS (train_test_inputs/), NeWCRFs (data_splits/) and AdaBins; put it beside the images"
+
+MARIGOLD_LISTS = {"train": "filename_list_train.txt", "test": "filename_list_test.txt"}
+MARIGOLD_ORIGIN = "it comes with Marigold (data_split/nyu_depth/labeled/); put it beside the images"
+
+
+@dataclass(frozen=True)
+class TreeFrame:
+    """One frame of a tree.
+
+    Attributes:
+        image: colour file.
+        depth: 16-bit depth file, millimetres.
+        scene: name of its scene.
+        frame: its number in the scene.
+        index: its number in the data set, 0-based: among the 1449 labelled frames for test frames, else in the list.
+    """
+
+    image: Path
+    depth: Path
+    scene: str
+    frame: int
+    index: int
+
+
+def find_list(root: Path, names: Sequence[str], origin: str) -> Path:
+    """The first of some list files that lies in a data set's folder, or where repositories keep it below.
+
+    Raises:
+        FileNotFoundError: if none does, saying where it comes from.
+    """
+    for name in names:
+        for folder in LIST_FOLDERS:
+            if (path := root / folder / name).is_file():
+                return path
+    raise FileNotFoundError(f"{printable(root / names[0])} is missing: {origin}")
+
+
+def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFrame]:
+    """Frames of one part of a BTS tree, in the order of its list.
+
+    A line holds colour file, depth file (``None`` where there is none: the line is left out) and focal length. Training
+    files lie in a folder per scene; test files lie in a folder per scene type, which then stands for the scene, and
+    carry the 0-based index into the labelled frames.
+
+    Raises:
+        FileNotFoundError: if the list, or a file that it names, is missing.
+        ValueError: if a line is not of that form, or the list is empty.
+    """
+    path = find_list(root, [list_file or BTS_LISTS[part]], BTS_ORIGIN)
+    frames: list[TreeFrame] = []
+    lines = [line.split() for line in read_lines(path, BTS_ORIGIN)]
+    folder = next((root / name for name in BTS_FOLDERS[part] if (root / name / lines[0][0].lstrip("/")).is_file()), root)
+    for number, words in enumerate(lines, start=1):
+        match = re.search(r"(\d+)\.\w+$", words[0])
+        if len(words) < 2 or match is None:
+            raise ValueError(f"{printable(path)}: line {number} is not `colour.jpg depth.png focal`; {BTS_ORIGIN}")
+        if words[1] == "None":
+            continue
+        image, depth = (folder / word.lstrip("/") for word in words[:2])
+        frame = int(match[1])
+        frames.append(TreeFrame(image, depth, image.parent.name, frame, frame if part == "test" else len(frames)))
+    require_files([file for frame in frames for file in (frame.image, frame.depth)], path)
+    return frames
+
+
+def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file: str | None = None) -> list[TreeFrame]:
+    """Frames of one part of Marigold's tree, in the order of its list.
+
+    A line holds colour, measured depth and in-painted depth; file names carry the 1-based index into the labelled
+    frames.
+
+    Raises:
+        FileNotFoundError: if the list, or a file that it names, is missing.
+        ValueError: if a line is not of that form, or the list is empty.
+    """
+    path = find_list(root, [list_file or MARIGOLD_LISTS[part]], MARIGOLD_ORIGIN)
+    frames = []
+    for number, line in enumerate(read_lines(path, MARIGOLD_ORIGIN), start=1):
+        words = line.split()
+        match = re.search(r"rgb_(\d+)\.\w+$", words[0])
+        if len(words) != 3 or match is None:
+            raise ValueError(f"{printable(path)}: line {number} is not `rgb.png depth.png filled.png`; {MARIGOLD_ORIGIN}")
+        image = root / words[0]
+        index = int(match[1]) - 1
+        truth = root / words[2 if depth == "filled" else 1]
+        frames.append(TreeFrame(image, truth, image.parent.name, index, index))
+    require_files([file for frame in frames for file in (frame.image, frame.depth)], path)
+    return frames
+
+
+class TreeReader(FrameReader):
+    """Frames of a tree: colour, and depth as 16-bit PNG in millimetres.
+
+    Args:
+        frames: what to read.
+        min_depth: metres; depth below it is invalid.
+        max_depth: metres; depth above it is invalid.
+        border: what is done with the border of the colour image.
+
+    Raises:
+        ValueError: if the first image is damaged.
+    """
+
+    provides = frozenset({"depth"})
+
+    def __init__(self, frames: Sequence[TreeFrame], *, min_depth: float, max_depth: float, border: Border = "keep"):
+        self.frames = tuple(frames)
+        self.scenes = tuple(frame.scene for frame in frames)
+        self.min_depth, self.max_depth = min_depth, max_depth
+        self.border = border
+        height, width = read_rgb(self.frames[0].image).shape[1:]
+        self.size = (height, width)
+
+    @property
+    def indices(self) -> Sequence[int]:
+        """Number of every frame in its data set."""
+        return [frame.index for frame in self.frames]
+
+    @property
+    def identity(self) -> str:
+        """The files' names, and the options."""
+        names = "\n".join(f"{frame.image.resolve()} {frame.depth}" for frame in self.frames)
+        return f"{hashlib.sha256(names.encode('utf-8', 'surrogateescape')).hexdigest()} {self.min_depth} " + (
+            f"{self.max_depth} {self.border}"
+        )
+
+    def source(self, position: int) -> str:
+        """The colour file."""
+        return printable(self.frames[position].image)
+
+    def read(self, position: int) -> Frame:
+        """The frame at a position.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if one is damaged, or they do not fit.
+        """
+        frame = self.frames[position]
+        image, depth = read_rgb(frame.image), self.read_depth(position)
+        for path, size in ((frame.image, image.shape[1:]), (frame.depth, depth.shape[1:])):
+            if tuple(size) != self.size:
+                raise ValueError(
+                    f"{printable(path)}: is {size[0]}x{size[1]} pixels, the data set's first frame "
+                    f"{self.size[0]}x{self.size[1]}; fetch or make it again"
+                )
+        return Frame(
+            image=blacken_border(image) if self.border == "black" else image,
+            maps={"depth": depth},
+            intrinsics=torch.from_numpy(intrinsics(*self.size)),
+            scene=frame.scene,
+            frame=frame.frame,
+            index=frame.index,
+        )
+
+    def read_depth(self, position: int) -> Tensor:
+        """Depth (1, H, W) in metres; raises as :meth:`read` does."""
+        path = self.frames[position].depth
+        return clean_depth(read_depth_png(path), self.min_depth, self.max_depth, printable(path))

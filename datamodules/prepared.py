@@ -1,0 +1,125 @@
+"""A reader's frames after the data set's fixed steps, with the dear maps taken from a cache."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.derived.frame_maps import FrameMap
+from datamodules.files import printable
+from datamodules.frames import Frame, FrameReader
+from datamodules.preprocess import FrameStep
+
+
+class PreparedReader(FrameReader):
+    """Another reader's frames, changed by steps and joined with maps of whole frames.
+
+    A map is computed when it is first read, by whichever worker does, and kept in a file that later reads, epochs, runs
+    and processes use. Files appear by a rename: an interruption leaves none that is half written. They are found by
+    what determines their content, so changed data or options never meet old files.
+
+    Args:
+        reader: the frames.
+        steps: applied in order.
+        maps: computed after the steps.
+        cache: folder for all cached maps.
+
+    Raises:
+        ValueError: if a map needs a key that the frames do not have.
+    """
+
+    def __init__(self, reader: FrameReader, steps: Sequence[FrameStep], maps: Sequence[FrameMap], cache: Path):
+        self.reader = reader
+        self.steps, self.maps = tuple(steps), tuple(maps)
+        self.scenes = reader.scenes
+        self.size = reader.size
+        added: set[str] = set()
+        for step in self.steps:
+            self.size = step.resized(self.size)
+            added |= step.adds
+        for map_ in self.maps:
+            if missing := map_.needs - reader.provides - added:
+                raise ValueError(
+                    f"{type(map_).__name__} needs {', '.join(sorted(missing))}, which the frames do not have: "
+                    "add the file it is read from, or leave the map out of `data.init_args.frame_maps`"
+                )
+            added |= map_.keys
+        self.provides = reader.provides | added
+        self.folder = cache / "derived" / hashlib.sha256(self.identity.encode()).hexdigest()[:16]
+
+    @property
+    def identity(self) -> str:
+        """Of the frames, the steps and the maps."""
+        return "\n".join([self.reader.identity, *map(repr, self.steps), *map(describe, self.maps)])
+
+    @property
+    def indices(self) -> Sequence[int]:
+        """As the reader says."""
+        return self.reader.indices
+
+    def source(self, position: int) -> str:
+        """As the reader says."""
+        return self.reader.source(position)
+
+    def read_depth(self, position: int) -> Tensor:
+        """Depth after the steps; without steps only depth is read."""
+        return self._stepped(position).maps["depth"] if self.steps else self.reader.read_depth(position)
+
+    def read(self, position: int) -> Frame:
+        """The prepared frame."""
+        frame = self._stepped(position)
+        return replace(frame, maps={**frame.maps, **self._derived(frame, position)}) if self.maps else frame
+
+    def _stepped(self, position: int) -> Frame:
+        frame = self.reader.read(position)
+        for step in self.steps:
+            frame = step(frame)
+        return replace(frame, pixel_map=torch.eye(3)) if self.steps else frame
+
+    def _derived(self, frame: Frame, position: int) -> dict[str, Tensor]:
+        path = self.folder / f"{position:06d}.npz"
+        try:
+            with np.load(path) as file:
+                return {key: torch.from_numpy(file[key]) for key in file.files}
+        except FileNotFoundError:
+            pass
+        except Exception:  # NumPy raises another class for every way in which a file is damaged; it is made again
+            path.unlink(missing_ok=True)
+        maps = {key: value for map_ in self.maps for key, value in map_(frame).items()}
+        write_atomically(path, maps)
+        return maps
+
+
+def describe(made: object) -> str:
+    """Class and parameters of an object, of objects in it too, the same in every process."""
+    if not hasattr(made, "__dict__") or isinstance(made, type):
+        return repr(made)
+    parameters = ", ".join(f"{name}={describe(value)}" for name, value in sorted(vars(made).items()))
+    return f"{type(made).__name__}({parameters})"
+
+
+def write_atomically(path: Path, maps: dict[str, Tensor]) -> None:
+    """Write tensors to an ``.npz`` file that appears when it is whole.
+
+    Raises:
+        OSError: if it cannot be written, naming the folder and the mend.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                np.savez_compressed(file, **{key: value.numpy() for key, value in maps.items()})
+            except BaseException:
+                os.unlink(file.name)
+                raise
+        os.replace(file.name, path)
+    except OSError as error:
+        raise OSError(
+            f"{printable(path.parent)}: cannot be written ({error.strerror}); set SEGDEPTH_CACHE to a folder with space"
+        ) from error

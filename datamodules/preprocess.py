@@ -1,0 +1,129 @@
+"""Steps that are part of a data set's definition: the same for every view, in training and in evaluation, truth too."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+
+from datamodules.frames import Frame
+from datamodules.transforms import Size, crop, resize
+
+
+class FrameStep(ABC):
+    """A deterministic change of a frame; `repr` says everything about it."""
+
+    #: Keys of the maps that it adds.
+    adds: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def __call__(self, frame: Frame) -> Frame:
+        """The changed frame."""
+
+    def resized(self, size: Size) -> Size:
+        """Height and width of frames that were ``size``."""
+        return size
+
+
+@dataclass(frozen=True)
+class ResizeFrame(FrameStep):
+    """Resize image, truth and camera.
+
+    Attributes:
+        size: height and width.
+        nearest: take the nearest pixel of the image too, as Semantic-MD does, instead of an antialiased mean.
+    """
+
+    size: Size
+    nearest: bool = False
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame at ``size``."""
+        return resize(frame, *self.size, nearest=self.nearest)
+
+    def resized(self, size: Size) -> Size:
+        """``size``, whatever it was."""
+        return self.size
+
+
+@dataclass(frozen=True)
+class CenterCrop(FrameStep):
+    """Keep the middle.
+
+    Attributes:
+        size: height and width.
+    """
+
+    size: Size
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The middle of the frame.
+
+        Raises:
+            ValueError: if the frame is smaller.
+        """
+        height, width = frame.size
+        if height < self.size[0] or width < self.size[1]:
+            raise ValueError(
+                f"`preprocess` CenterCrop: `size` {self.size} is larger than the frame, {frame.size}; resize before"
+            )
+        return crop(frame, (height - self.size[0]) // 2, (width - self.size[1]) // 2, *self.size)
+
+    def resized(self, size: Size) -> Size:
+        """``size``, whatever it was."""
+        return self.size
+
+
+@dataclass(frozen=True)
+class ClampDepth(FrameStep):
+    """Bring depth beyond a limit to it, and keep it valid: Semantic-MD section 4.1, "clamped within 0-15 m".
+
+    Attributes:
+        max_depth: metres.
+    """
+
+    max_depth: float
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with no depth beyond ``max_depth``."""
+        return replace(frame, maps={**frame.maps, "depth": frame.maps["depth"].clamp_max(self.max_depth)})
+
+
+@dataclass(frozen=True)
+class CLAHE(FrameStep):
+    """Contrast limited adaptive histogram equalisation of lightness in Lab: guided MTI-Net section 3.
+
+    Attributes:
+        clip_limit: of OpenCV's CLAHE.
+        tiles: rows and columns of histograms.
+    """
+
+    clip_limit: float = 2.0
+    tiles: int = 8
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with more contrast; depth is untouched."""
+        lab = cv2.cvtColor(np.ascontiguousarray(frame.image.permute(1, 2, 0).numpy()), cv2.COLOR_RGB2LAB)
+        lab[..., 0] = cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply(lab[..., 0])
+        rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+        return replace(frame, image=torch.from_numpy(rgb).permute(2, 0, 1).contiguous())
+
+
+@dataclass(frozen=True)
+class UnitDepth(FrameStep):
+    """Add depth scaled to [0, 1] as ``depth_unit``, beside the metres: guided MTI-Net section 3.
+
+    Attributes:
+        divisor: metres that become 1; None takes each image's own maximum.
+    """
+
+    divisor: float | None = 10.0
+
+    adds = frozenset({"depth_unit"})
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with ``depth_unit`` (1, H, W) float32, 0 where depth is invalid."""
+        depth = frame.maps["depth"]
+        scaled = (depth / (self.divisor or depth.max())).clamp(0, 1)
+        return replace(frame, maps={**frame.maps, "depth_unit": scaled})

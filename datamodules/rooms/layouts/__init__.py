@@ -1,0 +1,20 @@
+"""Rooms in the on-disk layouts of the data sets that it stands in for; every root says so in ``ROOMS.txt``."""
+
+from datamodules.rooms.layouts.bts import write_bts
+from datamodules.rooms.layouts.film import FilmedScene, film_scene
+from datamodules.rooms.layouts.hypersim import write_hypersim
+from datamodules.rooms.layouts.ibims import write_ibims
+from datamodules.rooms.layouts.kinect import write_kinect_dump
+from datamodules.rooms.layouts.marigold import write_marigold
+from datamodules.rooms.layouts.oc import write_occlusion
+
+__all__ = [
+    "FilmedScene",
+    "film_scene",
+    "write_bts",
+    "write_hypersim",
+    "write_ibims",
+    "write_kinect_dump",
+    "write_marigold",
+    "write_occlusion",
+]
