@@ -22,6 +22,9 @@ class ConstantBaseline(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Ask the data for the median, which reads every training depth map once."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.errors = {}
+        if not len(datamodule.splits.train):  # a set that is only tested on has no such predictor
+            return
         self.median = datamodule.train_depth_median()
         self.names = datamodule.test_names()
         self.errors = {name: DepthErrors(pl_module.protocol).to(pl_module.device) for name in self.names}
@@ -36,6 +39,8 @@ class ConstantBaseline(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Evaluate the constant on the batch."""
+        if not self.errors:
+            return
         constant = torch.full_like(batch["depth"], self.median)
         self.errors[self.names[dataloader_idx]].update(constant, batch["depth"], batch["valid"])
 

@@ -3,7 +3,12 @@
 from datamodules.base import DepthDataModule
 from datamodules.derived.frame_maps import FrameSuperpixels, RegionSupportTarget
 from datamodules.derived.sample_maps import ClassMaps, EdgeTarget, SemanticContours
+from datamodules.hypersim import HyperSimDataModule
+from datamodules.ibims import IBimsDataModule
+from datamodules.nyu_fused import NYUFusedDataModule
 from datamodules.nyuv2 import NYUv2DataModule
+from datamodules.nyuv2_oc import NYUv2OCDataModule
+from datamodules.nyuv2_raw import NYUv2RawDataModule
 from datamodules.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame, UnitDepth
 from datamodules.rooms_datamodule import RoomsDataModule
 from datamodules.sample import Sample, collate
@@ -18,7 +23,12 @@ __all__ = [
     "EdgeTarget",
     "FrameSuperpixels",
     "GridSuperpixels",
+    "HyperSimDataModule",
+    "IBimsDataModule",
+    "NYUFusedDataModule",
     "NYUv2DataModule",
+    "NYUv2OCDataModule",
+    "NYUv2RawDataModule",
     "RegionSupportTarget",
     "ResizeFrame",
     "RoomsDataModule",

@@ -3,7 +3,6 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 from torchvision.transforms import v2
 
-from datamodules.cache import cache_folder
+from datamodules.cache import cache_folder, remembered
 from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
 from datamodules.derived.sample_maps import DerivedMap
 from datamodules.files import ROOMS_MARKER, printable
@@ -25,26 +24,15 @@ from datamodules.prepared import PreparedReader, describe
 from datamodules.preprocess import FrameStep
 from datamodules.sample import Sample, collate
 from datamodules.samplers import EvalSampler, TrainSampler
+from datamodules.splits import Splits, hold_out_scenes, spread
 from datamodules.store import StoreReader
 from datamodules.superpixels import Superpixels
 from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
 
+#: Training frames that a statistic is taken of, at most.
+STATISTICS_FRAMES = 1500
+
 IMAGENET_NORMALIZATION: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Frames by use, as positions in the reader.
-
-    Attributes:
-        train: frames to learn from.
-        val: frames to choose a checkpoint by; may be none.
-        test: frames to report.
-    """
-
-    train: Sequence[int]
-    val: Sequence[int]
-    test: Sequence[int]
 
 
 class DepthDataModule(LightningDataModule, ABC):
@@ -148,7 +136,7 @@ class DepthDataModule(LightningDataModule, ABC):
         return Path(self.root).expanduser()
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute, which it never sets
         """Names the data set in metric keys, run names and tables; Rooms in another's format says so."""
         if self.store is None:
             rooms = (self.folder / ROOMS_MARKER).is_file()
@@ -170,7 +158,7 @@ class DepthDataModule(LightningDataModule, ABC):
     def splits(self) -> Splits:
         """Who is trained, validated and tested on what; part of the training scenes held out as configured."""
         splits = self.read_splits(self.reader) if self.store is None else Splits(**self._stored.index["splits"])
-        if len(splits.val):
+        if len(splits.val) or not len(splits.train):
             return splits
         train, val = hold_out_scenes(splits.train, self.reader.scenes, self.val_scenes, self.seed)
         return Splits(train, val, splits.test)
@@ -259,7 +247,7 @@ class DepthDataModule(LightningDataModule, ABC):
                 self.superpixels.check(*size)
             if self.superpixels_of == "frame" and self.resize not in (None, self.reader.size):
                 raise ValueError(
-                    f"{self.name}: `superpixels_of: frame` makes superpixels at the frame's own {self.reader.size}, but "
+                    f"{self.name}: `superpixels_of: frame` makes superpixels at the frames' {self.reader.size}, but "
                     f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
                 )
 
@@ -272,7 +260,13 @@ class DepthDataModule(LightningDataModule, ABC):
         return getattr(method, "normalization", IMAGENET_NORMALIZATION)
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled batches of crops, all full, unless that would leave none."""
+        """Shuffled batches of crops, all full, unless that would leave none.
+
+        Raises:
+            ValueError: if the data set has no training frames.
+        """
+        if not len(self.train_set):
+            raise ValueError(f"{self.name}: has no training frames, it is there to test on; train on another data set")
         sampler = TrainSampler(self.train_set, seed=self.seed, **self._process())
         return self._loader(self.train_set, sampler, self.batch_size, drop_last=len(sampler) >= self.batch_size)
 
@@ -325,11 +319,22 @@ class DepthDataModule(LightningDataModule, ABC):
     def train_depth_median(self) -> float:
         """Median of all valid depths of the training frames, at native size, in metres, exact to 1 mm.
 
-        Reads every training frame's depth once and keeps a histogram in millimetres.
+        Reads each training frame's depth, of large sets :data:`STATISTICS_FRAMES` evenly spread, once for all runs.
+
+        Raises:
+            ValueError: if there are no training frames.
         """
+        if not len(self.splits.train):
+            raise ValueError(f"{self.name}: has no training frames, hence no median; take another data set to train on")
+        chosen = spread(self.splits.train, STATISTICS_FRAMES)
+        key = f"median depth\n{self.reader.identity}\n{chosen}"
+        return float(remembered(key, lambda: self._depth_median(chosen)))
+
+    def _depth_median(self, positions: Sequence[int]) -> float:
+        """Of a histogram in millimetres."""
         counts = np.zeros(0, dtype=np.int64)
-        for index in self.splits.train:
-            depth = self.reader.read_depth(index)
+        for position in positions:
+            depth = self.reader.read_depth(position)
             millimetres = (depth[depth > 0].double() * 1000).round().long().numpy()
             added = np.bincount(millimetres, minlength=len(counts))
             added[: len(counts)] += counts
@@ -358,32 +363,3 @@ class DepthDataModule(LightningDataModule, ABC):
 def use_one_thread(worker: int) -> None:
     """Keep OpenCV from starting a thread per core in every worker; torch does so by itself."""
     cv2.setNumThreads(0)
-
-
-def hold_out_scenes(
-    train: Sequence[int], scenes: Sequence[str], share: float, seed: int
-) -> tuple[list[int], list[int]]:
-    """Take a share of the training scenes, at least one where the share is positive, out for validation.
-
-    Args:
-        train: training frames.
-        scenes: scene of every frame of the data set.
-        share: of the scenes, in [0, 1).
-        seed: of the choice.
-
-    Returns:
-        The frames that remain for training, and those for validation, both in their old order.
-
-    Raises:
-        ValueError: if the share is out of range, or nothing would remain.
-    """
-    names = sorted({scenes[index] for index in train})
-    count = 0 if share == 0 else max(1, round(share * len(names)))
-    if not 0 <= share < 1 or count >= len(names):
-        raise ValueError(
-            f"`data.init_args.val_scenes` is {share}: of {len(names)} training scenes none is left to train on; "
-            "set a share in [0, 1), or 0 to validate on nothing"
-        )
-    held_out = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
-    remaining = [index for index in train if scenes[index] not in held_out]
-    return remaining, [index for index in train if scenes[index] in held_out]

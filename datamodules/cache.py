@@ -1,7 +1,13 @@
 """Where things are kept that can be made again."""
 
+import hashlib
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from datamodules.files import write_text_atomically
 
 
 def cache_folder() -> Path:
@@ -9,3 +15,22 @@ def cache_folder() -> Path:
     if cache := os.environ.get("SEGDEPTH_CACHE"):
         return Path(cache)
     return (Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "segdepth").expanduser()
+
+
+def remembered(key: str, compute: Callable[[], Any]) -> Any:
+    """A JSON value that is computed once for all runs.
+
+    Args:
+        key: everything that the value depends on.
+        compute: makes it.
+
+    Raises:
+        OSError: if the cache cannot be written, naming the file.
+    """
+    path = cache_folder() / "statistics" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # not there, or damaged
+        value = compute()
+        write_text_atomically(path, json.dumps(value))
+        return value

@@ -1,10 +1,11 @@
 """Reads single files, or says in one line which file is wrong, why, and what to do."""
 
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import h5py
@@ -20,7 +21,7 @@ ROOMS_MARKER = "ROOMS.txt"
 
 
 def printable(path: Path | str) -> str:
-    """A path as text that any terminal and log can hold; bytes that are not UTF-8 show as ``\\xNN``."""
+    """A path as text that any terminal and log can hold; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
@@ -86,12 +87,14 @@ def read_depth_png(path: Path, unit: float = 1e-3) -> NDArray[np.float32]:
     return values.astype(np.float32) * np.float32(unit)
 
 
-def read_hdf5(path: Path, kind: type[np.generic], shape: tuple[int | None, ...], key: str = "dataset") -> NDArray[Any]:
+def read_hdf5(
+    path: Path, kind: Literal["float", "integer"], shape: tuple[int | None, ...], key: str = "dataset"
+) -> NDArray[Any]:
     """An HDF5 file's one array.
 
     Args:
         path: the file.
-        kind: NumPy's abstract type that its dtype must be of, such as ``np.floating``.
+        kind: of its dtype.
         shape: its shape; None stands for any length but 0.
         key: name of the array.
 
@@ -110,8 +113,8 @@ def read_hdf5(path: Path, kind: type[np.generic], shape: tuple[int | None, ...],
         raise ValueError(
             f"{printable(path)}: truncated, or not an HDF5 file ({path.stat().st_size:,} bytes); {MEND}"
         ) from error
-    if not np.issubdtype(array.dtype, kind):
-        raise ValueError(f"{printable(path)}: key `{key}` is {array.dtype}, not {kind.__name__}; {MEND}")
+    if array.dtype.kind not in {"float": "f", "integer": "iu"}[kind]:
+        raise ValueError(f"{printable(path)}: key `{key}` is {array.dtype}, not {kind}; {MEND}")
     fits = len(array.shape) == len(shape) and all(a == s or s is None for a, s in zip(array.shape, shape, strict=True))
     if not fits or 0 in array.shape:
         wanted = tuple("any" if length is None else length for length in shape)
@@ -141,6 +144,21 @@ def read_lines(path: Path, origin: str) -> list[str]:
     if not lines:
         raise ValueError(f"{printable(path)}: names no frame; {origin}")
     return lines
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a text file that appears when it is whole, in a folder that is made where it is not there.
+
+    Raises:
+        OSError: if it cannot be written, naming it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise OSError(f"{printable(path)}: cannot be written ({error.strerror}); choose another place") from error
 
 
 def missing_files(paths: Iterable[Path]) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from numpy.typing import NDArray
 
-from datamodules.base import DepthDataModule, Splits
+from datamodules.base import DepthDataModule
 from datamodules.files import missing_files, printable
 from datamodules.frames import FrameReader
 from datamodules.hypersim_format import (
@@ -23,6 +23,7 @@ from datamodules.hypersim_format import (
     read_official_split,
 )
 from datamodules.hypersim_reader import ColorSource, DepthKind, HyperSimReader
+from datamodules.splits import Splits
 from datamodules.tonemap import ToneMap
 
 Selection = Literal["official", "marigold", "semantic_md", "depth_anything_v2"]
@@ -132,7 +133,9 @@ class HyperSimDataModule(DepthDataModule):
                 "`data.init_args.missing: skip` to work with the frames that are there"
             )
         if absent:
-            rank_zero_warn(f"{self.name}: {len(absent)} of {total} frames are incomplete and left out (`missing: skip`)")
+            rank_zero_warn(
+                f"{self.name}: {len(absent)} of {total} frames are incomplete and left out (`missing: skip`)"
+            )
         return kept
 
     def _files(self, frame: HyperSimFrame) -> list[Path]:

@@ -63,7 +63,7 @@ class HyperSimFrame:
 
 def _read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a CSV file, cells stripped of the blanks that some of Apple's pad them with."""
-    rows = list(csv.reader(read_lines(path, ORIGINS[path.name] if path.name in ORIGINS else "see apple/ml-hypersim")))
+    rows = list(csv.reader(read_lines(path, ORIGINS.get(path.name, "see apple/ml-hypersim"))))
     header = [cell.strip() for cell in rows[0]]
     if missing := [name for name in needed if name not in header]:
         raise ValueError(f"{printable(path)}: column `{missing[0]}` is missing; take the file of apple/ml-hypersim")
@@ -152,7 +152,9 @@ def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.floa
         try:
             cameras[scene] = np.array([float(rows[scene][cell]) for cell in cells]).reshape(3, 3)
         except ValueError as error:
-            raise ValueError(f"{printable(path)}: the camera of {scene} is not numbers; fetch the file again") from error
+            raise ValueError(
+                f"{printable(path)}: the camera of {scene} is not numbers; fetch the file again"
+            ) from error
     return cameras
 
 

@@ -67,7 +67,7 @@ class HyperSimReader(FrameReader):
         self.labels = labels
         self.min_depth, self.max_depth = min_depth, max_depth
         self.scenes = tuple(frame.scene for frame in frames)
-        height, width = read_hdf5(frames[0].path(root, "depth_meters"), np.floating, (None, None)).shape
+        height, width = read_hdf5(frames[0].path(root, "depth_meters"), "float", (None, None)).shape
         self.size = (height, width)
         self.provides = frozenset({"depth"} | (set(LABEL_FILES) if labels else set()))
 
@@ -108,7 +108,7 @@ class HyperSimReader(FrameReader):
         name = self.frames[position]
         path = name.path(self.root, "depth_meters")
         # Half precision, so conversion first: 65504 is its largest number, and sums in it are coarse.
-        distance = self._geometry(name, "depth_meters", np.floating).astype(np.float64)
+        distance = self._geometry(name, "depth_meters", "float").astype(np.float64)
         if self.depth == "planar":
             distance *= _planar_factor(self.cameras[name.scene].tobytes(), *self.size)
         return clean_depth(
@@ -116,7 +116,7 @@ class HyperSimReader(FrameReader):
         )
 
     def _read_labels(self, name: HyperSimFrame, key: str) -> Tensor:
-        ids = self._geometry(name, LABEL_FILES[key], np.integer).astype(np.int64)
+        ids = self._geometry(name, LABEL_FILES[key], "integer").astype(np.int64)
         if ids.min() < NO_LABEL or (key == "semantics" and ids.max() > 40):
             wrong = ids.min() if ids.min() < NO_LABEL else ids.max()
             raise ValueError(
@@ -130,13 +130,15 @@ class HyperSimReader(FrameReader):
             path = name.path(self.root, "tonemap")
             image = read_rgb(path)
             if tuple(image.shape[1:]) != self.size:
-                raise ValueError(f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {self.size}; fetch it again")
+                raise ValueError(
+                    f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {self.size}; fetch it again"
+                )
             return image
-        hdr = read_hdf5(name.path(self.root, "color"), np.floating, (*self.size, 3))
-        entities = self._geometry(name, "render_entity_id", np.integer)
+        hdr = read_hdf5(name.path(self.root, "color"), "float", (*self.size, 3))
+        entities = self._geometry(name, "render_entity_id", "integer")
         return torch.from_numpy(tonemap(hdr, entities != NO_LABEL, self.tone_map)).permute(2, 0, 1).contiguous()
 
-    def _geometry(self, name: HyperSimFrame, kind: str, number: type[np.generic]) -> NDArray[Any]:
+    def _geometry(self, name: HyperSimFrame, kind: str, number: Literal["float", "integer"]) -> NDArray[Any]:
         return read_hdf5(name.path(self.root, kind), number, self.size)
 
 

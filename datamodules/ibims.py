@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from datamodules.base import DepthDataModule, Splits
+from datamodules.base import DepthDataModule
 from datamodules.frames import FrameReader
 from datamodules.ibims_reader import IBimsReader, Layout
+from datamodules.splits import Splits
 
 
 class IBimsDataModule(DepthDataModule):

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 
-from datamodules.base import DepthDataModule, Splits
+from datamodules.base import DepthDataModule
 from datamodules.files import printable
 from datamodules.frames import FrameReader
 from datamodules.nyuv2_format import (
@@ -27,6 +27,7 @@ from datamodules.nyuv2_format import (
 )
 from datamodules.nyuv2_reader import NYUv2Reader, read_splits
 from datamodules.nyuv2_trees import BTS_LISTS, MARIGOLD_LISTS, TreeFrame, TreeReader, find_list, read_bts, read_marigold
+from datamodules.splits import Splits, random_split
 
 Layout = Literal["auto", "labeled", "bts", "marigold"]
 
@@ -119,7 +120,7 @@ class NYUv2DataModule(DepthDataModule):
                 continue
             return layout
         raise FileNotFoundError(
-            f"{printable(self.folder / self.labeled_file)} is missing: download it (2.97 GB) from the NYU Depth Dataset V2 "
+            f"{printable(self.folder / self.labeled_file)} is missing: take it (2.97 GB) from the NYU Depth Dataset V2 "
             f"page and put it there, or a tree with its lists ({BTS_LISTS['test']} or {MARIGOLD_LISTS['test']}) "
             "(DATA_ROOT is the folder that holds `nyuv2/`)"
         )
@@ -197,17 +198,9 @@ class NYUv2DataModule(DepthDataModule):
 
     def describe(self) -> dict[str, Any]:
         """What is read and how, as plain JSON."""
-        files = {} if self.store is not None else {"layout": self.found_layout, "class_mapping": str(self.class_mapping)}
+        files = (
+            {} if self.store is not None else {"layout": self.found_layout, "class_mapping": str(self.class_mapping)}
+        )
         if isinstance(self.reader, NYUv2Reader):
             files["depth_key"] = self.reader.depth_key
         return {**super().describe(), **files, "depth_range": [self.min_depth, self.max_depth]}
-
-
-def random_split(count: int, seed: int) -> Splits:
-    """80 % of the frames to train on, 10 % to validate, 10 % to test, drawn by seed: 1159, 145 and 145 of 1449.
-
-    Guided MTI-Net section 3 prints "80% for testing, 10% validation and 10% testing", an evident slip.
-    """
-    order = np.random.default_rng(seed).permutation(count).tolist()
-    tenth = round(count / 10)
-    return Splits(sorted(order[2 * tenth :]), sorted(order[:tenth]), sorted(order[tenth : 2 * tenth]))

@@ -108,11 +108,48 @@ def looks_mirrored(image: Tensor) -> bool:
 
 
 #: NYU40 class names, Gupta et al., CVPR 2013; the name of id ``i`` is at ``i - 1``.
-NAMES40 = (
-    "wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain dresser "
-    "pillow mirror floor_mat clothes ceiling books refrigerator television paper towel shower_curtain box whiteboard "
-    "person night_stand toilet sink lamp bathtub bag otherstructure otherfurniture otherprop"
-).split()
+NAMES40 = [
+    "wall",
+    "floor",
+    "cabinet",
+    "bed",
+    "chair",
+    "sofa",
+    "table",
+    "door",
+    "window",
+    "bookshelf",
+    "picture",
+    "counter",
+    "blinds",
+    "desk",
+    "shelves",
+    "curtain",
+    "dresser",
+    "pillow",
+    "mirror",
+    "floor_mat",
+    "clothes",
+    "ceiling",
+    "books",
+    "refrigerator",
+    "television",
+    "paper",
+    "towel",
+    "shower_curtain",
+    "box",
+    "whiteboard",
+    "person",
+    "night_stand",
+    "toilet",
+    "sink",
+    "lamp",
+    "bathtub",
+    "bag",
+    "otherstructure",
+    "otherfurniture",
+    "otherprop",
+]
 
 #: Classes that annotators told apart, ids 1..894.
 FINE_CLASSES = 894
@@ -155,10 +192,11 @@ def read_class13_mapping(path: Path) -> NDArray[np.uint8]:
         ValueError: if it is damaged, or has no ``classMapping13.labels13`` of 40 ids in 1..13.
     """
     content = load_matlab5(path).get("classMapping13")
-    names = content.dtype.names if isinstance(content, np.ndarray) else None
-    mapped = np.asarray(content["labels13"][0, 0]).ravel() if names and "labels13" in names else np.array([])
+    mapped = np.array([])
+    if isinstance(content, np.ndarray) and "labels13" in (content.dtype.names or ()):
+        mapped = np.asarray(content["labels13"][0, 0]).ravel()
     if mapped.size != len(NAMES40) or mapped.min() < 1 or mapped.max() > 13:
         raise ValueError(
-            f"{path}: key `classMapping13.labels13` must hold 40 ids in 1..13; use the nyuv2-meta-data file of that name"
+            f"{path}: key `classMapping13.labels13` must hold 40 ids in 1..13; take nyuv2-meta-data's file"
         )
     return np.concatenate([[0], mapped]).astype(np.uint8)

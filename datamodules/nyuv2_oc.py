@@ -12,10 +12,10 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from datamodules.base import Splits
 from datamodules.files import decode_image, printable
 from datamodules.frames import Frame, FrameReader
 from datamodules.nyuv2 import NYUv2DataModule
+from datamodules.splits import Splits
 
 Convention = Literal["auto", "oc++", "oc"]
 
@@ -26,7 +26,8 @@ CONVENTIONS = {
 }
 
 ORIGIN = (
-    "put the maps of NYUv2-OC++ (michaelramamonjisoa.github.io/projects/DisplacementFields) or NYUv2-OC (SharpNet) there"
+    "put the maps of NYUv2-OC++ (michaelramamonjisoa.github.io/projects/DisplacementFields), or of NYUv2-OC (SharpNet) "
+    "there"
 )
 
 

@@ -70,7 +70,9 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
     path = find_list(root, [list_file or BTS_LISTS[part]], BTS_ORIGIN)
     frames: list[TreeFrame] = []
     lines = [line.split() for line in read_lines(path, BTS_ORIGIN)]
-    folder = next((root / name for name in BTS_FOLDERS[part] if (root / name / lines[0][0].lstrip("/")).is_file()), root)
+    folder = next(
+        (root / name for name in BTS_FOLDERS[part] if (root / name / lines[0][0].lstrip("/")).is_file()), root
+    )
     for number, words in enumerate(lines, start=1):
         match = re.search(r"(\d+)\.\w+$", words[0])
         if len(words) < 2 or match is None:
@@ -100,7 +102,9 @@ def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file:
         words = line.split()
         match = re.search(r"rgb_(\d+)\.\w+$", words[0])
         if len(words) != 3 or match is None:
-            raise ValueError(f"{printable(path)}: line {number} is not `rgb.png depth.png filled.png`; {MARIGOLD_ORIGIN}")
+            raise ValueError(
+                f"{printable(path)}: line {number} is not `rgb.png depth.png filled.png`; {MARIGOLD_ORIGIN}"
+            )
         image = root / words[0]
         index = int(match[1]) - 1
         truth = root / words[2 if depth == "filled" else 1]

@@ -114,7 +114,7 @@ def write_atomically(path: Path, maps: dict[str, Tensor]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             try:
-                np.savez_compressed(file, **{key: value.numpy() for key, value in maps.items()})
+                np.savez_compressed(file, **{key: value.numpy() for key, value in maps.items()})  # type: ignore[arg-type]
             except BaseException:
                 os.unlink(file.name)
                 raise

@@ -25,7 +25,7 @@ class RoomsDataModule(NYUv2DataModule):
         self.rooms = rooms or RoomsParameters()
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # as in the base class
         """Rooms, in whatever format."""
         return self.data_set
 

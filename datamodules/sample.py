@@ -22,7 +22,7 @@ class Sample(TypedDict, total=False):
         image: (3, H, W) float32 RGB, normalised with the backbone's mean and standard deviation.
         depth: (1, H, W) float32 planar z in metres; 0 where invalid.
         valid: (1, H, W) bool, true where depth is measured, finite and inside the data set's range.
-        semantics: (H, W) int64 NYU40 ids 1..40 (or as the data set's ``classes`` says); 0 = unlabelled.
+        semantics: (H, W) int64 NYU40 ids 1..40 (or as the data set's ``classes`` says); 0 = none.
         instances: (H, W) int64, one id per physical object; 0 = none.
         contours: (1, H, W) float32 semantic contours in {0, 1}; a network input.
         class_maps: (k, H, W) float32 one-hot maps of the k most frequent classes; a network input.
@@ -33,7 +33,7 @@ class Sample(TypedDict, total=False):
         region_support: (1, H, W) float32 Region Support target, metres.
         regions: (H, W) int64 regions of stable depth, 0 = none.
         planes: (H, W) int64 planar faces, 0 = none.
-        plane_parameters: (32, 4) float32 a, b, c, d of each plane's a X + b Y + c Z + d = 0; not-a-number where unknown.
+        plane_parameters: (32, 4) float32 a, b, c, d of each plane a X + b Y + c Z + d = 0; NaN where unknown.
         plane_kinds: (32,) int64, 1 wall, 2 table, 3 floor, 0 none.
         intrinsics: (3, 3) float32 camera matrix of the ``depth`` grid, pixels, pixel centres at integers.
         scene: name of the scene.

@@ -193,7 +193,9 @@ class StoreReader(FrameReader):
         self.folder = folder
         path = folder / INDEX_FILE
         if not path.is_file():
-            state = "was not finished: run it again and it goes on" if (folder / PLAN_FILE).is_file() else "is not there"
+            state = (
+                "was not finished: run it again and it goes on" if (folder / PLAN_FILE).is_file() else "is not there"
+            )
             raise FileNotFoundError(f"{printable(path)} is missing: the conversion (`segdepth data convert`) {state}")
         self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         self.scenes = tuple(self.index["scenes"])

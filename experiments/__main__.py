@@ -12,6 +12,7 @@ USAGE = """usage: segdepth COMMAND ...
   test      figures of a checkpoint on test data        segdepth test --config shed_hybrid --ckpt_path best
   predict   write a checkpoint's predictions            segdepth predict --config shed_hybrid --ckpt_path best
   compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
+  data      state, check, copy and picture of the data  segdepth data status
 
 `segdepth COMMAND --help` lists a command's options."""
 
@@ -40,7 +41,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
     from experiments.compose import ConfigError
 
     try:
-        from experiments import cli, compare
+        from experiments import cli, compare, data_command
     except ImportError as error:
         if ".so" in str(error):
             raise ConfigError(
@@ -50,10 +51,12 @@ def run(command: str, arguments: Sequence[str]) -> None:
         raise
     if command == "compare":
         compare.compare(arguments)
+    elif command == "data":
+        data_command.data(arguments)
     elif command in cli.TRAINER_COMMANDS:
         cli.run_trainer_command(command, arguments)
     else:
-        raise ConfigError(f"no command `{command}`; commands: {', '.join([*cli.TRAINER_COMMANDS, 'compare'])}")
+        raise ConfigError(f"no command `{command}`; commands: {', '.join([*cli.TRAINER_COMMANDS, 'compare', 'data'])}")
 
 
 def one_line(error: BaseException) -> str:

@@ -12,7 +12,9 @@ from skimage.feature import canny
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from datamodules.cache import remembered
 from datamodules.frames import FrameReader
+from datamodules.splits import spread
 
 ContourMode = Literal["gradient", "opening"]
 EdgeSource = Literal["semantic", "instance", "canny_depth", "canny_rgb"]
@@ -83,32 +85,34 @@ class ClassMaps(DerivedMap):
     Args:
         classes: how many.
         order: ``counted`` on the training split's pixels, or Semantic-MD's own, ``semantic_md`` (for NYU40).
+        count_frames: training frames that are counted, at most, evenly spread; None counts all.
     """
 
     key = "class_maps"
     needs = "semantics"
     is_input = True
 
-    def __init__(self, classes: int = 40, order: Literal["counted", "semantic_md"] = "counted"):
+    def __init__(
+        self, classes: int = 40, order: Literal["counted", "semantic_md"] = "counted", count_frames: int | None = 2000
+    ):
         if classes < 1 or (order == "semantic_md" and classes > len(SEMANTIC_MD_ORDER)):
             raise ValueError(f"ClassMaps: `classes` must be in 1..{len(SEMANTIC_MD_ORDER)}, is {classes}")
         self.classes = classes
         self.order = order
+        self.count_frames = count_frames
         self.ids: Tensor | None = torch.tensor(SEMANTIC_MD_ORDER[:classes]) if order == "semantic_md" else None
 
     def fit(self, reader: FrameReader, train: Sequence[int]) -> None:
-        """Count the pixels of every class over the training frames; ties go to the smaller id.
+        """Count the pixels of every class over the training frames, once for all runs; ties go to the smaller id.
 
         Raises:
             ValueError: if the training frames have fewer classes.
         """
         if self.ids is not None:
             return
-        counts = torch.zeros(0, dtype=torch.int64)
-        for position in train:
-            seen = torch.bincount(reader.read(position).maps["semantics"].flatten(), minlength=len(counts))
-            seen[: len(counts)] += counts
-            counts = seen
+        chosen = spread(train, self.count_frames or len(train))
+        key = f"pixels of classes\n{reader.identity}\n{chosen}"
+        counts = torch.tensor(remembered(key, lambda: count_classes(reader, chosen)), dtype=torch.int64)
         counts[:1] = 0  # unlabelled
         present = int((counts > 0).sum())
         if present < self.classes:
@@ -123,6 +127,16 @@ class ClassMaps(DerivedMap):
         if self.ids is None:
             raise RuntimeError("ClassMaps.fit has not been called")
         return (map_[None] == self.ids[:, None, None]).float()
+
+
+def count_classes(reader: FrameReader, positions: Sequence[int]) -> list[int]:
+    """Pixels of each class id in some frames."""
+    counts = torch.zeros(0, dtype=torch.int64)
+    for position in positions:
+        seen = torch.bincount(reader.read(position).maps["semantics"].flatten(), minlength=len(counts))
+        seen[: len(counts)] += counts
+        counts = seen
+    return counts.tolist()
 
 
 class EdgeTarget(DerivedMap):

@@ -74,7 +74,7 @@ CLASSES: dict[str, tuple[int, int]] = {
 
 
 def rooms_names() -> list[str]:
-    """What a labelled file's key ``names`` holds, fine id ``i`` at ``i - 1``; ``unused i`` where Rooms has no such thing."""
+    """A labelled file's key ``names``, fine id ``i`` at ``i - 1``; ``unused i`` where Rooms has no such thing."""
     names = [f"unused {number}" for number in range(1, FINE_CLASSES + 1)]
     for name, (number, _) in CLASSES.items():
         names[number - 1] = name

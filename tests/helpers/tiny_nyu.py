@@ -8,7 +8,7 @@ from scipy.io import savemat
 
 
 def write_tiny_nyu(folder: Path, frames: int = 8, height: int = 48, width: int = 64, *, raw: bool = False) -> Path:
-    """Write ``nyu_depth_v2_labeled.mat``, ``splits.mat`` and ``classMapping40.mat``; the first half of the frames trains, the rest tests.
+    """Write the labelled file, its splits and a class mapping; the first half of the frames trains, the rest tests.
 
     Depth is a plane that recedes to the top, coloured by its depth: something a small network can learn. There are two
     frames a scene.

@@ -1,0 +1,110 @@
+"""`segdepth data`: what of the data is there, whether it can be read, a faster copy of it, and a picture of it."""
+
+import os
+from collections.abc import Callable, Sequence
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+
+from datamodules import DepthDataModule
+from experiments.cli import split_configs
+from experiments.compose import EXPERIMENTS, Composition, ConfigError, compose
+from experiments.data_convert import convert
+from experiments.data_preview import preview
+from experiments.data_status import status
+from experiments.data_verify import verify
+from experiments.explain import explain
+
+USAGE = """usage: segdepth data COMMAND ...
+
+  status    what is found, what is missing and where to get it   segdepth data status --root /data
+  verify    read every frame, name every broken one              segdepth data verify nyuv2
+  convert   into a store that training reads fast                segdepth data convert nyuv2 --output /fast/nyuv2
+  preview   a sheet of frames, with depth and labels             segdepth data preview nyuv2 --frames 8
+
+A data set is a name as in `--config data/NAME`; --config FILE and --data.init_args.KEY VALUE change it, and
+--root FOLDER takes the place of DATA_ROOT. `segdepth data COMMAND --help` lists a command's options."""
+
+#: Commands that read frames; they take a data module, then their options.
+FRAME_COMMANDS: dict[str, Callable[..., None]] = {"verify": verify, "convert": convert, "preview": preview}
+
+
+def data(arguments: Sequence[str]) -> None:
+    """Run ``status``, ``verify``, ``convert`` or ``preview``.
+
+    Raises:
+        ConfigError: for a command line or configuration that cannot be used, in one line.
+        SystemExit: with status 1 if ``verify`` finds a broken frame.
+    """
+    command, *rest = arguments or ["--help"]
+    if command in ("-h", "--help"):
+        print(USAGE)
+    elif command == "status":
+        parser = ArgumentParser(prog="segdepth data status", exit_on_error=False)
+        parser.add_function_arguments(status)
+        status(**vars(parse(parser, rest, Composition({}, "", ""))))
+    elif command in FRAME_COMMANDS:
+        run = FRAME_COMMANDS[command]
+        module, options = open_data(command, run, rest)
+        run(module, **options)
+    else:
+        raise ConfigError(f"no command `data {command}`; commands: status, {', '.join(FRAME_COMMANDS)}")
+
+
+def open_data(
+    command: str, run: Callable[..., None], arguments: Sequence[str]
+) -> tuple[DepthDataModule, dict[str, object]]:
+    """The data module that a command line names, and the command's own options.
+
+    Raises:
+        ConfigError: if it names none, or cannot be used.
+    """
+    parser = ArgumentParser(
+        prog=f"segdepth data {command}", description=f"usage: segdepth data {command} NAME ...", exit_on_error=False
+    )
+    parser.add_argument("--config", "-c", action=ActionConfigFile, help="a data set, such as data/nyuv2, or changes to it")
+    parser.add_argument("--root", help="folder that holds the data sets' folders, in place of DATA_ROOT")
+    parser.add_subclass_arguments(DepthDataModule, "data", required=True)
+    parser.add_function_arguments(run, skip={"module"})
+
+    names, rest = split_configs(name_configs(arguments))
+    if {"-h", "--help"} & set(rest):
+        parser.parse_args(["--help"])
+    if not names and not any(flag.startswith("--data") for flag in rest):
+        raise ConfigError(f"`segdepth data {command}` needs a data set: segdepth data {command} nyuv2")
+    use_root(rest)
+    composition = compose(names)
+    config = {"data": composition.config["data"]} if "data" in composition.config else {}
+    options = parse(parser, ["--config", yaml.safe_dump(config), *rest], composition)
+    module = parser.instantiate_classes(options).data
+    module.prepare_data()
+    return module, {key: value for key, value in vars(options).items() if key not in ("config", "root", "data")}
+
+
+def name_configs(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the names at their head spelt out: ``nyuv2`` is ``--config data/nyuv2``."""
+    rest = list(arguments)
+    flags: list[str] = []
+    while rest and not rest[0].startswith("-"):
+        name = rest.pop(0)
+        flags += ["--config", f"data/{name}" if (EXPERIMENTS / "data" / f"{name}.yaml").is_file() else name]
+    return flags + rest
+
+
+def use_root(arguments: Sequence[str]) -> None:
+    """Let ``--root FOLDER`` be the DATA_ROOT that configurations name."""
+    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if flag == "--root" or flag.startswith("--root="):
+            os.environ["DATA_ROOT"] = value if flag == "--root" else flag.removeprefix("--root=")
+
+
+def parse(parser: ArgumentParser, arguments: Sequence[str], composition: Composition) -> Namespace:
+    """What a command line says.
+
+    Raises:
+        ConfigError: if it does not parse, in one line.
+    """
+    try:
+        return parser.parse_args(list(arguments))
+    except ArgumentError as error:
+        raise ConfigError(explain(str(error), composition)) from error

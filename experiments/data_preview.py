@@ -1,0 +1,133 @@
+"""`segdepth data preview`: a contact sheet of a data set, to see that images, depth and labels are what they should."""
+
+import colorsys
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from skimage.segmentation import mark_boundaries
+
+from datamodules import DepthDataModule, GridSuperpixels, SeedsSuperpixels, Superpixels
+from datamodules.files import printable
+from datamodules.frames import Frame
+from experiments.compose import ConfigError
+
+#: Width of a picture and height of what is written above a row of them, inches, and pixels an inch.
+CELL_WIDTH, CAPTION_HEIGHT, DPI = 4.0, 0.65, 100
+
+#: Grey of pixels without depth and without label.
+NOTHING = (0.6, 0.6, 0.6)
+
+
+def preview(
+    module: DepthDataModule,
+    frames: int = 6,
+    output: Path = Path("preview.png"),
+    part: Literal["train", "val", "test"] = "train",
+) -> None:
+    """Draw frames, evenly spread over a part, one a row.
+
+    Args:
+        module: the data set.
+        frames: how many.
+        output: PNG file to write.
+        part: of the data set.
+
+    Raises:
+        ConfigError: if the part has no frames, or none are asked for.
+    """
+    positions = getattr(module.splits, part)
+    if not len(positions) or frames < 1:
+        have = ", ".join(f"{name} {len(indices)}" for name, indices in vars(module.splits).items())
+        raise ConfigError(f"{module.name}: no frames to show: `--frames {frames}` of `--part {part}` ({have})")
+    chosen = np.unique(np.linspace(0, len(positions) - 1, frames).round().astype(int))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    draw_sheet(module, [positions[number] for number in chosen]).savefig(output, format="png")
+    print(f"{module.name}: {len(chosen)} of {len(positions):,} {part} frames in {printable(output)}")
+
+
+def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
+    """The sheet: a row a frame, image first, then every map that the frames have."""
+    height, width = module.reader.size
+    superpixels = fitting_superpixels(module, height, width)
+    rows = [(frame := module.reader.read(position), drawable_maps(frame)) for position in positions]
+    columns = 2 + len(rows[0][1])
+    row_height = CELL_WIDTH * height / width + CAPTION_HEIGHT
+    figure = Figure(figsize=(columns * CELL_WIDTH, len(rows) * row_height), dpi=DPI, layout="constrained")
+    for strip, (frame, maps) in zip(np.atleast_1d(figure.subfigures(len(rows), 1)), rows, strict=True):
+        strip.suptitle(caption(frame), x=0.005, ha="left", fontsize=11, fontweight="bold")
+        cells = iter(strip.subplots(1, columns))
+        image = frame.image.permute(1, 2, 0).numpy()
+        draw(next(cells), "image", image)
+        for key, values in maps.items():
+            draw_map(next(cells), key, values)
+        ids = frame.maps["superpixels"].numpy() if "superpixels" in frame.maps else superpixels(image)
+        borders = mark_boundaries(image, ids, color=(1, 1, 0), mode="inner")
+        draw(next(cells), f"{len(np.unique(ids))} superpixels", borders)
+    return figure
+
+
+def fitting_superpixels(module: DepthDataModule, height: int, width: int) -> Superpixels:
+    """Those that the configuration makes, else SEEDS, else a grid: the first that frames of this size can be had in."""
+    for superpixels in filter(None, (module.superpixels, SeedsSuperpixels())):
+        try:
+            superpixels.check(height, width)
+        except ValueError:
+            continue
+        return superpixels
+    return GridSuperpixels()
+
+
+def drawable_maps(frame: Frame) -> dict[str, NDArray]:
+    """Maps (H, W) of a frame that a picture can show, depth first; superpixels are drawn over the image."""
+    maps = {key: np.atleast_2d(values.squeeze().numpy()) for key, values in frame.maps.items() if key != "superpixels"}
+    return {key: values for key, values in maps.items() if values.shape == frame.size}
+
+
+def caption(frame: Frame) -> str:
+    """Scene, numbers and range of depth."""
+    depth = frame.maps["depth"]
+    depth = depth[depth > 0]
+    span = f"{float(depth.min()):.2f}..{float(depth.max()):.2f} m" if len(depth) else "none valid"
+    return f"{frame.scene}, frame {frame.frame} (index {frame.index}), depth {span}"
+
+
+def draw_map(axes: Axes, key: str, values: NDArray) -> None:
+    """Metres with a colour bar, ids in distinct colours, or marks in white, as the dtype tells."""
+    if np.issubdtype(values.dtype, np.floating):
+        colors = matplotlib.colormaps["Spectral"].with_extremes(bad=NOTHING)  # near is warm, as in all pictures
+        shown = axes.imshow(np.ma.masked_equal(values, 0), cmap=colors, interpolation="nearest")
+        invalid = f", {100 * float((values == 0).mean()):.0f} % invalid (grey)" if (values == 0).any() else ""
+        axes.figure.colorbar(shown, ax=axes, shrink=0.9, pad=0.02, label="m" if key == "depth" else "")
+        draw_frame(axes, f"{key}{invalid}")
+    elif values.dtype == bool:
+        draw(axes, f"{key}, {100 * values.mean():.1f} % of pixels", values[..., None] * np.ones(3))
+    else:
+        draw(axes, f"{key}, {len(np.unique(values[values > 0]))} ids", id_colors(values))
+
+
+def id_colors(ids: NDArray) -> NDArray[np.float64]:
+    """Colours (H, W, 3) of ids (H, W): an id has the same colour in every frame, 0 is grey."""
+    known, positions = np.unique(ids, return_inverse=True)
+    return np.array([NOTHING if id_ == 0 else color_of(int(id_)) for id_ in known])[positions.reshape(ids.shape)]
+
+
+def color_of(id_: int) -> tuple[float, float, float]:
+    """A colour; hues of successive ids lie a golden angle apart, and brightness alternates."""
+    return colorsys.hsv_to_rgb(id_ * 0.618034 % 1, (0.85, 0.5)[id_ % 2], (1.0, 0.85, 0.65)[id_ % 3])
+
+
+def draw(axes: Axes, title: str, picture: NDArray) -> None:
+    """A picture (H, W, 3)."""
+    axes.imshow(picture, interpolation="nearest" if max(picture.shape) <= CELL_WIDTH * DPI else None)
+    draw_frame(axes, title)
+
+
+def draw_frame(axes: Axes, title: str) -> None:
+    """Title, and no ticks."""
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
