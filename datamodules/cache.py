@@ -27,10 +27,10 @@ def remembered(key: str, compute: Callable[[], Any]) -> Any:
     Raises:
         OSError: if the cache cannot be written, naming the file.
     """
-    path = cache_folder() / "statistics" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    path = cache_folder() / "statistics" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # not there, or damaged
+    except (OSError, ValueError):  # not there, or damaged
         value = compute()
         write_text_atomically(path, json.dumps(value))
         return value

@@ -1,11 +1,13 @@
 """Reads single files, or says in one line which file is wrong, why, and what to do."""
 
+import csv
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import h5py
@@ -19,14 +21,44 @@ MEND = "fetch or make it again"
 #: A file of this name says that a folder in another data set's format holds Rooms, the built-in synthetic set.
 ROOMS_MARKER = "ROOMS.txt"
 
+Item = TypeVar("Item")
+Content = TypeVar("Content")
+
 
 def printable(path: Path | str) -> str:
     """A path as text that any terminal and log can hold; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
-def read_bytes(path: Path) -> bytes:
+def unreadable(path: Path, form: str, mend: str = MEND) -> FileNotFoundError | ValueError:
+    """The error to raise in place of a library's that could not read a file: why, as far as the file tells.
+
+    Args:
+        path: the file.
+        form: what it should be, such as "an HDF5 file".
+        mend: what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return FileNotFoundError(f"{printable(path)} is missing: {mend}")
+    except OSError as error:
+        return ValueError(
+            f"{printable(path)}: cannot be read ({error.strerror or error}); check its permissions and the disk"
+        )
+    if is_empty:
+        return ValueError(f"{printable(path)}: has no content (0 bytes); {mend}")
+    return ValueError(f"{printable(path)}: truncated, or not {form} ({size:,} bytes); {mend}")
+
+
+def read_bytes(path: Path, mend: str = MEND) -> bytes:
     """Content of a file.
+
+    Args:
+        path: the file.
+        mend: what to do if it is missing or damaged.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -34,13 +66,25 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{printable(path)} is missing; {MEND}") from error
     except OSError as error:
-        raise ValueError(f"{printable(path)}: cannot be read ({error.strerror}); {MEND}") from error
+        raise unreadable(path, "a readable file", mend) from error
     if not content:
-        raise ValueError(f"{printable(path)}: has no content (0 bytes); {MEND}")
+        raise unreadable(path, "a readable file", mend)
     return content
+
+
+def read_first(read: Callable[[Item], Content], items: Sequence[Item]) -> Content:
+    """What is read of the first of some items that can be read: one broken frame does not hide the others.
+
+    Raises:
+        FileNotFoundError | ValueError: what reading the first item raises, if none can be read.
+    """
+    for item in items:
+        try:
+            return read(item)
+        except (FileNotFoundError, ValueError):
+            continue
+    return read(items[0])
 
 
 def decode_image(path: Path, flags: int) -> NDArray[Any]:
@@ -87,6 +131,26 @@ def read_depth_png(path: Path, unit: float = 1e-3) -> NDArray[np.float32]:
     return values.astype(np.float32) * np.float32(unit)
 
 
+@contextmanager
+def open_hdf5(path: Path, form: str = "an HDF5 file", mend: str = MEND) -> Iterator[h5py.File]:
+    """Open an HDF5 file for a moment.
+
+    Args:
+        path: the file.
+        form: what it should be.
+        mend: what to do if it is missing or damaged.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it, or what is read of it, is damaged.
+    """
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except (OSError, RuntimeError, KeyError) as error:  # KeyError: of a name that is listed but cannot be opened
+        raise unreadable(path, form, mend) from error
+
+
 def read_hdf5(
     path: Path, kind: Literal["float", "integer"], shape: tuple[int | None, ...], key: str = "dataset"
 ) -> NDArray[Any]:
@@ -102,17 +166,12 @@ def read_hdf5(
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or key, dtype or shape are others.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{printable(path)} is missing; {MEND}")
-    try:
-        with h5py.File(path) as file:
-            if key not in file:
-                raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {MEND}")
-            array = file[key][()]
-    except OSError as error:
-        raise ValueError(
-            f"{printable(path)}: truncated, or not an HDF5 file ({path.stat().st_size:,} bytes); {MEND}"
-        ) from error
+    with open_hdf5(path) as file:
+        if key not in file:
+            raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {MEND}")
+        if not isinstance(file[key], h5py.Dataset):
+            raise ValueError(f"{printable(path)}: key `{key}` is a group, not an array; {MEND}")
+        array = file[key][()]
     if array.dtype.kind not in {"float": "f", "integer": "iu"}[kind]:
         raise ValueError(f"{printable(path)}: key `{key}` is {array.dtype}, not {kind}; {MEND}")
     fits = len(array.shape) == len(shape) and all(a == s or s is None for a, s in zip(array.shape, shape, strict=True))
@@ -123,7 +182,12 @@ def read_hdf5(
 
 
 def read_lines(path: Path, origin: str) -> list[str]:
-    """Lines of a text file, stripped, empty ones left out.
+    """Lines of a text file as :func:`number_lines` reads them, without their numbers."""
+    return [line for _, line in number_lines(path, origin)]
+
+
+def number_lines(path: Path, origin: str) -> list[tuple[int, str]]:
+    """Lines of a text file with their 1-based numbers, stripped, empty ones left out.
 
     Args:
         path: the file.
@@ -131,19 +195,26 @@ def read_lines(path: Path, origin: str) -> list[str]:
 
     Raises:
         FileNotFoundError: if it is missing, saying where it comes from.
-        ValueError: if it is empty, or not UTF-8, naming the line.
+        ValueError: if it cannot be read, is empty, or is not UTF-8, naming the line.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{printable(path)} is missing: {origin}")
-    content = path.read_bytes()
+    content = read_bytes(path, origin)
     try:
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b"\n") + 1
         raise ValueError(f"{printable(path)}: line {number} is not UTF-8 text; save the file as UTF-8") from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:
         raise ValueError(f"{printable(path)}: names no frame; {origin}")
     return lines
+
+
+def read_table(path: Path, origin: str) -> list[list[str]]:
+    """Rows of a CSV file, the header first; raises as :func:`number_lines` does."""
+    try:
+        return list(csv.reader(read_lines(path, origin)))
+    except csv.Error as error:
+        raise ValueError(f"{printable(path)}: is not a CSV table ({error}); {MEND}") from error
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -1,7 +1,6 @@
 """HyperSim, as released."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +8,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from numpy.typing import NDArray
 
 from datamodules.base import DepthDataModule
-from datamodules.files import missing_files, printable
+from datamodules.files import printable
 from datamodules.frames import FrameReader
 from datamodules.hypersim_format import (
     CAMERA_FILE,
@@ -17,6 +16,7 @@ from datamodules.hypersim_format import (
     SPLIT_FILE,
     HyperSimFrame,
     constant_camera,
+    incomplete_frames,
     read_cameras,
     read_flagged,
     read_frame_list,
@@ -120,28 +120,21 @@ class HyperSimDataModule(DepthDataModule):
         return self._present(parts)
 
     def _present(self, parts: dict[str, list[HyperSimFrame]]) -> dict[str, list[HyperSimFrame]]:
-        files = [(frame, file) for frames in parts.values() for frame in frames for file in self._files(frame)]
-        absent_files = set(missing_files(file for _, file in files))
-        absent = {frame for frame, file in files if file in absent_files}
-        kept = {part: [frame for frame in frames if frame not in absent] for part, frames in parts.items()}
-        total = sum(map(len, parts.values()))
-        if absent and (self.missing == "error" or len(absent) == total):
-            first = next(file for _, file in files if file in absent_files)
+        kinds = ["depth_meters", *(("semantic", "semantic_instance") if self.labels else ())]
+        kinds += ["color", "render_entity_id"] if self.color == "hdr" else ["tonemap"]
+        frames = [frame for part in parts.values() for frame in part]
+        absent = incomplete_frames(self.folder, frames, kinds)
+        if absent and (self.missing == "error" or len(absent) == len(frames)):
             raise FileNotFoundError(
-                f"{printable(first)} is missing, a file of one of {len(absent)} incomplete frames of {total}: download "
-                "them with ml-hypersim's code/python/tools/dataset_download_images.py, or set "
-                "`data.init_args.missing: skip` to work with the frames that are there"
+                f"{printable(next(iter(absent.values())))} is missing, a file of one of {len(absent)} incomplete frames "
+                f"of {len(frames)}: download them with ml-hypersim's code/python/tools/dataset_download_images.py, or "
+                "set `data.init_args.missing: skip` to work with the frames that are there"
             )
         if absent:
             rank_zero_warn(
-                f"{self.name}: {len(absent)} of {total} frames are incomplete and left out (`missing: skip`)"
+                f"{self.name}: {len(absent)} of {len(frames)} frames are incomplete and left out (`missing: skip`)"
             )
-        return kept
-
-    def _files(self, frame: HyperSimFrame) -> list[Path]:
-        kinds = ["depth_meters", *(("semantic", "semantic_instance") if self.labels else ())]
-        kinds += ["color", "render_entity_id"] if self.color == "hdr" else ["tonemap"]
-        return [frame.path(self.folder, kind) for kind in kinds]
+        return {part: [frame for frame in own if frame not in absent] for part, own in parts.items()}
 
     def open_reader(self) -> FrameReader:
         """The frames of all parts: train, then val, then test."""

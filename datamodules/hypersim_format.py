@@ -11,7 +11,7 @@ the README of apple/ml-hypersim. A frame is spread over files of one HDF5 array 
                                                             render_entity_id.hdf5   (H, W) int16 from 1, -1: none
 """
 
-import csv
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import printable, read_lines
+from datamodules.files import MEND, number_lines, printable, read_table
 
 SPLIT_FILE = "metadata_images_split_scene_v1.csv"
 CAMERA_FILE = "metadata_camera_parameters.csv"
@@ -53,17 +53,23 @@ class HyperSimFrame:
     camera: int
     frame: int
 
-    def path(self, root: Path, kind: str) -> Path:
-        """One of its files: ``color``, ``tonemap``, or a geometry map such as ``depth_meters``."""
+    def file(self, kind: str) -> tuple[str, str]:
+        """Folder, below the data set's, and name of one of its files; kinds are those of :meth:`path`."""
         folder = {"color": "final_hdf5", "tonemap": "final_preview"}.get(kind, "geometry_hdf5")
         suffix = "jpg" if kind == "tonemap" else "hdf5"
-        images = root / self.scene / "images"
-        return images / f"scene_cam_{self.camera:02d}_{folder}" / f"frame.{self.frame:04d}.{kind}.{suffix}"
+        return (
+            f"{self.scene}/images/scene_cam_{self.camera:02d}_{folder}",
+            f"frame.{self.frame:04d}.{kind}.{suffix}",
+        )
+
+    def path(self, root: Path, kind: str) -> Path:
+        """One of its files: ``color``, ``tonemap``, or a geometry map such as ``depth_meters``."""
+        return root.joinpath(*self.file(kind))
 
 
 def _read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a CSV file, cells stripped of the blanks that some of Apple's pad them with."""
-    rows = list(csv.reader(read_lines(path, ORIGINS.get(path.name, "see apple/ml-hypersim"))))
+    rows = read_table(path, ORIGINS.get(path.name, "see apple/ml-hypersim"))
     header = [cell.strip() for cell in rows[0]]
     if missing := [name for name in needed if name not in header]:
         raise ValueError(f"{printable(path)}: column `{missing[0]}` is missing; take the file of apple/ml-hypersim")
@@ -105,15 +111,18 @@ def read_flagged(path: Path) -> set[HyperSimFrame]:
 
     Raises:
         FileNotFoundError: if it is missing.
+        ValueError: if a line is not of that form.
     """
-    flagged, scene, camera = set(), "", 0
-    for line in read_lines(path, ORIGINS[FLAGGED_FILE]):
+    flagged, scene, camera = set(), "", -1
+    for number, line in number_lines(path, ORIGINS[FLAGGED_FILE]):
         if re.fullmatch(r"ai_\d+_\d+", line):
-            scene = line
-        elif match := re.match(r"scene_cam_(\d+)", line):
+            scene, camera = line, -1
+        elif scene and (match := re.match(r"scene_cam_(\d+)", line)):
             camera = int(match[1])
-        elif match := re.match(r"frame\.(\d+)", line):
+        elif camera >= 0 and (match := re.match(r"frame\.(\d+)", line)):
             flagged.add(HyperSimFrame(scene, camera, int(match[1])))
+        else:
+            raise ValueError(f"{printable(path)}: line {number} is no scene, camera or frame in its place; {MEND}")
     return flagged
 
 
@@ -128,7 +137,7 @@ def read_frame_list(path: Path, origin: str) -> list[HyperSimFrame]:
         ValueError: if a line names no frame.
     """
     frames = []
-    for number, line in enumerate(read_lines(path, origin), start=1):
+    for number, line in number_lines(path, origin):
         match = re.search(r"(ai_\d{3}_\d{3})\S*?cam_(\d+)\S*?(?:fr|frame\.)(\d{4})", line)
         if match is None:
             raise ValueError(f"{printable(path)}: line {number} names no HyperSim frame; {origin}")
@@ -136,12 +145,30 @@ def read_frame_list(path: Path, origin: str) -> list[HyperSimFrame]:
     return frames
 
 
+def incomplete_frames(root: Path, frames: Iterable[HyperSimFrame], kinds: Sequence[str]) -> dict[HyperSimFrame, Path]:
+    """Frames that lack one of their files, and the first such file.
+
+    Lists every folder once: the whole release is checked in seconds, on a network drive too.
+    """
+    listings: dict[str, set[str]] = {}
+    incomplete = {}
+    for frame in frames:
+        for kind in kinds:
+            folder, name = frame.file(kind)
+            if folder not in listings:
+                listings[folder] = set(os.listdir(root / folder)) if (root / folder).is_dir() else set()
+            if name not in listings[folder]:
+                incomplete[frame] = root / folder / name
+                break
+    return incomplete
+
+
 def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.float64]]:
     """Matrix ``M_cam_from_uv`` (3, 3) of each scene's camera.
 
     Raises:
         FileNotFoundError: if the table is missing.
-        ValueError: if a column, or a scene, is missing, or a cell is no number.
+        ValueError: if a column, or a scene, is missing, or its cells make no camera.
     """
     cells = [f"M_cam_from_uv_{row}{column}" for row in range(3) for column in range(3)]
     rows = {row["scene_name"]: row for row in _read_table(path, ("scene_name", *cells))}
@@ -151,10 +178,9 @@ def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.floa
             raise ValueError(f"{printable(path)}: has no row for {scene}; {ORIGINS[CAMERA_FILE]}")
         try:
             cameras[scene] = np.array([float(rows[scene][cell]) for cell in cells]).reshape(3, 3)
-        except ValueError as error:
-            raise ValueError(
-                f"{printable(path)}: the camera of {scene} is not numbers; fetch the file again"
-            ) from error
+            camera_matrix(cameras[scene], HEIGHT, WIDTH)
+        except ValueError as error:  # not numbers, or not a camera: NumPy's LinAlgError is one
+            raise ValueError(f"{printable(path)}: the M_cam_from_uv of {scene} is no camera's; {MEND}") from error
     return cameras
 
 
@@ -172,9 +198,14 @@ def camera_matrix(m_cam_from_uv: NDArray[np.float64], height: int, width: int) -
     """Camera matrix K (3, 3), such that a point (X right, Y down, Z forward) shows at pixel K (X, Y, Z) up to scale.
 
     HyperSim's camera axes are x right, y up, z backward. A tilted or shifted lens makes K a general matrix.
+
+    Raises:
+        ValueError: if there is none.
     """
     to_opencv = np.diag([1.0, -1.0, -1.0])
     matrix = np.linalg.inv(to_opencv @ m_cam_from_uv @ pixels_to_uv(height, width))
+    if not np.isfinite(matrix).all() or matrix[2, 2] == 0:
+        raise ValueError(f"M_cam_from_uv is no camera's: {m_cam_from_uv.tolist()}")
     return matrix / matrix[2, 2]
 
 

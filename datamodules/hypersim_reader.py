@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import printable, read_hdf5, read_rgb
+from datamodules.files import printable, read_first, read_hdf5, read_rgb
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.hypersim_format import HyperSimFrame, camera_matrix, planar_factor
 from datamodules.tonemap import ToneMap, tonemap
@@ -43,8 +43,8 @@ class HyperSimReader(FrameReader):
         max_depth: metres; depth above it is invalid.
 
     Raises:
-        FileNotFoundError: if the first frame's depth is missing.
-        ValueError: if it is damaged.
+        FileNotFoundError: if no frame's depth can be read, and the first one's is missing.
+        ValueError: if no frame's depth can be read, or there is no frame.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class HyperSimReader(FrameReader):
         min_depth: float,
         max_depth: float,
     ):
+        if not frames:
+            raise ValueError(f"{printable(root)}: the lists name no frame; take others")
         self.root = root
         self.frames = tuple(frames)
         self.cameras = dict(cameras)
@@ -67,7 +69,8 @@ class HyperSimReader(FrameReader):
         self.labels = labels
         self.min_depth, self.max_depth = min_depth, max_depth
         self.scenes = tuple(frame.scene for frame in frames)
-        height, width = read_hdf5(frames[0].path(root, "depth_meters"), "float", (None, None)).shape
+        depth_files = [frame.path(root, "depth_meters") for frame in frames]
+        height, width = read_first(lambda path: read_hdf5(path, "float", (None, None)), depth_files).shape
         self.size = (height, width)
         self.provides = frozenset({"depth"} | (set(LABEL_FILES) if labels else set()))
 

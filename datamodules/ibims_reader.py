@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import MEND, decode_image, printable, read_depth_png, read_lines, read_rgb
+from datamodules.files import MEND, decode_image, printable, read_depth_png, read_first, read_lines, read_rgb
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import load_matlab5
 
@@ -59,7 +59,7 @@ class IBimsReader(FrameReader):
 
     Raises:
         FileNotFoundError: if there are no files of that layout.
-        ValueError: if a name is not ``<scene>_<number>``, or the first frame is damaged.
+        ValueError: if a name is not ``<scene>_<number>``, or every frame is damaged.
     """
 
     def __init__(self, root: Path, *, min_depth: float, max_depth: float, layout: Layout = "auto"):
@@ -72,7 +72,7 @@ class IBimsReader(FrameReader):
         self.layout = here[0] if layout == "auto" else layout
         folder, shown, self._ending = FOLDERS[self.layout]
         self.folder = root / folder
-        if (root / NAMES_FILE).is_file():
+        if (root / NAMES_FILE).exists():
             self.names = read_lines(root / NAMES_FILE, ORIGIN)
         else:
             self.names = sorted(file.stem for file in (self.folder / shown).glob(f"*{self._ending}"))
@@ -85,7 +85,7 @@ class IBimsReader(FrameReader):
             | ({"occlusion"} if "edges" in self._maps else set())
             | ({"planes", "plane_parameters", "plane_kinds"} if set(self._maps) - {"edges"} else set())
         )
-        _, height, width = self._load(self.names[0])["rgb"].shape
+        _, height, width = read_first(self._load, self.names)["rgb"].shape
         self.size = (height, width)
 
     def _split_name(self, name: str) -> tuple[str, int]:
@@ -134,17 +134,15 @@ class IBimsReader(FrameReader):
 
     def _load_mat(self, name: str) -> dict[str, NDArray[Any]]:
         path = self._path(name)
-        if not path.is_file():
-            raise FileNotFoundError(f"{printable(path)} is missing: {ORIGIN}")
-        data = load_matlab5(path).get("data")
+        data = load_matlab5(path, ORIGIN).get("data")
         if not isinstance(data, np.ndarray) or data.dtype.names is None or data.size != 1:
             raise ValueError(f"{printable(path)}: key `data` is missing, or not a struct; {MEND}")
         fields = {field: np.asarray(data[field].item()) for field in data.dtype.names}
         for field in ("rgb", "depth", "calib", "mask_invalid", "mask_transp", *self._maps):
             if field not in fields:
                 raise ValueError(f"{printable(path)}: field `data.{field}` is missing; {MEND}")
-            if fields[field].dtype.kind not in "buif":
-                raise ValueError(f"{printable(path)}: field `data.{field}` is not numeric; {MEND}")
+            if fields[field].dtype.kind not in ("f" if field == "depth" else "buif"):
+                raise ValueError(f"{printable(path)}: field `data.{field}` is {fields[field].dtype}; {MEND}")
         if fields["rgb"].dtype != np.uint8 or fields["rgb"].ndim != 3 or fields["rgb"].shape[2] != 3:
             raise ValueError(
                 f"{printable(path)}: field `data.rgb` is {fields['rgb'].dtype} {fields['rgb'].shape}, "
@@ -200,6 +198,10 @@ def _number_planes(
     for kind, name in enumerate(PLANE_KINDS, start=1):
         mask = fields.get(f"mask_{name}", np.zeros(size)).astype(np.int64)
         rows = np.asarray(fields.get(f"mask_{name}_paras", ()), dtype=np.float64)
+        if mask.min() < 0 or (rows.size and mask.max() > MAX_PLANES):
+            raise ValueError(
+                f"{source}: `mask_{name}` has values {mask.min()}..{mask.max()}, known are 0..{MAX_PLANES}; {MEND}"
+            )
         if rows.size:
             rows = _plane_equations(rows, f"{source}: `mask_{name}_paras`")
             rows = np.pad(rows, ((0, max(mask.max() - len(rows), 0)), (0, 0)), constant_values=np.nan)

@@ -80,19 +80,19 @@ class Finding:
         source: the data set.
         folder: where it was looked for.
         frames: number of frames of each complete layout.
+        present: names of pieces that are there, optional ones too.
         missing: names of what the layout nearest to being complete lacks; empty if one is complete.
         damaged: what is wrong with files that are there, one line each.
-        optional: names of optional pieces that are there.
-        absent: optional pieces that are not.
+        absent: optional pieces that are not there.
         synthetic: whether the folder holds Rooms in the data set's format.
     """
 
     source: DataSource
     folder: Path
     frames: dict[str, int]
+    present: tuple[str, ...]
     missing: tuple[str, ...]
     damaged: tuple[str, ...]
-    optional: tuple[str, ...]
     absent: tuple[Piece, ...]
     synthetic: bool
 
@@ -105,24 +105,24 @@ class Finding:
 def find(source: DataSource, root: Path) -> Finding:
     """Look for a data set below ``DATA_ROOT``."""
     folder = root / source.folder
+    pieces = dict.fromkeys([*(piece for layout in source.layouts for piece in layout.pieces), *source.optional])
+    there = [piece for piece in pieces if piece.is_in(folder)]
     frames, damaged = {}, []
-    lacking = {layout: [piece.name for piece in layout.pieces if not piece.is_in(folder)] for layout in source.layouts}
     for layout in source.layouts:
-        if lacking[layout]:
-            continue
-        try:
-            frames[layout.name] = layout.count(folder)
-        except (OSError, ValueError) as error:
-            damaged.append(str(error))
-    nearest = min(source.layouts, key=lambda layout: len(lacking[layout]) / len(layout.pieces))
+        if set(layout.pieces) <= set(there):
+            try:
+                frames[layout.name] = layout.count(folder)
+            except (OSError, ValueError) as error:
+                damaged.append(str(error))
+    nearest = max(source.layouts, key=lambda layout: len(set(layout.pieces) & set(there)) / len(layout.pieces))
     return Finding(
         source=source,
         folder=folder,
         frames=frames,
-        missing=() if frames else tuple(lacking[nearest]),
+        present=tuple(piece.name for piece in there),
+        missing=() if frames else tuple(piece.name for piece in nearest.pieces if piece not in there),
         damaged=tuple(damaged),
-        optional=tuple(piece.name for piece in source.optional if piece.is_in(folder)),
-        absent=tuple(piece for piece in source.optional if not piece.is_in(folder)),
+        absent=tuple(piece for piece in source.optional if piece not in there),
         synthetic=(folder / ROOMS_MARKER).is_file(),
     )
 
@@ -209,7 +209,7 @@ SOURCES = (
         "NYU Depth V1",
         layouts=(Layout("labeled", (_file(V1_FILE),), partial(_count_labeled, name=V1_FILE), 2284),),
         optional=(),
-        origin=f"NYU Depth Dataset V1 page, cs.nyu.edu/~fergus/datasets/nyu_depth_v1.html: the labelled file, {V1_FILE}",
+        origin=f"NYU Depth Dataset V1 page, cs.nyu.edu/~fergus/datasets/nyu_depth_v1.html: the labelled {V1_FILE}",
         licence=_NYU_TERMS,
     ),
     DataSource(
@@ -226,7 +226,9 @@ SOURCES = (
         optional=(
             _file(FLAGGED_FILE, "leaves out the frames Apple flagged; of apple/ml-hypersim"),
             *(
-                Piece(", ".join(lists.values()), tuple(lists.values()), f"`frames: {selection}`; {origin.split(';')[0]}")
+                Piece(
+                    ", ".join(lists.values()), tuple(lists.values()), f"`frames: {selection}`; {origin.split(';')[0]}"
+                )
                 for selection, (lists, origin) in LISTS.items()
             ),
         ),
@@ -267,8 +269,8 @@ SOURCES = (
         ),
         optional=(),
         origin=(
-            "NYU Depth Dataset V2 page, cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html: unpack the raw scenes, each into "
-            "a folder of its name"
+            "NYU Depth Dataset V2 page, cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html: unpack the raw scenes, each "
+            "into a folder of its name"
         ),
         licence=_NYU_TERMS,
     ),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.base import DepthDataModule
 from datamodules.cache import cache_folder
-from datamodules.files import printable, read_lines, write_text_atomically
+from datamodules.files import printable, read_table, write_text_atomically
 from datamodules.frames import Frame, FrameReader
 from datamodules.nyuv2_format import CLASS_MAPPING_FILE, FINE_CLASSES, LABELED_FILE, DepthSource, read_class_mapping
 from datamodules.nyuv2_reader import NYUv2Reader, count_within
@@ -129,26 +129,29 @@ class NYUFusedDataModule(DepthDataModule):
         """The written split, or a new one, which is then written.
 
         Raises:
-            ValueError: if the written one is of other frames.
+            ValueError: if the written one is damaged, or of other frames.
         """
-        frames = [(position, scene) for position, scene in enumerate(reader.scenes)]
+        frames = [(str(position), scene) for position, scene in enumerate(reader.scenes)]
         if not self.split_path.is_file():
             test = set(split_by_scene(reader.scenes, self.few_frames, self.test_share, self.seed))
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow(SPLIT_COLUMNS)
-            for position, scene in frames:
+            for position, scene in enumerate(reader.scenes):
                 data_set, frame = self._origin(reader, position)
                 writer.writerow([position, data_set, frame, scene, "test" if position in test else "train"])
             write_text_atomically(self.split_path, text.getvalue())
             rank_zero_info(f"{self.name}: the split is written to {printable(self.split_path)}")
-        rows = list(csv.DictReader(read_lines(self.split_path, "remove it, and it is made again")))
-        if [(int(row["index"]), row["scene"]) for row in rows] != frames:
+        header, *rows = read_table(self.split_path, "remove it, and it is made again")
+        parts: dict[str, list[int]] = {"train": [], "test": []}
+        whole = tuple(header) == SPLIT_COLUMNS and all(len(row) == len(header) and row[-1] in parts for row in rows)
+        if not whole or [(row[0], row[3]) for row in rows] != frames:
             raise ValueError(
-                f"{printable(self.split_path)}: is of other frames than {printable(self.folder)} and "
+                f"{printable(self.split_path)}: is damaged, or of other frames than {printable(self.folder)} and "
                 f"{printable(self.v1_folder)} hold; set another `split_file`, or remove it"
             )
-        parts = {part: [n for n, row in enumerate(rows) if row["part"] == part] for part in ("train", "test")}
+        for position, row in enumerate(rows):
+            parts[row[-1]].append(position)
         return Splits(parts["train"], [], parts["test"])
 
     @staticmethod

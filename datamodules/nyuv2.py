@@ -111,7 +111,7 @@ class NYUv2DataModule(DepthDataModule):
         """
         if self.layout != "auto":
             return self.layout
-        if (self.folder / self.labeled_file).is_file():
+        if (self.folder / self.labeled_file).exists():
             return "labeled"
         for layout, lists in (("bts", BTS_LISTS), ("marigold", MARIGOLD_LISTS)):
             try:
@@ -129,7 +129,7 @@ class NYUv2DataModule(DepthDataModule):
     def class_mapping(self) -> Path | None:
         """The 894 to 40 mapping file in use, if there is one."""
         path = self.folder / (self.class_mapping_file or CLASS_MAPPING_FILE)
-        return path if self.class_mapping_file or path.is_file() else None
+        return path if self.class_mapping_file or path.exists() else None
 
     def class_table(self) -> NDArray[np.integer[Any]] | None:
         """Table from fine class id 0..894 to the ids of ``semantics``; None where no file says."""

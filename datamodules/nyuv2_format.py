@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 from torch import Tensor
 
+from datamodules.files import MEND, printable, unreadable
+
 LABELED_FILE = "nyu_depth_v2_labeled.mat"
 SPLITS_FILE = "splits.mat"
 CLASS_MAPPING_FILE = "classMapping40.mat"
@@ -96,15 +98,16 @@ def blacken_border(image: Tensor) -> Tensor:
 def looks_mirrored(image: Tensor) -> bool:
     """Whether an image (3, 480, 640) uint8 with NYUv2's white border is flipped left to right.
 
-    The border is 6 pixels wide on the left and 7 on the right; a public dump of the labelled frames that was made by
-    rotating instead of transposing has them the other way round.
+    The border is 6 pixels wide on the left and 7 on the right (one more where JPEG blurs it); a public dump of the
+    labelled frames that was made by rotating instead of transposing has them the other way round.
     """
     if image.shape[-2:] != (HEIGHT, WIDTH):
         return False
     rows = image[:, HEIGHT // 4 : 3 * HEIGHT // 4].float().mean(dim=(0, 1))  # of each column
-    white = rows > 250
+    white = rows > 240
     left, right = int((~white).float().argmax()), int((~white.flip(0)).float().argmax())
-    return left == WHITE_BORDER[3] and right == WHITE_BORDER[1]
+    narrow, wide = WHITE_BORDER[1], WHITE_BORDER[3]
+    return narrow <= right < left <= wide + 1
 
 
 #: NYU40 class names, Gupta et al., CVPR 2013; the name of id ``i`` is at ``i - 1``.
@@ -155,20 +158,28 @@ NAMES40 = [
 FINE_CLASSES = 894
 
 
-def load_matlab5(path: Path) -> dict[str, Any]:
+def load_matlab5(path: Path, mend: str = MEND) -> dict[str, Any]:
     """Content of one of the small files, ``splits.mat`` or ``classMapping40.mat``, which are MATLAB 5, not HDF5.
+
+    Args:
+        path: the file.
+        mend: what to do where it is missing, if its name does not tell.
 
     Raises:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: {ORIGINS.get(path.name, ORIGINS[SPLITS_FILE])}")
     try:
-        content: dict[str, Any] = loadmat(path)
+        content: dict[str, Any] = loadmat(path, appendmat=False)
     except Exception as error:  # SciPy raises another class for every way in which a file is damaged
-        raise ValueError(f"{path}: truncated, or not a MATLAB 5 file; fetch or make it again") from error
+        raise unreadable(path, "a MATLAB 5 file", ORIGINS.get(path.name, mend)) from error
     return content
+
+
+def _are_ids(values: NDArray[Any], count: int, largest: int) -> bool:
+    """Whether these are ``count`` whole numbers in 1..largest."""
+    numeric = values.dtype.kind in "iuf" and values.size == count
+    return numeric and bool(((values == np.round(values)) & (values >= 1) & (values <= largest)).all())
 
 
 def read_class_mapping(path: Path) -> NDArray[np.uint8]:
@@ -179,8 +190,10 @@ def read_class_mapping(path: Path) -> NDArray[np.uint8]:
         ValueError: if it is damaged, or has no ``mapClass`` of 894 ids in 1..40.
     """
     mapped = np.asarray(load_matlab5(path).get("mapClass", [])).ravel()
-    if mapped.size != FINE_CLASSES or mapped.min() < 1 or mapped.max() > len(NAMES40):
-        raise ValueError(f"{path}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat")
+    if not _are_ids(mapped, FINE_CLASSES, len(NAMES40)):
+        raise ValueError(
+            f"{printable(path)}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat"
+        )
     return np.concatenate([[0], mapped]).astype(np.uint8)
 
 
@@ -194,9 +207,9 @@ def read_class13_mapping(path: Path) -> NDArray[np.uint8]:
     content = load_matlab5(path).get("classMapping13")
     mapped = np.array([])
     if isinstance(content, np.ndarray) and "labels13" in (content.dtype.names or ()):
-        mapped = np.asarray(content["labels13"][0, 0]).ravel()
-    if mapped.size != len(NAMES40) or mapped.min() < 1 or mapped.max() > 13:
+        mapped = np.asarray(content["labels13"].ravel()[0]).ravel()
+    if not _are_ids(mapped, len(NAMES40), 13):
         raise ValueError(
-            f"{path}: key `classMapping13.labels13` must hold 40 ids in 1..13; take nyuv2-meta-data's file"
+            f"{printable(path)}: key `classMapping13.labels13` must hold 40 ids in 1..13; take nyuv2-meta-data's file"
         )
     return np.concatenate([[0], mapped]).astype(np.uint8)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
+import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
@@ -147,16 +148,16 @@ class OcclusionReader(FrameReader):
 def read_boundaries(path: Path, size: tuple[int, int]) -> Tensor:
     """Boundary map (1, H, W) bool of a PNG: grey, RGB or palette, coded 0/255, 0/1, or with values between.
 
-    Values above 127 are boundary; where none is above 1, all above 0 are.
+    Values above 127, in a 16-bit file above 32767, are boundary; where none is above 1, all above 0 are.
 
     Raises:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or of another size than the frame.
     """
-    grey = decode_image(path, cv2.IMREAD_GRAYSCALE)
+    grey = decode_image(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     if grey.shape != size:
         raise ValueError(
             f"{printable(path)}: is {grey.shape[0]}x{grey.shape[1]} pixels, the frame {size[0]}x{size[1]}; take the "
             "maps at the frames' full size (cropped repackagings exist)"
         )
-    return torch.from_numpy(grey > (127 if grey.max() > 1 else 0))[None]
+    return torch.from_numpy(grey > (np.iinfo(grey.dtype).max // 2 if grey.max() > 1 else 0))[None]

@@ -167,7 +167,7 @@ def _find_scenes(root: Path, wanted: Sequence[str] | None) -> dict[str, list[Pat
     folders: defaultdict[str, dict[Path, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for pattern in ("*/d-*.pgm", "*/*/d-*.pgm"):
         for file in root.glob(pattern):
-            folders[file.parent.name][file.parent].append(file)
+            folders[printable(file.parent.name)][file.parent].append(file)
     if not folders:
         raise FileNotFoundError(f"{printable(root)}: no scene's folder with `d-*.pgm` files is there: {ORIGIN}")
     if missing := sorted(set(wanted or ()) - folders.keys()):

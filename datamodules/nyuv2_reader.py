@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import printable
+from datamodules.files import MEND, open_hdf5, printable, unreadable
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
 
@@ -23,6 +23,13 @@ REQUIRED_KEYS = ("images", "depths", "labels")
 
 #: Size of the original file.
 LABELED_FILE_BYTES = 2_972_037_809
+
+#: What a labelled file is, and where NYUv2's comes from, in messages.
+LABELED_FORM = f"a MATLAB 7.3 (HDF5) file; the original NYUv2 file has {LABELED_FILE_BYTES:,} bytes, this one"
+LABELED_ORIGIN = (
+    "download it from the NYU Depth Dataset page of its version (V2: 2.97 GB) and put it there (DATA_ROOT is the "
+    "folder that holds `nyuv2/`)"
+)
 
 
 class NYUv2Reader(FrameReader):
@@ -77,7 +84,9 @@ class NYUv2Reader(FrameReader):
             self.scenes = tuple(read_cells(file, "scenes") if "scenes" in file else ["unknown"] * count)
             self.names = tuple(read_cells(file, "names") if "names" in file else ())
         if len(self.scenes) != count:
-            raise ValueError(f"{path}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames")
+            raise ValueError(
+                f"{printable(path)}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames; {MEND}"
+            )
         known = {"depth": True, "semantics": classes is not None, "instances": self.has_instances}
         self.provides = frozenset(key for key, there in known.items() if there)
         self.frame_numbers = count_within(self.scenes)
@@ -102,20 +111,30 @@ class NYUv2Reader(FrameReader):
             if key not in file:
                 found = ", ".join(name for name in file if not name.startswith("#"))
                 raise ValueError(
-                    f"{self.path}: key `{key}` is missing (found: {found}); "
+                    f"{printable(self.path)}: key `{key}` is missing (found: {found}); "
                     "take the original labelled file, or `depth: filled` if it is `rawDepths`"
                 )
-        shape = file["images"].shape
-        if len(shape) != 4 or shape[1] != 3:
-            raise ValueError(f"{self.path}: key `images` is {shape}, not (frames, 3, width, height) as h5py shows it")
-        for key in dict.fromkeys((*REQUIRED_KEYS[1:], self.depth_key, "instances")):
-            if key in file and file[key].shape != (shape[0], *shape[2:]):
-                raise ValueError(f"{self.path}: key `{key}` is {file[key].shape}, which does not fit `images` {shape}")
-        for key, kind in {"images": "u", self.depth_key: "f", "labels": "iu", "instances": "iu"}.items():
-            if key in file and file[key].dtype.kind not in kind:
-                raise ValueError(f"{self.path}: key `{key}` is {file[key].dtype}; take the original labelled file")
+        name = printable(self.path)
+        kinds = {"images": "u", "depths": "f", self.depth_key: "f", "labels": "iu", "instances": "iu"}
+        arrays = {key: file[key] for key in kinds if key in file}
+        for key, array in arrays.items():
+            if not isinstance(array, h5py.Dataset) or array.dtype.kind not in kinds[key]:
+                found = array.dtype if isinstance(array, h5py.Dataset) else "a group"
+                raise ValueError(f"{name}: key `{key}` is {found}; take the original labelled file")
+        shape = arrays["images"].shape
+        if len(shape) != 4 or shape[1] != 3 or arrays["images"].dtype != np.uint8:
+            raise ValueError(
+                f"{name}: key `images` is {arrays['images'].dtype} {shape}, not uint8 (frames, 3, width, height) as "
+                "h5py shows it; take the original labelled file"
+            )
         if 0 in shape:
-            raise ValueError(f"{self.path}: key `images` is {shape}, which holds no pixel; take the original file")
+            raise ValueError(f"{name}: key `images` is {shape}, which holds no pixel; take the original labelled file")
+        for key, array in arrays.items():
+            if key != "images" and array.shape != (shape[0], *shape[2:]):
+                raise ValueError(
+                    f"{name}: key `{key}` is {array.shape}, which does not fit `images` {shape}; take the original "
+                    "labelled file"
+                )
         return shape[3], shape[2]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -143,7 +162,7 @@ class NYUv2Reader(FrameReader):
         Raises:
             ValueError: if that is everywhere, or values are not finite.
         """
-        source = f"{self.path}: key `{self.depth_key}`: frame {position} (0-based)"
+        source = f"{printable(self.path)}: key `{self.depth_key}`: frame {position} (0-based)"
         return clean_depth(self._plane(self.depth_key, position), self.min_depth, self.max_depth, source)
 
     def _read_labels(self, position: int) -> dict[str, Tensor]:
@@ -157,7 +176,7 @@ class NYUv2Reader(FrameReader):
             if labels.min() < 0 or labels.max() >= len(self.classes):
                 wrong = labels.max() if labels.max() >= len(self.classes) else labels.min()
                 raise ValueError(
-                    f"{self.path}: key `labels`: frame {position} (0-based) has class {wrong}, known are "
+                    f"{printable(self.path)}: key `labels`: frame {position} (0-based) has class {wrong}, known are "
                     f"0..{len(self.classes) - 1}; take the original labelled file"
                 )
             maps["semantics"] = torch.from_numpy(self.classes[labels].astype(np.int64))
@@ -169,12 +188,15 @@ class NYUv2Reader(FrameReader):
     def _plane(self, key: str, position: int) -> NDArray[Any]:
         """One frame of a key, its axes put from MATLAB's (..., W, H) to (..., H, W)."""
         if self._handle is None or self._process != os.getpid():
-            self._handle, self._process = h5py.File(self.path), os.getpid()
+            try:
+                self._handle, self._process = h5py.File(self.path), os.getpid()
+            except OSError as error:
+                raise unreadable(self.path, LABELED_FORM, LABELED_ORIGIN) from error
         try:
             plane = self._handle[key][position]
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError) as error:
             raise ValueError(
-                f"{self.path}: key `{key}`: frame {position} (0-based) is damaged; fetch or make the file again"
+                f"{printable(self.path)}: key `{key}`: frame {position} (0-based) is damaged; {MEND}"
             ) from error
         return np.ascontiguousarray(plane.swapaxes(-1, -2))
 
@@ -187,25 +209,22 @@ def open_labeled(path: Path) -> Iterator[h5py.File]:
         FileNotFoundError: if it is missing.
         ValueError: if it is not HDF5, or cut short.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing: download `nyu_depth_v2_labeled.mat` (2.97 GB) from the NYU Depth Dataset V2 page and "
-            "put it there (DATA_ROOT is the folder that holds `nyuv2/`)"
-        )
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(
-            f"{path}: truncated, or not a MATLAB 7.3 (HDF5) file: {path.stat().st_size:,} bytes "
-            f"(the original NYUv2 file has {LABELED_FILE_BYTES:,}); fetch or make it again"
-        ) from error
-    with file:
+    with open_hdf5(path, LABELED_FORM, LABELED_ORIGIN) as file:
         yield file
 
 
 def read_cells(file: h5py.File, key: str) -> list[str]:
-    """The strings of a MATLAB cell array."""
-    return ["".join(map(chr, file[reference][()].ravel())) for reference in file[key][()].ravel()]
+    """The strings of a MATLAB cell array.
+
+    Raises:
+        ValueError: if the key is none.
+    """
+    try:
+        return ["".join(map(chr, file[reference][()].ravel())) for reference in file[key][()].ravel()]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{printable(file.filename)}: key `{key}` is not a cell array of strings; take the original labelled file"
+        ) from error
 
 
 def count_within(names: Iterable[str]) -> list[int]:
@@ -233,24 +252,28 @@ def read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
     train, test = (_read_indices(path, content, key, count) for key in ("trainNdxs", "testNdxs"))
     if shared := sorted(set(train) & set(test)):
         raise ValueError(
-            f"{path}: keys `trainNdxs` and `testNdxs` share {len(shared)} frames, the first is {shared[0] + 1} "
-            "(1-based); no test frame may be trained on: take the official splits"
+            f"{printable(path)}: keys `trainNdxs` and `testNdxs` share {len(shared)} frames, the first is "
+            f"{shared[0] + 1} (1-based); no test frame may be trained on: take the official splits"
         )
     return train, test
 
 
 def _read_indices(path: Path, content: dict[str, Any], key: str, count: int) -> list[int]:
     if key not in content:
-        raise ValueError(f"{path}: key `{key}` is missing; take the `splits.mat` that belongs to the labelled file")
+        raise ValueError(
+            f"{printable(path)}: key `{key}` is missing; take the `splits.mat` that belongs to the labelled file"
+        )
     values = np.asarray(content[key]).ravel()
     numeric = np.issubdtype(values.dtype, np.number) and values.size > 0
     if not numeric or (values != np.round(values)).any():
-        raise ValueError(f"{path}: key `{key}` must hold whole numbers, the 1-based indices of at least one frame")
+        raise ValueError(
+            f"{printable(path)}: key `{key}` must hold whole numbers, the 1-based indices of at least one frame"
+        )
     if values.min() < 1 or values.max() > count:
         raise ValueError(
-            f"{path}: key `{key}` holds indices {int(values.min())}..{int(values.max())}, but the labelled file has "
-            f"frames 1..{count}; take the `splits.mat` that belongs to it"
+            f"{printable(path)}: key `{key}` holds indices {int(values.min())}..{int(values.max())}, but the labelled "
+            f"file has frames 1..{count}; take the `splits.mat` that belongs to it"
         )
     if len(set(values.tolist())) < values.size:
-        raise ValueError(f"{path}: key `{key}` names a frame twice; take the official splits")
+        raise ValueError(f"{printable(path)}: key `{key}` names a frame twice; take the official splits")
     return [int(value) - 1 for value in values]

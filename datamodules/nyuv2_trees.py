@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datamodules.files import printable, read_depth_png, read_lines, read_rgb, require_files
+from datamodules.files import number_lines, printable, read_depth_png, read_first, read_rgb, require_files
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics
 
@@ -51,7 +51,7 @@ def find_list(root: Path, names: Sequence[str], origin: str) -> Path:
     """
     for name in names:
         for folder in LIST_FOLDERS:
-            if (path := root / folder / name).is_file():
+            if (path := root / folder / name).exists():
                 return path
     raise FileNotFoundError(f"{printable(root / names[0])} is missing: {origin}")
 
@@ -69,11 +69,10 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
     """
     path = find_list(root, [list_file or BTS_LISTS[part]], BTS_ORIGIN)
     frames: list[TreeFrame] = []
-    lines = [line.split() for line in read_lines(path, BTS_ORIGIN)]
-    folder = next(
-        (root / name for name in BTS_FOLDERS[part] if (root / name / lines[0][0].lstrip("/")).is_file()), root
-    )
-    for number, words in enumerate(lines, start=1):
+    lines = [(number, line.split()) for number, line in number_lines(path, BTS_ORIGIN)]
+    first = lines[0][1][0].lstrip("/")
+    folder = next((root / name for name in BTS_FOLDERS[part] if (root / name / first).is_file()), root)
+    for number, words in lines:
         match = re.search(r"(\d+)\.\w+$", words[0])
         if len(words) < 2 or match is None:
             raise ValueError(f"{printable(path)}: line {number} is not `colour.jpg depth.png focal`; {BTS_ORIGIN}")
@@ -82,6 +81,8 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
         image, depth = (folder / word.lstrip("/") for word in words[:2])
         frame = int(match[1])
         frames.append(TreeFrame(image, depth, image.parent.name, frame, frame if part == "test" else len(frames)))
+    if not frames:
+        raise ValueError(f"{printable(path)}: names no frame with depth; {BTS_ORIGIN}")
     require_files([file for frame in frames for file in (frame.image, frame.depth)], path)
     return frames
 
@@ -98,7 +99,7 @@ def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file:
     """
     path = find_list(root, [list_file or MARIGOLD_LISTS[part]], MARIGOLD_ORIGIN)
     frames = []
-    for number, line in enumerate(read_lines(path, MARIGOLD_ORIGIN), start=1):
+    for number, line in number_lines(path, MARIGOLD_ORIGIN):
         words = line.split()
         match = re.search(r"rgb_(\d+)\.\w+$", words[0])
         if len(words) != 3 or match is None:
@@ -123,7 +124,7 @@ class TreeReader(FrameReader):
         border: what is done with the border of the colour image.
 
     Raises:
-        ValueError: if the first image is damaged.
+        ValueError: if every image is damaged.
     """
 
     provides = frozenset({"depth"})
@@ -133,7 +134,7 @@ class TreeReader(FrameReader):
         self.scenes = tuple(frame.scene for frame in frames)
         self.min_depth, self.max_depth = min_depth, max_depth
         self.border = border
-        height, width = read_rgb(self.frames[0].image).shape[1:]
+        height, width = read_first(lambda frame: read_rgb(frame.image), self.frames).shape[1:]
         self.size = (height, width)
 
     @property

@@ -51,7 +51,7 @@ class PreparedReader(FrameReader):
                 )
             added |= map_.keys
         self.provides = reader.provides | added
-        self.folder = cache / "derived" / hashlib.sha256(self.identity.encode()).hexdigest()[:16]
+        self.folder = cache / "derived" / hashlib.sha256(os.fsencode(self.identity)).hexdigest()[:16]
 
     @property
     def identity(self) -> str:
@@ -86,11 +86,12 @@ class PreparedReader(FrameReader):
         path = self.folder / f"{position:06d}.npz"
         try:
             with np.load(path) as file:
-                return {key: torch.from_numpy(file[key]) for key in file.files}
-        except FileNotFoundError:
-            pass
+                kept = {key: torch.from_numpy(file[key]) for key in file.files}
         except Exception:  # NumPy raises another class for every way in which a file is damaged; it is made again
-            path.unlink(missing_ok=True)
+            kept = {}
+        wanted = set().union(*(map_.keys for map_ in self.maps))
+        if kept.keys() == wanted and all(map_.shape[-2:] == frame.size for map_ in kept.values()):
+            return kept
         maps = {key: value for map_ in self.maps for key, value in map_(frame).items()}
         write_atomically(path, maps)
         return maps

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.files import printable
+from datamodules.files import printable, read_bytes, unreadable
 from datamodules.frames import Frame, FrameReader
 
 INDEX_FILE = "store.json"
@@ -26,6 +26,8 @@ SHARD = 128
 
 #: Files that a reader keeps open; systems often allow a process 1024.
 OPEN_FILES = 64
+
+CONVERT = "remove it and convert again (`segdepth data convert`)"
 
 #: Integer maps are stored as small as they fit.
 _INTEGERS = (np.uint8, np.uint16, np.int32, np.int64)
@@ -179,6 +181,31 @@ def _write_index(folder: Path, reader: FrameReader, plan: StorePlan) -> None:
     partial.rename(folder / INDEX_FILE)
 
 
+class _Rows:
+    """A dataset of one value per frame."""
+
+    def __init__(self, dataset: h5py.Dataset):
+        self.dataset = dataset
+        self.dtype = np.dtype(dataset.attrs["dtype"])
+
+    def read(self, row: int) -> Tensor:
+        """A frame's value, as the dtype it had before it was stored."""
+        return torch.from_numpy(np.asarray(self.dataset[row]).astype(self.dtype, copy=False))
+
+
+class _Shard:
+    """An open file and its datasets, looked up once: h5py takes longer to find a dataset than to read a row of it."""
+
+    def __init__(self, path: Path):
+        self.file = h5py.File(path)
+        self.maps, self.facts = (
+            {key: _Rows(dataset) for key, dataset in self.file[group].items()} for group in ("maps", "facts")
+        )
+
+
+_INDEX_KEYS = ("scenes", "sources", "indices", "provides", "size", "name", "identity", "options", "splits")
+
+
 class StoreReader(FrameReader):
     """Frames of a converted store.
 
@@ -187,22 +214,29 @@ class StoreReader(FrameReader):
 
     Raises:
         FileNotFoundError: if there is none, or its conversion was not finished.
+        ValueError: if its index is damaged.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         path = folder / INDEX_FILE
-        if not path.is_file():
+        if not path.exists():
             state = (
                 "was not finished: run it again and it goes on" if (folder / PLAN_FILE).is_file() else "is not there"
             )
             raise FileNotFoundError(f"{printable(path)} is missing: the conversion (`segdepth data convert`) {state}")
-        self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        self.scenes = tuple(self.index["scenes"])
-        height, width = self.index["size"]
+        content = read_bytes(path, CONVERT)
+        try:
+            self.index: dict[str, Any] = json.loads(content)
+            scenes, sources, indices, provides, (height, width), *_ = (self.index[key] for key in _INDEX_KEYS)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{printable(path)}: is not the index of a store; {CONVERT}") from error
+        if not len(scenes) == len(sources) == len(indices) > 0:
+            raise ValueError(f"{printable(path)}: names other numbers of scenes, sources and indices; {CONVERT}")
+        self.scenes = tuple(scenes)
         self.size = (height, width)
-        self.provides = frozenset(self.index["provides"])
-        self._files: OrderedDict[int, h5py.File] = OrderedDict()
+        self.provides = frozenset(provides)
+        self._shards: OrderedDict[int, _Shard] = OrderedDict()
         self._process: int | None = None
 
     @property
@@ -220,21 +254,18 @@ class StoreReader(FrameReader):
         return f"{printable(shard_path(self.folder, position // SHARD))} (from {self.index['sources'][position]})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": OrderedDict(), "_process": None}
+        return {**self.__dict__, "_shards": OrderedDict(), "_process": None}
 
     def read(self, position: int) -> Frame:
         """The frame at a position.
 
         Raises:
-            ValueError: if its file is damaged.
+            FileNotFoundError: if its file is missing.
+            ValueError: if it is damaged.
         """
-        try:
-            file = self._file(position // SHARD)
-            row = position % SHARD
-            maps = {key: self._tensor(file["maps"][key], row) for key in file["maps"]}
-            facts = {key: self._tensor(file["facts"][key], row) for key in file["facts"]}
-        except (OSError, KeyError) as error:
-            raise ValueError(f"{self.source(position)}: damaged ({error}); remove it and convert again") from error
+        maps, facts = self._values(position, "maps"), self._values(position, "facts")
+        if missing := {"image", "intrinsics", "frame", "index", *self.provides} - maps.keys() - facts.keys():
+            raise ValueError(f"{self.source(position)}: key `{min(missing)}` is missing; {CONVERT}")
         return Frame(
             image=maps.pop("image"),
             maps=maps,
@@ -246,23 +277,33 @@ class StoreReader(FrameReader):
         )
 
     def read_depth(self, position: int) -> Tensor:
-        """Depth alone."""
+        """Depth alone; raises as :meth:`read` does."""
+        return self._values(position, "maps", ("depth",))["depth"]
+
+    def _values(self, position: int, group: Literal["maps", "facts"], keys: Sequence[str] = ()) -> dict[str, Tensor]:
+        """Maps or facts of a frame by name, all or some, checked: files change after they are written."""
         try:
-            return self._tensor(self._file(position // SHARD)["maps"]["depth"], position % SHARD)
-        except (OSError, KeyError) as error:
-            raise ValueError(f"{self.source(position)}: damaged ({error}); remove it and convert again") from error
+            datasets = getattr(self._shard(position // SHARD), group)
+            values = {key: datasets[key].read(position % SHARD) for key in keys or datasets}
+        except OSError as error:
+            raise unreadable(shard_path(self.folder, position // SHARD), "a part of a store", CONVERT) from error
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.source(position)}: its {group} are not as they were written; {CONVERT}") from error
+        for key, value in values.items() if group == "maps" else ():
+            if tuple(value.shape[-2:]) != self.size:
+                raise ValueError(
+                    f"{self.source(position)}: key `{key}` is {tuple(value.shape)}, frames are {self.size}; {CONVERT}"
+                )
+            if value.is_floating_point() and not value.isfinite().all():
+                raise ValueError(f"{self.source(position)}: key `{key}` has values that are not finite; {CONVERT}")
+        return values
 
-    @staticmethod
-    def _tensor(dataset: h5py.Dataset, row: int) -> Tensor:
-        array = np.asarray(dataset[row])
-        return torch.from_numpy(array.astype(dataset.attrs["dtype"], copy=False))
-
-    def _file(self, number: int) -> h5py.File:
+    def _shard(self, number: int) -> _Shard:
         if self._process != os.getpid():  # handles do not survive a fork
-            self._files, self._process = OrderedDict(), os.getpid()
-        if number not in self._files:
-            self._files[number] = h5py.File(shard_path(self.folder, number))
-            if len(self._files) > OPEN_FILES:
-                self._files.popitem(last=False)[1].close()
-        self._files.move_to_end(number)
-        return self._files[number]
+            self._shards, self._process = OrderedDict(), os.getpid()
+        if number not in self._shards:
+            self._shards[number] = _Shard(shard_path(self.folder, number))
+            if len(self._shards) > OPEN_FILES:
+                self._shards.popitem(last=False)[1].file.close()
+        self._shards.move_to_end(number)
+        return self._shards[number]

@@ -12,10 +12,12 @@ the files are merged here, by OmegaConf, before LightningCLI sees them. Three ke
     them.
 """
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pydoc import locate
 from typing import Any, cast
 
 import yaml
@@ -116,7 +118,43 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merge(first: DictConfig, second: DictConfig) -> DictConfig:
-    return cast(DictConfig, OmegaConf.merge(first, second))
+    """The second over the first; where it names another class, arguments that only the first one's has are forgotten."""
+    kept = _without_foreign_arguments(_plain(first), _plain(second))
+    return cast(DictConfig, OmegaConf.merge(OmegaConf.create(kept), second))
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(config))
+
+
+def _without_foreign_arguments(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    kept = dict(first)
+    for key, new in second.items():
+        old = first.get(key)
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            continue
+        kept[key] = _without_foreign_arguments(old, new)
+        if new.get("class_path", old.get("class_path")) != old.get("class_path") and "init_args" in old:
+            accepted = _arguments(new["class_path"])
+            kept[key]["init_args"] = {
+                name: value for name, value in kept[key]["init_args"].items() if accepted is None or name in accepted
+            }
+    return kept
+
+
+def _arguments(class_path: str) -> set[str] | None:
+    """Names that a class takes, those that it passes on to its parents included; None if there is no such class."""
+    made = locate(class_path)
+    if not isinstance(made, type):
+        return None
+    names: set[str] = set()
+    for parent in made.__mro__:
+        if "__init__" in vars(parent):
+            parameters = inspect.signature(parent.__init__).parameters.values()
+            names |= {parameter.name for parameter in parameters}
+            if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+                break
+    return names
 
 
 def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -62,7 +62,9 @@ def open_data(
     parser = ArgumentParser(
         prog=f"segdepth data {command}", description=f"usage: segdepth data {command} NAME ...", exit_on_error=False
     )
-    parser.add_argument("--config", "-c", action=ActionConfigFile, help="a data set, such as data/nyuv2, or changes to it")
+    parser.add_argument(
+        "--config", "-c", action=ActionConfigFile, help="a data set, such as data/nyuv2, or changes to it"
+    )
     parser.add_argument("--root", help="folder that holds the data sets' folders, in place of DATA_ROOT")
     parser.add_subclass_arguments(DepthDataModule, "data", required=True)
     parser.add_function_arguments(run, skip={"module"})

@@ -41,7 +41,7 @@ def convert(
         name=module.name,
         identity=reader.identity,
         options=module.all_options,
-        splits={part: [int(p) for p in positions] for part, positions in vars(module.read_splits()).items()},
+        splits={part: [int(p) for p in positions] for part, positions in vars(module.read_splits(reader)).items()},
         compression=compression,
     )
     check_space(output, len(reader) * stored_bytes(reader.read(0), compression))

@@ -14,10 +14,11 @@ from skimage.segmentation import mark_boundaries
 from datamodules import DepthDataModule, GridSuperpixels, SeedsSuperpixels, Superpixels
 from datamodules.files import printable
 from datamodules.frames import Frame
+from datamodules.splits import spread
 from experiments.compose import ConfigError
 
 #: Width of a picture and height of what is written above a row of them, inches, and pixels an inch.
-CELL_WIDTH, CAPTION_HEIGHT, DPI = 4.0, 0.65, 100
+CELL_WIDTH, CAPTION_HEIGHT, DPI = 4.8, 0.65, 100
 
 #: Grey of pixels without depth and without label.
 NOTHING = (0.6, 0.6, 0.6)
@@ -44,9 +45,9 @@ def preview(
     if not len(positions) or frames < 1:
         have = ", ".join(f"{name} {len(indices)}" for name, indices in vars(module.splits).items())
         raise ConfigError(f"{module.name}: no frames to show: `--frames {frames}` of `--part {part}` ({have})")
-    chosen = np.unique(np.linspace(0, len(positions) - 1, frames).round().astype(int))
+    chosen = spread(positions, frames)
     output.parent.mkdir(parents=True, exist_ok=True)
-    draw_sheet(module, [positions[number] for number in chosen]).savefig(output, format="png")
+    draw_sheet(module, chosen).savefig(output, format="png")
     print(f"{module.name}: {len(chosen)} of {len(positions):,} {part} frames in {printable(output)}")
 
 
@@ -58,7 +59,7 @@ def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
     columns = 2 + len(rows[0][1])
     row_height = CELL_WIDTH * height / width + CAPTION_HEIGHT
     figure = Figure(figsize=(columns * CELL_WIDTH, len(rows) * row_height), dpi=DPI, layout="constrained")
-    for strip, (frame, maps) in zip(np.atleast_1d(figure.subfigures(len(rows), 1)), rows, strict=True):
+    for strip, (frame, maps) in zip(figure.subfigures(len(rows), 1, squeeze=False).flat, rows, strict=True):
         strip.suptitle(caption(frame), x=0.005, ha="left", fontsize=11, fontweight="bold")
         cells = iter(strip.subplots(1, columns))
         image = frame.image.permute(1, 2, 0).numpy()
@@ -66,8 +67,7 @@ def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
         for key, values in maps.items():
             draw_map(next(cells), key, values)
         ids = frame.maps["superpixels"].numpy() if "superpixels" in frame.maps else superpixels(image)
-        borders = mark_boundaries(image, ids, color=(1, 1, 0), mode="inner")
-        draw(next(cells), f"{len(np.unique(ids))} superpixels", borders)
+        draw(next(cells), f"{len(np.unique(ids))} superpixels", outlined(image, ids))
     return figure
 
 
@@ -102,7 +102,8 @@ def draw_map(axes: Axes, key: str, values: NDArray) -> None:
         colors = matplotlib.colormaps["Spectral"].with_extremes(bad=NOTHING)  # near is warm, as in all pictures
         shown = axes.imshow(np.ma.masked_equal(values, 0), cmap=colors, interpolation="nearest")
         invalid = f", {100 * float((values == 0).mean()):.0f} % invalid (grey)" if (values == 0).any() else ""
-        axes.figure.colorbar(shown, ax=axes, shrink=0.9, pad=0.02, label="m" if key == "depth" else "")
+        unit = " m" if key == "depth" else ""
+        axes.figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.01, format=f"%.2f{unit}")
         draw_frame(axes, f"{key}{invalid}")
     elif values.dtype == bool:
         draw(axes, f"{key}, {100 * values.mean():.1f} % of pixels", values[..., None] * np.ones(3))
@@ -125,6 +126,13 @@ def draw(axes: Axes, title: str, picture: NDArray) -> None:
     """A picture (H, W, 3)."""
     axes.imshow(picture, interpolation="nearest" if max(picture.shape) <= CELL_WIDTH * DPI else None)
     draw_frame(axes, title)
+
+
+def outlined(image: NDArray, ids: NDArray) -> NDArray:
+    """An image with thin yellow borders between ids, enlarged first if it is small."""
+    factor = max(1, round(CELL_WIDTH * DPI / image.shape[1]))
+    large_image, large_ids = (values.repeat(factor, axis=0).repeat(factor, axis=1) for values in (image, ids))
+    return mark_boundaries(large_image, large_ids, color=(1, 1, 0), mode="inner")
 
 
 def draw_frame(axes: Axes, title: str) -> None:

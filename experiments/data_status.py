@@ -30,28 +30,40 @@ def status(root: Path | None = None) -> None:
         root = Path(os.environ["DATA_ROOT"])
     root = root.expanduser()
     if not root.is_dir():
-        raise ConfigError(f"{printable(root)} is not a folder: make it, with a folder per data set such as nyuv2/ in it")
-    table = Table("data set", "found", "missing", "where to get it", show_lines=True, title=f"Data in {printable(root)}")
-    for source in SOURCES:
-        finding = find(source, root)
-        table.add_row(*(escape(cell) for cell in (f"{source.folder}/\n{source.title}", *describe(finding))))
-    console = Console()
-    console.print(table)
-    console.print("Rooms, the built-in set, needs no files: `--config data/rooms`.", highlight=False)
+        raise ConfigError(
+            f"{printable(root)} is not a folder: make it, with a folder per data set such as nyuv2/ in it"
+        )
+    findings = [find(source, root) for source in SOURCES]
+    table = Table(show_lines=True, title=f"Data in {escape(printable(root))}")
+    for name in ("folder", "found", "missing"):
+        table.add_column(name, overflow="fold")
+    for finding in findings:
+        table.add_row(*map(escape, (f"{finding.source.folder}/", found_lines(finding), missing_lines(finding))))
+    Console().print(table)
+    for finding in findings:
+        if not finding.complete:
+            source = finding.source
+            print(f"{source.folder}/  {source.title}; licence: {source.licence}")
+            print(f"    get it from {source.origin}")
+            print(f"    put it into {printable(finding.folder)}/")
+    print("Nothing is downloaded by itself. Rooms, the built-in set, needs no files: `--config data/rooms`.")
 
 
-def describe(finding: Finding) -> tuple[str, str, str]:
-    """What is found, what is missing, and where to get it, each as lines of text."""
+def found_lines(finding: Finding) -> str:
+    """Frames of each layout, and what is optional."""
     released = {layout.name: layout.released for layout in finding.source.layouts}
-    found = []
+    lines = []
     for name, count in finding.frames.items():
-        of = "" if finding.synthetic or released[name] in (None, count) else f" of {released[name]:,}"
-        found.append(f"{name}: {count:,}{of} frames")
+        whole = finding.synthetic or released[name] in (None, count)
+        lines.append(f"{name}: {count:,}{'' if whole else f' of {released[name]:,}'} frames")
     if finding.synthetic:
-        found.append("synthetic: Rooms in this format")
-    found += [f"with {name}" for name in finding.optional]
+        lines.append("synthetic: Rooms in this format")
+    return "\n".join([*lines, *finding.present]) or "nothing"
 
-    missing = [*finding.missing, *(f"damaged: {line}" for line in finding.damaged)]
-    missing += [f"optional: {piece.name} ({piece.use})" for piece in finding.absent if finding.complete]
-    origin = "" if finding.complete else f"{finding.source.origin}\nPut it into {printable(finding.folder)}/\n"
-    return "\n".join(found) or "nothing", "\n".join(missing), f"{origin}Licence: {finding.source.licence}"
+
+def missing_lines(finding: Finding) -> str:
+    """Damage, what the nearest layout lacks, and, where one is complete, what more there could be."""
+    lines = [*(f"damaged: {line}" for line in finding.damaged), *finding.missing]
+    if finding.complete:
+        lines += [f"optional: {piece.name} ({piece.use})" for piece in finding.absent]
+    return "\n".join(lines)

@@ -93,9 +93,7 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
     parts = {name: list(positions) for name, positions in vars(module.splits).items()}
     part_of = {position: name for name, positions in parts.items() for position in positions}
     checks = FrameChecks(module.reader, sorted(part_of))
-    loader = DataLoader(
-        checks, batch_size=None, num_workers=count_workers(workers), worker_init_fn=use_one_thread
-    )
+    loader = DataLoader(checks, batch_size=None, num_workers=count_workers(workers), worker_init_fn=use_one_thread)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     broken, suspicious = [], []
     with frame_progress(f"verify {module.name}", len(checks)) as advance:

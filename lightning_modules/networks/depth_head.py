@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,14 +12,14 @@ DepthParametrisation = Literal["sigmoid_max", "softplus", "exp", "inverse_affine
 INVERSE_SCALE, INVERSE_SHIFT = 0.000305, 0.1378
 
 
-def to_depth(x: Tensor, parametrisation: DepthParametrisation, max_depth: float) -> Tensor:
+def to_depth(x: Tensor, parametrisation: DepthParametrisation, max_depth: float | Tensor) -> Tensor:
     """Map an unbounded output to metric depth, in float32.
 
     Args:
         x: any shape.
         parametrisation: ``sigmoid_max``: sigmoid(x) * max_depth (Depth Anything v2, metric); ``softplus``; ``exp``;
             ``inverse_affine``: 1 / (0.000305 relu(x) + 0.1378), the released DPT-Hybrid-NYU.
-        max_depth: metres; only ``sigmoid_max`` is bounded by it.
+        max_depth: metres, a number or a scalar; only ``sigmoid_max`` is bounded by it.
 
     Returns:
         Depth in metres, of the shape of ``x``.
@@ -48,9 +49,12 @@ class DepthHead(nn.Module):
         parametrisation: see :func:`to_depth`.
     """
 
+    max_depth: Tensor
+
     def __init__(self, width: int, *, max_depth: float = 10.0, parametrisation: DepthParametrisation = "sigmoid_max"):
         super().__init__()
-        self.max_depth = max_depth
+        # A buffer: a checkpoint keeps the range that it was trained with, whatever data it is tested on.
+        self.register_buffer("max_depth", torch.tensor(float(max_depth)))
         self.parametrisation: DepthParametrisation = parametrisation
         self.conv1 = nn.Conv2d(width, width // 2, 3, padding=1)
         self.conv2 = nn.Conv2d(width // 2, 32, 3, padding=1)

@@ -3,6 +3,7 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels
 
@@ -51,3 +52,44 @@ def test_grid_numbers_squares_row_by_row():
 def test_sizes_that_seeds_cannot_tile_are_refused():
     with pytest.raises(ValueError, match="100"):
         SeedsSuperpixels(16).check(100, 128)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A frame and its superpixels."""
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 255, (15, 20, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    return SeedsSuperpixels(8), torch.from_numpy(SeedsSuperpixels(8)(image))
+
+
+def test_superpixels_of_the_whole_view_are_the_frames(whole):
+    algorithm, ids = whole
+    torch.testing.assert_close(algorithm.of_view(ids, torch.eye(3), (120, 160)), ids)
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (16, 24), (5, 11), (56, 96), (13, 3)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_superpixels_of_a_crop_are_the_frames_renumbered(whole, top, left, mirrored):
+    """In the middle of a crop two pixels are together exactly when they are in the frame; ids are in 0..63."""
+    algorithm, ids = whole
+    view, pixel_map = ids[top : top + 64, left : left + 64], torch.eye(3)
+    pixel_map[0, 2], pixel_map[1, 2] = -left, -top
+    if mirrored:
+        view = view.flip(1)
+        pixel_map = torch.tensor([[-1.0, 0, 63], [0, 1, 0], [0, 0, 1]]) @ pixel_map
+    made = algorithm.of_view(view, pixel_map, (120, 160))
+    assert made.shape == (64, 64)
+    assert made.min() >= 0
+    assert made.max() < algorithm.count(64, 64) == 64
+    assert len(made.unique()) >= 49  # cells that lie half outside may end up in their neighbours
+    pairs = torch.stack([view[16:48, 16:48].flatten(), made[16:48, 16:48].flatten()]).unique(dim=1)
+    assert len(pairs[0].unique()) == len(pairs[1].unique()) == pairs.shape[1]
+
+
+def test_superpixels_of_an_aligned_crop_lie_where_the_cells_are(whole):
+    algorithm, _ = whole
+    grid = torch.from_numpy(GridSuperpixels(8)(np.zeros((120, 160, 3), np.uint8)))
+    pixel_map = torch.eye(3)
+    pixel_map[0, 2], pixel_map[1, 2] = -24, -16
+    expected = torch.from_numpy(GridSuperpixels(8)(np.zeros((64, 64, 3), np.uint8)))
+    torch.testing.assert_close(algorithm.of_view(grid[16:80, 24:88], pixel_map, (120, 160)), expected)

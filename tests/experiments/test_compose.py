@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 
+from datamodules import DepthDataModule
 from experiments.compose import ConfigError, compose, experiment_names
 
 
@@ -95,3 +99,33 @@ def test_quick_on_rooms_needs_no_weights_and_says_rooms(name):
     assert composition.config["model"]["init_args"]["pretrained"] is False
     assert composition.config["model"]["init_args"]["protocol"]["name"] == "rooms"
     assert composition.config["data"]["class_path"] == "datamodules.RoomsDataModule"
+
+
+def test_another_data_set_forgets_what_only_the_first_one_has(monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    composition = compose(["shed_hybrid", "data/hypersim_semantic_md", "data/rooms"])
+    arguments = composition.config["data"]["init_args"]
+    assert not {"frames", "tone_map", "cameras"} & arguments.keys()
+    assert arguments["superpixels"]["class_path"] == "datamodules.SeedsSuperpixels"  # what both take is kept
+    assert composition.config["model"]["init_args"]["protocol"]["name"] == "rooms"
+
+
+def test_a_misspelt_key_of_the_new_class_is_not_forgotten(write):
+    first = write("first", data={"class_path": "datamodules.HyperSimDataModule", "init_args": {"frames": "marigold"}})
+    second = write("second", data={"class_path": "datamodules.RoomsDataModule", "init_args": {"frams": "x"}})
+    assert compose([first, second]).config["data"]["init_args"] == {"frams": "x"}
+
+
+DATA = sorted(path.stem for path in (Path(__file__).parents[2] / "experiments/data").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_every_data_overlay_is_understood(name, monkeypatch, tmp_path):
+    """Parsed and built as the command line does; files are only looked for later."""
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    config = compose([f"data/{name}"]).config
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(DepthDataModule, "data")
+    module = parser.instantiate(parser.parse_object({"data": config["data"]})).data
+    assert isinstance(module, DepthDataModule)
+    assert config["model"]["init_args"]["protocol"]["name"]

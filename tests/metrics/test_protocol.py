@@ -193,7 +193,13 @@ def test_an_impossible_range_is_refused(limits):
 
 def test_the_presets_are_those_of_the_protocol_page():
     names = {"nyu_eigen", "nyu_eigen_filled", "nyu_densedepth", "nyu_p2orm", "hypersim_semantic_md"}
-    assert {path.stem for path in PRESETS} == names | {"nyu_region_support", "nyu_mti_unit", "rooms"}
+    assert {path.stem for path in PRESETS} == names | {
+        "nyu_region_support",
+        "nyu_mti_unit",
+        "rooms",
+        "hypersim",
+        "ibims1",
+    }
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datamodules.nyuv2_format import CAMERA, WIDTH
-from datamodules.rooms.layouts.frames import Frame, each_frame, mark_as_rooms, millimetres, write_image, write_lines
+from datamodules.rooms.layouts.frames import Frame, each_frame, millimetres, write_image, write_lines
 from datamodules.rooms.renderer import RenderedScene
-from datamodules.rooms.writer import SceneInfo
+from datamodules.rooms.writer import SceneInfo, write_marker
 
 TRAIN_FOLDER = "sync"
 TEST_FOLDER = "official_splits/test"
@@ -33,7 +33,7 @@ def write_bts(folder: Path, scenes: Sequence[SceneInfo], rendered: Iterable[Rend
     Raises:
         OSError: if a file cannot be written.
     """
-    mark_as_rooms(folder, "NYU Depth v2")
+    write_marker(folder, "NYU Depth v2")
     train, test = [], []
     for frame in each_frame(scenes, rendered):
         focal = f"{CAMERA[0] * frame.rgb.shape[1] / WIDTH:.4f}"

@@ -86,8 +86,3 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a text file; makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def mark_as_rooms(folder: Path, imitated: str) -> None:
-    """Leave a note in the root of a tree that its frames are not the data set's whose layout it has."""
-    write_lines(folder / "ROOMS.txt", [f"Rooms: rendered by segdepth, not {imitated}."])

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from datamodules.rooms.camera import Pose
 from datamodules.rooms.classes import rooms_nyu40
 from datamodules.rooms.layouts.film import FLIP, FilmedScene, camera_matrix_to_uv, euclidean
-from datamodules.rooms.layouts.frames import mark_as_rooms, write_image
-from datamodules.rooms.writer import SceneInfo
+from datamodules.rooms.layouts.frames import write_image
+from datamodules.rooms.writer import SceneInfo, write_marker
 from datamodules.tonemap import tonemap
 
 SPLIT_TABLE = "metadata_images_split_scene_v1.csv"
@@ -63,7 +63,7 @@ def write_hypersim(folder: Path, scenes: Sequence[SceneInfo], filmed: Iterable[F
     Raises:
         OSError: if a file cannot be written.
     """
-    mark_as_rooms(folder, "HyperSim")
+    write_marker(folder, "HyperSim")
     split: list[Sequence[object]] = []
     cameras: list[Sequence[object]] = []
     for number, (part, take) in enumerate(zip(_partitions(scenes), filmed, strict=True)):

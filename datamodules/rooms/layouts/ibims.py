@@ -16,10 +16,10 @@ from scipy.io import savemat
 
 from datamodules.nyuv2_format import intrinsics
 from datamodules.rooms.classes import rooms_nyu40
-from datamodules.rooms.layouts.frames import Frame, each_frame, mark_as_rooms, write_image, write_lines
+from datamodules.rooms.layouts.frames import Frame, each_frame, write_image, write_lines
 from datamodules.rooms.layouts.planes import Planes, find_planes, tangents
 from datamodules.rooms.renderer import RenderedScene
-from datamodules.rooms.writer import SceneInfo
+from datamodules.rooms.writer import SceneInfo, write_marker
 
 MAT_FOLDER, RAW_FOLDER, LIST = "ibims1_core_mat", "ibims1_core_raw", "imagelist.txt"
 
@@ -45,7 +45,7 @@ def write_ibims(folder: Path, scenes: Sequence[SceneInfo], rendered: Iterable[Re
     Raises:
         OSError: if a file cannot be written.
     """
-    mark_as_rooms(folder, "iBims-1")
+    write_marker(folder, "iBims-1")
     (folder / MAT_FOLDER).mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
     names = []

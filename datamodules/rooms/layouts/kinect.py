@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.rooms.layouts.frames import Frame, each_frame, mark_as_rooms
+from datamodules.rooms.layouts.frames import Frame, each_frame
 from datamodules.rooms.renderer import RenderedScene
-from datamodules.rooms.writer import SceneInfo
+from datamodules.rooms.writer import SceneInfo, write_marker
 
 #: depth = NUMERATOR / (OFFSET - code), metres (NYU toolbox, ``camera_params.m``: depthParam1, depthParam2).
 NUMERATOR, OFFSET = 351.3, 1092.5
@@ -41,7 +41,7 @@ def write_kinect_dump(folder: Path, scenes: Sequence[SceneInfo], rendered: Itera
     Raises:
         OSError: if a file cannot be written.
     """
-    mark_as_rooms(folder, "NYU Depth v2")
+    write_marker(folder, "NYU Depth v2")
     for number, (_, frames) in enumerate(groupby(each_frame(scenes, rendered), key=lambda frame: frame.scene.name)):
         start = _START + _PAUSE * number
         for frame in frames:

@@ -7,9 +7,9 @@ Estimation", CVPR 2024. Files carry the frame's 1-based number in the labelled f
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from datamodules.rooms.layouts.frames import each_frame, mark_as_rooms, millimetres, write_image, write_lines
+from datamodules.rooms.layouts.frames import each_frame, millimetres, write_image, write_lines
 from datamodules.rooms.renderer import RenderedScene
-from datamodules.rooms.writer import SceneInfo
+from datamodules.rooms.writer import SceneInfo, write_marker
 
 
 def write_marigold(folder: Path, scenes: Sequence[SceneInfo], rendered: Iterable[RenderedScene]) -> None:
@@ -23,7 +23,7 @@ def write_marigold(folder: Path, scenes: Sequence[SceneInfo], rendered: Iterable
     Raises:
         OSError: if a file cannot be written.
     """
-    mark_as_rooms(folder, "NYU Depth v2")
+    write_marker(folder, "NYU Depth v2")
     lists: dict[str, list[str]] = {"train": [], "test": []}
     for frame in each_frame(scenes, rendered):
         part = "test" if frame.scene.is_test else "train"

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.rooms.layouts.frames import each_frame, mark_as_rooms, write_image, write_lines
+from datamodules.rooms.layouts.frames import each_frame, write_image, write_lines
 from datamodules.rooms.renderer import RenderedScene
-from datamodules.rooms.writer import SceneInfo
+from datamodules.rooms.writer import SceneInfo, write_marker
 
 Convention = Literal["oc++", "oc"]
 
@@ -38,7 +38,7 @@ def write_occlusion(
     Raises:
         OSError: if a file cannot be written.
     """
-    mark_as_rooms(folder, "NYU Depth v2")
+    write_marker(folder, "NYU Depth v2")
     pattern, names = _FILES[convention]
     paths = []
     for frame in each_frame(scenes, rendered):
