@@ -49,7 +49,7 @@ def unreadable(path: Path, form: str, mend: str = MEND) -> FileNotFoundError | V
             f"{printable(path)}: cannot be read ({error.strerror or error}); check its permissions and the disk"
         )
     if is_empty:
-        return ValueError(f"{printable(path)}: has no content (0 bytes); {mend}")
+        return ValueError(f"{printable(path)}: truncated: it has no content (0 bytes); {mend}")
     return ValueError(f"{printable(path)}: truncated, or not {form} ({size:,} bytes); {mend}")
 
 
@@ -232,6 +232,22 @@ def write_text_atomically(path: Path, text: str) -> None:
         raise OSError(f"{printable(path)}: cannot be written ({error.strerror}); choose another place") from error
 
 
+def names_in(folder: Path) -> set[str]:
+    """Names of what is in a folder; none where there is no such folder.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    try:
+        return set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise ValueError(
+            f"{printable(folder)}: cannot be read ({error.strerror}); check its permissions and the disk"
+        ) from error
+
+
 def missing_files(paths: Iterable[Path]) -> list[Path]:
     """Those of many files that are not there, in order.
 
@@ -241,7 +257,7 @@ def missing_files(paths: Iterable[Path]) -> list[Path]:
     wanted: dict[Path, set[str]] = defaultdict(set)
     for path in paths:
         wanted[path.parent].add(path.name)
-    present = {folder: set(os.listdir(folder)) if folder.is_dir() else set() for folder in wanted}
+    present = {folder: names_in(folder) for folder in wanted}
     return [path for path in paths if path.name not in present[path.parent]]
 
 

@@ -182,7 +182,7 @@ class FrameDataset(Dataset[Sample]):
         for skipped in range(len(self)):
             try:
                 sample = self._sample((position + skipped) % len(self), epoch)
-            except (OSError, ValueError) as error:
+            except (FileNotFoundError, ValueError) as error:  # other errors are not of the frame: a full disk
                 warnings.warn(f"skipped: {error}", stacklevel=2)
             else:
                 return cast(Sample, {**sample, "skipped": skipped})

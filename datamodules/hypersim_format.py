@@ -11,7 +11,6 @@ the README of apple/ml-hypersim. A frame is spread over files of one HDF5 array 
                                                             render_entity_id.hdf5   (H, W) int16 from 1, -1: none
 """
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import MEND, number_lines, printable, read_table
+from datamodules.files import MEND, names_in, number_lines, printable, read_table
 
 SPLIT_FILE = "metadata_images_split_scene_v1.csv"
 CAMERA_FILE = "metadata_camera_parameters.csv"
@@ -113,13 +112,13 @@ def read_flagged(path: Path) -> set[HyperSimFrame]:
         FileNotFoundError: if it is missing.
         ValueError: if a line is not of that form.
     """
-    flagged, scene, camera = set(), "", -1
+    flagged, scene, camera = set(), "", 0
     for number, line in number_lines(path, ORIGINS[FLAGGED_FILE]):
         if re.fullmatch(r"ai_\d+_\d+", line):
-            scene, camera = line, -1
+            scene, camera = line, 0  # of which some scenes with one camera do not say the name
         elif scene and (match := re.match(r"scene_cam_(\d+)", line)):
             camera = int(match[1])
-        elif camera >= 0 and (match := re.match(r"frame\.(\d+)", line)):
+        elif scene and (match := re.match(r"frame\.(\d+)", line)):
             flagged.add(HyperSimFrame(scene, camera, int(match[1])))
         else:
             raise ValueError(f"{printable(path)}: line {number} is no scene, camera or frame in its place; {MEND}")
@@ -156,7 +155,7 @@ def incomplete_frames(root: Path, frames: Iterable[HyperSimFrame], kinds: Sequen
         for kind in kinds:
             folder, name = frame.file(kind)
             if folder not in listings:
-                listings[folder] = set(os.listdir(root / folder)) if (root / folder).is_dir() else set()
+                listings[folder] = names_in(root / folder)
             if name not in listings[folder]:
                 incomplete[frame] = root / folder / name
                 break

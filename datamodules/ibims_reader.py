@@ -5,6 +5,8 @@ Koch, Liebel, Fraundorfer, Körner, "Evaluation of CNN-based Single-Image Depth 
 
 import hashlib
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,23 +107,25 @@ class IBimsReader(FrameReader):
             ValueError: if a file of it is damaged, a field is missing or has another shape than the image, or no depth
                 is valid.
         """
-        fields, source = self._load(self.names[position]), self.source(position)
+        fields, place = self._load(self.names[position]), partial(self._place, self.names[position])
         if fields["rgb"].shape[1:] != self.size:
-            raise ValueError(f"{source}: is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {MEND}")
+            raise ValueError(f"{place('rgb')} is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {MEND}")
         for name in ("depth", "mask_invalid", "mask_transp", *self._maps):
             if fields[name].shape != self.size:
-                raise ValueError(f"{source}: `{name}` is {fields[name].shape}, the image is {self.size}; {MEND}")
+                raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {self.size}; {MEND}")
         seen = (fields["mask_invalid"] != 0) & (fields["mask_transp"] != 0)
-        maps = {"depth": clean_depth(np.where(seen, fields["depth"], 0), self.min_depth, self.max_depth, source)}
+        maps = {
+            "depth": clean_depth(np.where(seen, fields["depth"], 0), self.min_depth, self.max_depth, place("depth"))
+        }
         facts = {}
         if "occlusion" in self.provides:
             maps["occlusion"] = torch.from_numpy(fields["edges"] != 0)[None]
         if "planes" in self.provides:
-            maps["planes"], facts["plane_parameters"], facts["plane_kinds"] = _number_planes(fields, self.size, source)
+            maps["planes"], facts["plane_parameters"], facts["plane_kinds"] = _number_planes(fields, self.size, place)
         return Frame(
             image=torch.from_numpy(fields["rgb"]),
             maps=maps,
-            intrinsics=_pinhole(fields["calib"], source),
+            intrinsics=_pinhole(fields["calib"], place("calib")),
             scene=self.scenes[position],
             frame=self.frame_numbers[position],
             index=position,
@@ -141,8 +145,10 @@ class IBimsReader(FrameReader):
         for field in ("rgb", "depth", "calib", "mask_invalid", "mask_transp", *self._maps):
             if field not in fields:
                 raise ValueError(f"{printable(path)}: field `data.{field}` is missing; {MEND}")
-            if fields[field].dtype.kind not in ("f" if field == "depth" else "buif"):
-                raise ValueError(f"{printable(path)}: field `data.{field}` is {fields[field].dtype}; {MEND}")
+            if fields[field].dtype.kind not in "buif":
+                raise ValueError(f"{printable(path)}: field `data.{field}` is not numeric; {MEND}")
+        if fields["depth"].dtype.kind != "f":
+            raise ValueError(f"{printable(path)}: field `data.depth` is {fields['depth'].dtype}, not metres; {MEND}")
         if fields["rgb"].dtype != np.uint8 or fields["rgb"].ndim != 3 or fields["rgb"].shape[2] != 3:
             raise ValueError(
                 f"{printable(path)}: field `data.rgb` is {fields['rgb'].dtype} {fields['rgb'].shape}, "
@@ -158,13 +164,17 @@ class IBimsReader(FrameReader):
         return {
             "rgb": read_rgb(self._path(name)).numpy(),
             "depth": read_depth_png(self._path(name, "depth"), DEPTH_UNIT),
-            "calib": _read_calibration(self.folder / "calib" / f"{name}.txt"),
+            "calib": _read_calibration(self._path(name, "calib")),
             **masks,
         }
 
     def _path(self, name: str, field: str = "rgb") -> Path:
         folder = self.folder if self.layout == "mat" else self.folder / field
-        return folder / f"{name}{self._ending}"
+        return folder / f"{name}{'.txt' if folder.name == 'calib' else self._ending}"
+
+    def _place(self, name: str, field: str) -> str:
+        """File and field, for messages."""
+        return f"{printable(self._path(name, field))}: `{field}`"
 
     def source(self, position: int) -> str:
         """Its MATLAB file, or its picture."""
@@ -182,7 +192,7 @@ _OPTIONAL = ("edges", *(f"mask_{kind}" for kind in PLANE_KINDS))
 
 
 def _number_planes(
-    fields: dict[str, NDArray[Any]], size: tuple[int, int], source: str
+    fields: dict[str, NDArray[Any]], size: tuple[int, int], place: Callable[[str], str]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``planes``, ``plane_parameters`` and ``plane_kinds`` of a frame.
 
@@ -200,10 +210,10 @@ def _number_planes(
         rows = np.asarray(fields.get(f"mask_{name}_paras", ()), dtype=np.float64)
         if mask.min() < 0 or (rows.size and mask.max() > MAX_PLANES):
             raise ValueError(
-                f"{source}: `mask_{name}` has values {mask.min()}..{mask.max()}, known are 0..{MAX_PLANES}; {MEND}"
+                f"{place(f'mask_{name}')} has values {mask.min()}..{mask.max()}, known are 0..{MAX_PLANES}; {MEND}"
             )
         if rows.size:
-            rows = _plane_equations(rows, f"{source}: `mask_{name}_paras`")
+            rows = _plane_equations(rows, place(f"mask_{name}_paras"))
             rows = np.pad(rows, ((0, max(mask.max() - len(rows), 0)), (0, 0)), constant_values=np.nan)
         else:
             values, counted = np.unique(mask, return_inverse=True)
@@ -213,7 +223,7 @@ def _number_planes(
         parameters += list(rows)
         kinds += [kind] * len(rows)
     if len(kinds) > MAX_PLANES:
-        raise ValueError(f"{source}: has {len(kinds)} planes, at most {MAX_PLANES} are expected; {MEND}")
+        raise ValueError(f"{place('mask_wall')} and others have {len(kinds)} planes, known are {MAX_PLANES}; {MEND}")
     all_parameters, all_kinds = torch.full((MAX_PLANES, 4), torch.nan), torch.zeros(MAX_PLANES, dtype=torch.int64)
     if kinds:
         all_parameters[: len(kinds)] = torch.from_numpy(np.stack(parameters)).float()
@@ -256,5 +266,5 @@ def _pinhole(calibration: NDArray[Any], source: str) -> Tensor:
     if matrix.shape == (3, 3) and not matrix[:2, 2].any():
         matrix = matrix.T
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not (matrix[[0, 1, 0, 1], [0, 1, 2, 2]] > 0).all():
-        raise ValueError(f"{source}: `calib` is not a pinhole camera's (3, 3) matrix: {matrix.tolist()}; {MEND}")
+        raise ValueError(f"{source} is not a pinhole camera's (3, 3) matrix: {matrix.tolist()}; {MEND}")
     return torch.from_numpy(matrix - [[0, 0, 1], [0, 0, 1], [0, 0, 0]]).float()

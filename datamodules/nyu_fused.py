@@ -1,6 +1,7 @@
 """The labelled frames of NYU Depth v1 and v2 as one set, for Region Support Network."""
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +18,16 @@ from datamodules.base import DepthDataModule
 from datamodules.cache import cache_folder
 from datamodules.files import printable, read_table, write_text_atomically
 from datamodules.frames import Frame, FrameReader
-from datamodules.nyuv2_format import CLASS_MAPPING_FILE, FINE_CLASSES, LABELED_FILE, DepthSource, read_class_mapping
+from datamodules.nyuv2_format import (
+    CLASS_MAPPING_FILE,
+    FINE_CLASSES,
+    LABELED_FILE,
+    V1_FILE,
+    DepthSource,
+    read_class_mapping,
+)
 from datamodules.nyuv2_reader import NYUv2Reader, count_within
 from datamodules.splits import Splits
-
-V1_FILE = "nyu_depth_data_labeled.mat"
 
 #: Frames that the paper tests on, of all it has: section 4.1, "3264 images for training and 483 for testing".
 PAPER_TEST_SHARE = 483 / (3264 + 483)
@@ -43,8 +49,8 @@ class NYUFusedDataModule(DepthDataModule):
         depth: ``filled`` is in-painted, which the paper uses; ``raw`` is measured.
         few_frames: scenes with no more frames are wholly tested on.
         test_share: of all frames.
-        split_file: the split; None keeps it in the cache folder, one for each seed and rule. It is written where it is
-            not there, and read where it is.
+        split_file: the split; None keeps it in the cache folder, one for each set of frames, seed and rule. It is
+            written where it is not there, and read where it is.
         min_depth: metres; depth below it is invalid.
         max_depth: metres; depth above it is invalid.
         kwargs: of :class:`DepthDataModule`.
@@ -122,7 +128,8 @@ class NYUFusedDataModule(DepthDataModule):
         """The split's file."""
         if self.split_file is not None:
             return Path(self.split_file).expanduser()
-        name = f"nyu_fused-seed{self.seed}-few{self.few_frames}-share{self.test_share:.4f}.csv"
+        frames = hashlib.sha256("\n".join(self.reader.scenes).encode()).hexdigest()[:8]
+        name = f"nyu_fused-{frames}-seed{self.seed}-few{self.few_frames}-share{self.test_share:.4f}.csv"
         return cache_folder() / "splits" / name
 
     def read_splits(self, reader: FrameReader) -> Splits:

@@ -19,6 +19,9 @@ from datamodules.files import MEND, printable, unreadable
 
 LABELED_FILE = "nyu_depth_v2_labeled.mat"
 SPLITS_FILE = "splits.mat"
+
+#: The labelled file of NYU Depth v1 (Silberman, Fergus, ICCVW 2011), of the same form but without instances.
+V1_FILE = "nyu_depth_data_labeled.mat"
 CLASS_MAPPING_FILE = "classMapping40.mat"
 
 CLASS13_MAPPING_FILE = "class13Mapping.mat"

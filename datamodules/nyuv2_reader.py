@@ -267,7 +267,8 @@ def _read_indices(path: Path, content: dict[str, Any], key: str, count: int) -> 
     numeric = np.issubdtype(values.dtype, np.number) and values.size > 0
     if not numeric or (values != np.round(values)).any():
         raise ValueError(
-            f"{printable(path)}: key `{key}` must hold whole numbers, the 1-based indices of at least one frame"
+            f"{printable(path)}: key `{key}` must hold whole numbers, 1-based indices of one frame or more; "
+            "take the official splits"
         )
     if values.min() < 1 or values.max() > count:
         raise ValueError(

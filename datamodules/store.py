@@ -285,10 +285,12 @@ class StoreReader(FrameReader):
         try:
             datasets = getattr(self._shard(position // SHARD), group)
             values = {key: datasets[key].read(position % SHARD) for key in keys or datasets}
-        except OSError as error:
-            raise unreadable(shard_path(self.folder, position // SHARD), "a part of a store", CONVERT) from error
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.source(position)}: its {group} are not as they were written; {CONVERT}") from error
+        except (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the system's, not HDF5's
+                raise unreadable(shard_path(self.folder, position // SHARD), "a part of a store", CONVERT) from error
+            raise ValueError(
+                f"{self.source(position)}: damaged: its {group} are not as they were written; {CONVERT}"
+            ) from error
         for key, value in values.items() if group == "maps" else ():
             if tuple(value.shape[-2:]) != self.size:
                 raise ValueError(

@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks import RunRecorder
 from datamodules import DepthDataModule
+from datamodules.files import ROOMS_MARKER
 from experiments.banner import print_banner
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
@@ -67,6 +68,9 @@ class SegdepthCLI(LightningCLI):
             config.ckpt_path = str(checkpoint)
             run.name = checkpoint.parent.parent.name  # whatever is done with a run's checkpoint belongs to the run
         data = config.data.class_path.rsplit(".", 1)[-1].removesuffix("DataModule").lower()
+        root = Path(str(config.data.init_args.get("root", ""))).expanduser()
+        if (root / ROOMS_MARKER).is_file():  # synthetic data is never called by another set's name
+            data = f"rooms-{data}"
         run.name = run.name or name_run(data, self.composition.profile)
         run.tags = list(dict.fromkeys([run.experiment, data, *filter(None, [self.composition.profile]), *run.tags]))
         for key, value in vars(run).items():

@@ -11,6 +11,7 @@ from experiments.cli import split_configs
 from experiments.compose import EXPERIMENTS, Composition, ConfigError, compose
 from experiments.data_convert import convert
 from experiments.data_preview import preview
+from experiments.data_rooms import rooms
 from experiments.data_status import status
 from experiments.data_verify import verify
 from experiments.explain import explain
@@ -21,16 +22,20 @@ USAGE = """usage: segdepth data COMMAND ...
   verify    read every frame, name every broken one              segdepth data verify nyuv2
   convert   into a store that training reads fast                segdepth data convert nyuv2 --output /fast/nyuv2
   preview   a sheet of frames, with depth and labels             segdepth data preview nyuv2 --frames 8
+  rooms     synthetic data in the layout of every data set       segdepth data rooms --output /tmp/rooms
 
 A data set is a name as in `--config data/NAME`; --config FILE and --data.init_args.KEY VALUE change it, and
 --root FOLDER takes the place of DATA_ROOT. `segdepth data COMMAND --help` lists a command's options."""
+
+#: Commands that need no data set.
+PLAIN_COMMANDS: dict[str, Callable[..., None]] = {"status": status, "rooms": rooms}
 
 #: Commands that read frames; they take a data module, then their options.
 FRAME_COMMANDS: dict[str, Callable[..., None]] = {"verify": verify, "convert": convert, "preview": preview}
 
 
 def data(arguments: Sequence[str]) -> None:
-    """Run ``status``, ``verify``, ``convert`` or ``preview``.
+    """Run ``status``, ``verify``, ``convert``, ``preview`` or ``rooms``.
 
     Raises:
         ConfigError: for a command line or configuration that cannot be used, in one line.
@@ -39,16 +44,17 @@ def data(arguments: Sequence[str]) -> None:
     command, *rest = arguments or ["--help"]
     if command in ("-h", "--help"):
         print(USAGE)
-    elif command == "status":
-        parser = ArgumentParser(prog="segdepth data status", exit_on_error=False)
-        parser.add_function_arguments(status)
-        status(**vars(parse(parser, rest, Composition({}, "", ""))))
+    elif command in PLAIN_COMMANDS:
+        run = PLAIN_COMMANDS[command]
+        parser = ArgumentParser(prog=f"segdepth data {command}", exit_on_error=False)
+        parser.add_function_arguments(run)
+        run(**vars(parser.instantiate_classes(parse(parser, rest, Composition({}, "", "")))))
     elif command in FRAME_COMMANDS:
         run = FRAME_COMMANDS[command]
         module, options = open_data(command, run, rest)
         run(module, **options)
     else:
-        raise ConfigError(f"no command `data {command}`; commands: status, {', '.join(FRAME_COMMANDS)}")
+        raise ConfigError(f"no command `data {command}`; commands: {', '.join([*PLAIN_COMMANDS, *FRAME_COMMANDS])}")
 
 
 def open_data(
@@ -60,7 +66,10 @@ def open_data(
         ConfigError: if it names none, or cannot be used.
     """
     parser = ArgumentParser(
-        prog=f"segdepth data {command}", description=f"usage: segdepth data {command} NAME ...", exit_on_error=False
+        prog=f"segdepth data {command}",
+        usage=f"segdepth data {command} NAME [--config FILE] [--data.init_args.KEY VALUE] [options]",
+        exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--config", "-c", action=ActionConfigFile, help="a data set, such as data/nyuv2, or changes to it"
@@ -72,13 +81,14 @@ def open_data(
     names, rest = split_configs(name_configs(arguments))
     if {"-h", "--help"} & set(rest):
         parser.parse_args(["--help"])
-    if not names and not any(flag.startswith("--data") for flag in rest):
-        raise ConfigError(f"`segdepth data {command}` needs a data set: segdepth data {command} nyuv2")
     use_root(rest)
     composition = compose(names)
-    config = {"data": composition.config["data"]} if "data" in composition.config else {}
+    config = {"data": composition.config.get("data", {})}
+    named = {flag.partition("=")[0] for flag in rest} & {"--data", "--data.class_path"}
+    if "class_path" not in config["data"] and not named:
+        raise ConfigError(f"`segdepth data {command}` needs a data set: segdepth data {command} nyuv2")
     options = parse(parser, ["--config", yaml.safe_dump(config), *rest], composition)
-    module = parser.instantiate_classes(options).data
+    module = parser.instantiate(options).data
     module.prepare_data()
     return module, {key: value for key, value in vars(options).items() if key not in ("config", "root", "data")}
 
@@ -95,9 +105,11 @@ def name_configs(arguments: Sequence[str]) -> list[str]:
 
 def use_root(arguments: Sequence[str]) -> None:
     """Let ``--root FOLDER`` be the DATA_ROOT that configurations name."""
-    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if flag == "--root" or flag.startswith("--root="):
-            os.environ["DATA_ROOT"] = value if flag == "--root" else flag.removeprefix("--root=")
+    for number, flag in enumerate(arguments):
+        if flag.startswith("--root="):
+            os.environ["DATA_ROOT"] = flag.removeprefix("--root=")
+        elif flag == "--root" and number + 1 < len(arguments):
+            os.environ["DATA_ROOT"] = arguments[number + 1]
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str], composition: Composition) -> Namespace:
@@ -109,4 +121,7 @@ def parse(parser: ArgumentParser, arguments: Sequence[str], composition: Composi
     try:
         return parser.parse_args(list(arguments))
     except ArgumentError as error:
-        raise ConfigError(explain(str(error), composition)) from error
+        message = str(error)
+        if "Parser key" not in message:  # about the command's own options
+            raise ConfigError(f"{message}; `{parser.prog} --help` lists the options") from error
+        raise ConfigError(explain(message, composition)) from error

@@ -170,9 +170,14 @@ def _render(parameters: RoomsParameters, folder: Path, device: str, progress: bo
 
 def _scenes(parameters: RoomsParameters, device: str) -> Iterator[RenderedScene]:
     """Rendered scenes in order; on a CPU by one process per core, which beats threads inside one process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     workers = min(cores, parameters.scenes) if device == "cpu" and cores > 1 else 0
     return iter(DataLoader(RenderedScenes(parameters, device), batch_size=None, num_workers=workers))
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _with_progress(

@@ -42,7 +42,13 @@ class SceneInfo:
 
 
 def write_data_set(
-    folder: Path, scenes: Sequence[SceneInfo], rendered: Iterator[RenderedScene], frames: int, size: tuple[int, int]
+    folder: Path,
+    scenes: Sequence[SceneInfo],
+    rendered: Iterator[RenderedScene],
+    frames: int,
+    size: tuple[int, int],
+    *,
+    occlusion: bool = True,
 ) -> None:
     """Write the labelled file, the split, the class mapping and the test frames' occlusion boundaries, scene by scene.
 
@@ -52,20 +58,22 @@ def write_data_set(
         rendered: their frames, in the same order, ``frames`` each.
         frames: of each scene.
         size: height and width.
+        occlusion: whether to write the boundaries of the test frames, in NYUv2-OC++'s layout.
 
     Raises:
         ValueError: if a class has more instances in a frame than the format can count.
         OSError: if writing fails; what was written is then of no use.
     """
     path = folder / LABELED_FILE
-    (folder / OCCLUSION_FOLDER).mkdir(parents=True)
+    if occlusion:
+        (folder / OCCLUSION_FOLDER).mkdir(parents=True)
     with h5py.File(path, "w", userblock_size=USER_BLOCK_BYTES, libver="earliest") as file:
         _create(file, len(scenes) * frames, size)
         _write_cells(file, scenes, frames)
         for number, (scene, images) in enumerate(zip(scenes, rendered, strict=True)):
             first = number * frames
             _write_scene(file, first, images, scene.name)
-            if scene.is_test:
+            if occlusion and scene.is_test:
                 _write_occlusion(folder, first, images)
     _write_user_block(path)
     _write_splits(folder / SPLITS_FILE, scenes, frames)

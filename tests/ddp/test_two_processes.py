@@ -7,20 +7,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
+from datamodules.samplers import TrainSampler
 from tests.experiments.conftest import TINY
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ROOT = Path(__file__).parents[2]
 
 
-def segdepth(folder, *arguments):
+def segdepth(folder, *arguments, succeeds=True):
     environment = {**os.environ, "DATA_ROOT": str(folder / "data"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "experiments", *arguments, "--config", "profile/quick", "--config", "tiny.yaml"]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
-    assert result.returncode == 0, result.stderr[-3000:]
+    assert (result.returncode == 0) == succeeds, result.stderr[-3000:]
+    return result.stdout + result.stderr
 
 
 def figures(run):
@@ -46,3 +50,21 @@ def test_training_and_evaluation(tmp_path):
     segdepth(tmp_path, "test", *network, "--ckpt_path", str(checkpoint), "--run.name", "one")
     one, _ = figures(runs / "one")
     assert one == pytest.approx(two, rel=1e-5)
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_bad_frame_in_one_process_ends_both(tmp_path, rank):
+    """The other process must not wait for gradients that never come."""
+    write_tiny_nyu(tmp_path / "data" / "nyuv2", frames=14)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    position, _ = next(iter(TrainSampler(range(7), num_replicas=2, rank=rank)))
+    with h5py.File(tmp_path / "data/nyuv2/nyu_depth_v2_labeled.mat", "r+") as file:
+        file["depths"][position] = np.nan
+    options = ["--config", "dpt_hybrid", "--data.init_args.val_scenes", "0", "--trainer.devices", "2"]
+    output = segdepth(tmp_path, "fit", *options, succeeds=False)
+    assert f"nyu_depth_v2_labeled.mat: key `depths`: frame {position} (0-based)" in output
+    skipping = ["--data.init_args.on_bad_sample", "skip", "--run.name", "skipping"]
+    output = segdepth(tmp_path, "fit", *options, *skipping)
+    assert "skipped: " in output
+    assert list((tmp_path / "runs/dpt_hybrid/skipping/checkpoints").glob("last.ckpt"))

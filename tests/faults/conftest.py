@@ -16,8 +16,7 @@ from datamodules import (
     NYUv2OCDataModule,
     NYUv2RawDataModule,
 )
-from datamodules.nyu_fused import V1_FILE
-from datamodules.nyuv2_format import LABELED_FILE
+from datamodules.nyuv2_format import LABELED_FILE, V1_FILE
 from datamodules.rooms import build_scene, render_scene
 from datamodules.rooms.layouts import (
     film_scene,

@@ -1,8 +1,9 @@
-"""Every file of every layout, broken in every way that a file can be: the message names it, and only its frame stops."""
+"""Every file of every layout, broken in every way: the message names it, and only its own frame is lost."""
 
 import pytest
 
-from tests.helpers.faults import BROKEN_FILES, SYSTEM_ERRORS, check_complaint, complaints, failing
+from tests.helpers.complaints import SYSTEM_ERRORS, check_complaint, complaints, failing
+from tests.helpers.faults import BROKEN_FILES
 
 #: Files of one frame, by layout; the data set's other frames can still be read.
 FRAME_FILES = [

@@ -1,20 +1,12 @@
-"""Ways in which files are broken, and what a reader must say then."""
+"""Ways in which files are broken: functions of a file's path, or functions that make such a function."""
 
-import builtins
-import errno
-import io
-import os
-import re
-from contextlib import contextmanager
+import struct
+import zlib
 
+import cv2
 import h5py
 import numpy as np
-import signal
-
-#: What a user is told to do about a broken file.
-MEND = re.compile(
-    r"\b(fetch|check|make|put|take|download|remove|rename|convert|complete|set|save|unpack|leave|comes with|page)\b"
-)
+from scipy.io import loadmat, savemat
 
 
 def truncate(path):
@@ -47,88 +39,97 @@ BROKEN_FILES = {
 }
 
 
-@contextmanager
-def failing(monkeypatch, path, code):
-    """Opening one file fails with a system error, which a test that runs as root cannot have otherwise."""
-    opened, opened_hdf5 = builtins.open, h5py.File
+def hdf5(key, change):
+    """A fault that puts another array in the place of one of an HDF5 file; None takes it away."""
 
-    def refuse(file):
-        if not isinstance(file, int) and os.fspath(file) == os.fspath(path):
-            raise OSError(code, os.strerror(code), str(path))
+    def act(path):
+        with h5py.File(path, "r+") as file:
+            array, attributes = file[key][()], dict(file[key].attrs)
+            del file[key]
+            if (changed := change(array)) is not None:
+                file[key] = changed
+                file[key].attrs.update(attributes)
 
-    def open_(file, *args, **kwargs):
-        refuse(file)
-        return opened(file, *args, **kwargs)
-
-    class File(opened_hdf5):
-        def __init__(self, name, *args, **kwargs):
-            refuse(name)
-            super().__init__(name, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(builtins, "open", open_)
-        patch.setattr(io, "open", open_)
-        patch.setattr(h5py, "File", File)
-        yield
+    return act
 
 
-SYSTEM_ERRORS = {"no permission": errno.EACCES, "read error": errno.EIO}
+def matlab(change):
+    """A fault that changes the keys of a MATLAB 5 file."""
+
+    def act(path):
+        content = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
+        savemat(path, {**content, **change(content)})
+
+    return act
 
 
-def rewrite_hdf5(path, key, change, new_key=None):
-    """Put another array in the place of one of an HDF5 file."""
-    with h5py.File(path, "r+") as file:
-        array = change(file[key][()])
-        del file[key]
-        file[new_key or key] = array
+def field(name, change):
+    """A fault that changes a field of an iBims file's struct; None takes it away."""
+
+    def act(path):
+        data = loadmat(path)["data"]
+        fields = {key: data[key].item() for key in data.dtype.names}
+        changed = change(fields.pop(name))
+        savemat(path, {"data": fields if changed is None else {**fields, name: changed}})
+
+    return act
 
 
-def put(value, at=(0, 0)):
-    """A change that sets one element."""
+def picture(change):
+    """A fault that changes the pixels of an image file."""
+
+    def act(path):
+        assert cv2.imwrite(str(path), change(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+
+    return act
+
+
+def text(content):
+    """A fault that puts another text in a file's place."""
+    return lambda path: path.write_text(content)
+
+
+def put(value, at=(3, 4)):
+    """A change of one element, or one frame."""
 
     def change(array):
-        array = np.array(array)
+        array = array.copy()
         array[at] = value
         return array
 
     return change
 
 
-def complaints(module):
-    """What is said of a data set: one line of the data set as a whole, or one for each frame that cannot be read."""
-    try:
-        reader, _ = module.reader, module.splits
-    except (ValueError, OSError) as error:
-        return [str(error)]
-    found = []
-    for position in range(len(reader)):
-        try:
-            reader.read(position)
-        except (ValueError, OSError) as error:
-            found.append(str(error))
-    return found
+def no_pixels(path):
+    """A PNG whose header says 0 columns."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 0, 48, 16, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
 
 
-def check_complaint(text, *mentioned):
-    """One line, which names what is wrong and says what to do."""
-    assert "\n" not in text, text
-    for words in mentioned:
-        assert words in text, f"{words!r} is not in {text!r}"
-    assert MEND.search(text), f"no mend in {text!r}"
-    text.encode()  # printable
+def nothing(array):
+    return None
 
 
-@contextmanager
-def time_limit(seconds):
-    """Raise where a hang would be."""
+def narrower(array):
+    return array[..., :-2]
 
-    def stop(number, frame):
-        raise TimeoutError(f"still not done after {seconds} s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+def last_axis_0(array):
+    return array[..., :0]
+
+
+def codes(value):
+    """A fault that puts one value in all pixels of a Kinect's depth file."""
+    return lambda path: path.write_bytes(b"P5 640 480 65535\n" + np.full(480 * 640, value, "<u2").tobytes())
+
+
+def group(path):
+    """An HDF5 file with a group where its array is due."""
+    with h5py.File(path, "r+") as file:
+        del file["dataset"]
+        file.create_group("dataset")
