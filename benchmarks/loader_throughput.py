@@ -5,7 +5,7 @@ interleaved, so that whatever else the machine does hits all of them; medians ar
 this measures the work, not the disk.
 
     make bench                      24 training frames of Rooms, rendered once in half a minute
-    make bench ARGS="--quick"       4 frames, fewer rounds
+    make bench ARGS="--quick"       4 frames, fewer rounds; epochs too short to compare workers by
     .venv/bin/python -m benchmarks.loader_throughput --root DATA_ROOT/nyuv2
                                     the real file; converts it, for the time, into two stores of 5 GB
 """
@@ -44,7 +44,7 @@ CROP = 384
 FRAMES = 24
 
 #: How often an epoch of the workers sees each frame, so that its start and end do not count.
-REPEATS = 2
+REPEATS = 4
 
 PLAIN, LABELLED = "plain reader", "labelled file"
 STORE_CROP, STORE_FRAME = "store, crops' superpixels", "store, frames' superpixels"
@@ -157,8 +157,7 @@ def sample_milliseconds(datasets: Mapping[str, Dataset[Any]], frames: int, round
 def worker_speedups(loaders: Mapping[str, Sequence[DataLoader[Any]]], rounds: int) -> dict[str, str]:
     """How many times as fast two workers are as one: by the best epoch of each, and the range over the rounds.
 
-    The best, not the median: two workers and this process want three cores, and what else runs takes them from two
-    workers first.
+    The best, not the median: what else the machine does takes its cores from two workers before it does from one.
     """
     seconds: dict[str, list[list[float]]] = {name: [] for name in loaders}
     for round_ in range(rounds + 1):
@@ -195,7 +194,9 @@ def resident_megabytes(loader: DataLoader[Any], epochs: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="4 frames, fewer rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="4 frames, fewer rounds; epochs too short to compare workers by"
+    )
     parser.add_argument("--root", type=Path, help="folder of a labelled file; none takes Rooms")
     options = parser.parse_args()
     rooms = RoomsParameters(  # one colour sample a pixel: rendered in half the time
@@ -207,7 +208,7 @@ def main() -> None:
         supersampling=1,
     )
     root = options.root or ensure_rooms(rooms, cache_folder())
-    rounds = 3 if options.quick else 7
+    rounds = 2 if options.quick else 5
     torch.set_num_threads(1)  # as in a worker
     use_one_thread(0)
 
@@ -215,8 +216,8 @@ def main() -> None:
         stores = Path(folder)
         modules = {name: open_module(root, stores, name) for name in SUITE}
         frames = modules[LABELLED].train_set.indices
-        plain = PlainReader(root / LABELED_FILE, frames, read_class_mapping(root / CLASS_MAPPING_FILE))
-        datasets = {PLAIN: plain, **{name: module.train_set for name, module in modules.items()}}
+        plain = root / LABELED_FILE, frames, read_class_mapping(root / CLASS_MAPPING_FILE)
+        datasets = {PLAIN: PlainReader(*plain), **{name: module.train_set for name, module in modules.items()}}
         milliseconds = sample_milliseconds(datasets, len(frames), rounds)
 
         resident = {
@@ -226,7 +227,7 @@ def main() -> None:
         loaders = {
             name: [repeated_loader(open_module(root, stores, name, workers=n)) for n in (1, 2)] for name in resident
         }
-        speedups = worker_speedups({PLAIN: [plain_loader(plain, n) for n in (1, 2)], **loaders}, rounds)
+        speedups = worker_speedups({PLAIN: [plain_loader(PlainReader(*plain), n) for n in (1, 2)], **loaders}, rounds)
 
     place = (
         f"{os.cpu_count()} cores, torch {torch.__version__}, OpenCV {cv2.__version__}, HDF5 {h5py.version.hdf5_version}"

@@ -213,6 +213,10 @@ class DepthDataModule(LightningDataModule, ABC):
             FileNotFoundError: if a file is missing.
             ValueError: if a file is damaged, or a size does not fit; one line that names file, key and mend.
         """
+        parts = [self.splits.val, self.splits.test]
+        if self.on_bad_sample == "stop":
+            parts.append(self.splits.train)
+        self.reader.check_files(position for part in parts for position in part)
         self._check_sizes()
         for map_ in self.derived:
             if map_.needs != "image" and map_.needs not in self.reader.provides:

@@ -1,11 +1,13 @@
 """Reads single files, or says in one line which file is wrong, why, and what to do."""
 
 import csv
+import errno
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+#: Items that are tried before a data set counts as unreadable.
+FIRST_TRIED = 50
 
 MEND = "fetch or make it again"
 
@@ -30,14 +35,19 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
-def unreadable(path: Path, form: str, mend: str = MEND) -> FileNotFoundError | ValueError:
-    """The error to raise in place of a library's that could not read a file: why, as far as the file tells.
+def unreadable(
+    path: Path, form: str, mend: str = MEND, error: Exception | None = None
+) -> FileNotFoundError | ValueError:
+    """The error to raise in place of a library's that could not read a file: why, as far as error and file tell.
 
     Args:
         path: the file.
         form: what it should be, such as "an HDF5 file".
         mend: what to do.
+        error: what the library raised.
     """
+    if isinstance(error, OSError) and error.errno not in (None, 0, errno.ENOENT):
+        return _refused(path, error)
     try:
         with path.open("rb") as file:
             is_empty = not file.read(1)
@@ -45,12 +55,16 @@ def unreadable(path: Path, form: str, mend: str = MEND) -> FileNotFoundError | V
     except FileNotFoundError:
         return FileNotFoundError(f"{printable(path)} is missing: {mend}")
     except OSError as error:
-        return ValueError(
-            f"{printable(path)}: cannot be read ({error.strerror or error}); check its permissions and the disk"
-        )
+        return _refused(path, error)
     if is_empty:
         return ValueError(f"{printable(path)}: truncated: it has no content (0 bytes); {mend}")
     return ValueError(f"{printable(path)}: truncated, or not {form} ({size:,} bytes); {mend}")
+
+
+def _refused(path: Path, error: OSError) -> ValueError:
+    """The error to raise for a file or folder that the system does not let us read."""
+    reason = os.strerror(error.errno) if error.errno else "no reason is given"  # HDF5's own texts have many lines
+    return ValueError(f"{printable(path)}: cannot be read ({reason}); check its permissions and the disk")
 
 
 def read_bytes(path: Path, mend: str = MEND) -> bytes:
@@ -67,24 +81,25 @@ def read_bytes(path: Path, mend: str = MEND) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, "a readable file", mend) from error
+        raise unreadable(path, "a readable file", mend, error) from error
     if not content:
         raise unreadable(path, "a readable file", mend)
     return content
 
 
-def read_first(read: Callable[[Item], Content], items: Sequence[Item]) -> Content:
-    """What is read of the first of some items that can be read: one broken frame does not hide the others.
+def read_first(read: Callable[[Item], Content], items: Iterable[Item]) -> Content:
+    """What is read of the first item that can be read, of at most 50: one broken frame does not hide the others.
 
     Raises:
         FileNotFoundError | ValueError: what reading the first item raises, if none can be read.
     """
-    for item in items:
+    first: Exception | None = None
+    for item in islice(items, FIRST_TRIED):
         try:
             return read(item)
-        except (FileNotFoundError, ValueError):
-            continue
-    return read(items[0])
+        except (FileNotFoundError, ValueError) as error:
+            first = first or error
+    raise first or ValueError("there is nothing to read")
 
 
 def decode_image(path: Path, flags: int) -> NDArray[Any]:
@@ -148,7 +163,7 @@ def open_hdf5(path: Path, form: str = "an HDF5 file", mend: str = MEND) -> Itera
         with h5py.File(path) as file:
             yield file
     except (OSError, RuntimeError, KeyError) as error:  # KeyError: of a name that is listed but cannot be opened
-        raise unreadable(path, form, mend) from error
+        raise unreadable(path, form, mend, error) from error
 
 
 def read_hdf5(
@@ -243,9 +258,7 @@ def names_in(folder: Path) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise ValueError(
-            f"{printable(folder)}: cannot be read ({error.strerror}); check its permissions and the disk"
-        ) from error
+        raise _refused(folder, error) from error
 
 
 def missing_files(paths: Iterable[Path]) -> list[Path]:
@@ -261,14 +274,14 @@ def missing_files(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.name not in present[path.parent]]
 
 
-def require_files(paths: Iterable[Path], named_by: Path) -> None:
+def require_files(paths: Iterable[Path]) -> None:
     """Check that files are there.
 
     Raises:
-        FileNotFoundError: if some are not, naming the first, how many, and the list that names them.
+        FileNotFoundError: if some are not, naming the first, and how many.
     """
     if missing := missing_files(paths):
         raise FileNotFoundError(
-            f"{printable(missing[0])} is missing, one of {len(missing)} files that {printable(named_by)} names; "
-            "complete the data, or take the lines out of the list"
+            f"{printable(missing[0])} is missing, one of {len(missing)} missing files that the lists name; complete "
+            "the data, or take their lines out (`segdepth data verify` names them all)"
         )

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -77,6 +77,13 @@ class FrameReader(ABC):
         Raises:
             FileNotFoundError: if a file of it is missing, naming it.
             ValueError: if a file of it is damaged, or holds what its format does not allow, naming file and key.
+        """
+
+    def check_files(self, positions: Iterable[int]) -> None:  # noqa: B027  (one file is checked when it is opened)
+        """Look for the files of some frames without opening them.
+
+        Raises:
+            FileNotFoundError: if some are missing, naming the first and how many.
         """
 
     def read_depth(self, position: int) -> Tensor:

@@ -8,7 +8,6 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from numpy.typing import NDArray
 
 from datamodules.base import DepthDataModule
-from datamodules.files import printable
 from datamodules.frames import FrameReader
 from datamodules.hypersim_format import (
     CAMERA_FILE,
@@ -22,7 +21,7 @@ from datamodules.hypersim_format import (
     read_frame_list,
     read_official_split,
 )
-from datamodules.hypersim_reader import ColorSource, DepthKind, HyperSimReader
+from datamodules.hypersim_reader import ColorSource, DepthKind, HyperSimReader, file_kinds
 from datamodules.splits import Splits
 from datamodules.tonemap import ToneMap
 
@@ -104,10 +103,10 @@ class HyperSimDataModule(DepthDataModule):
 
     @cached_property
     def parts(self) -> dict[str, list[HyperSimFrame]]:
-        """Frames of the selection by part, flagged ones left out, and missing ones as configured.
+        """Frames of the selection by part, flagged ones left out, and incomplete ones as configured.
 
         Raises:
-            FileNotFoundError: if a table, list or frame is missing.
+            FileNotFoundError: if a table or list is missing.
         """
         if self.frames == "official":
             parts = read_official_split(self.folder / SPLIT_FILE)
@@ -117,23 +116,17 @@ class HyperSimDataModule(DepthDataModule):
         if (flagged_file := self.folder / FLAGGED_FILE).is_file():
             flagged = read_flagged(flagged_file)
             parts = {part: [frame for frame in frames if frame not in flagged] for part, frames in parts.items()}
-        return self._present(parts)
+        return self._present(parts) if self.missing == "skip" else parts
 
     def _present(self, parts: dict[str, list[HyperSimFrame]]) -> dict[str, list[HyperSimFrame]]:
-        kinds = ["depth_meters", *(("semantic", "semantic_instance") if self.labels else ())]
-        kinds += ["color", "render_entity_id"] if self.color == "hdr" else ["tonemap"]
+        """The frames without those that lack a file, if any is complete."""
         frames = [frame for part in parts.values() for frame in part]
-        absent = incomplete_frames(self.folder, frames, kinds)
-        if absent and (self.missing == "error" or len(absent) == len(frames)):
-            raise FileNotFoundError(
-                f"{printable(next(iter(absent.values())))} is missing, a file of one of {len(absent)} incomplete frames "
-                f"of {len(frames)}: download them with ml-hypersim's code/python/tools/dataset_download_images.py, or "
-                "set `data.init_args.missing: skip` to work with the frames that are there"
-            )
-        if absent:
-            rank_zero_warn(
-                f"{self.name}: {len(absent)} of {len(frames)} frames are incomplete and left out (`missing: skip`)"
-            )
+        absent = incomplete_frames(self.folder, frames, file_kinds(self.color, self.labels))
+        if len(absent) in (0, len(frames)):
+            return parts
+        rank_zero_warn(
+            f"{self.name}: {len(absent)} of {len(frames)} frames are incomplete and left out (`missing: skip`)"
+        )
         return {part: [frame for frame in own if frame not in absent] for part, own in parts.items()}
 
     def open_reader(self) -> FrameReader:

@@ -1,7 +1,7 @@
 """Reads HyperSim's frames as they are released."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules.files import printable, read_first, read_hdf5, read_rgb
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.hypersim_format import HyperSimFrame, camera_matrix, planar_factor
+from datamodules.hypersim_format import HyperSimFrame, camera_matrix, incomplete_frames, planar_factor
 from datamodules.tonemap import ToneMap, tonemap
 
 DepthKind = Literal["planar", "distance"]
@@ -26,6 +26,12 @@ NO_LABEL = -1
 CAMERA_STRIDE = 10_000
 
 LABEL_FILES = {"semantics": "semantic", "instances": "semantic_instance"}
+
+
+def file_kinds(color: ColorSource, labels: bool) -> list[str]:
+    """Kinds of files that reading a frame opens."""
+    kinds = ["depth_meters", *(LABEL_FILES.values() if labels else ())]
+    return kinds + (["color", "render_entity_id"] if color == "hdr" else ["tonemap"])
 
 
 class HyperSimReader(FrameReader):
@@ -69,8 +75,12 @@ class HyperSimReader(FrameReader):
         self.labels = labels
         self.min_depth, self.max_depth = min_depth, max_depth
         self.scenes = tuple(frame.scene for frame in frames)
-        depth_files = [frame.path(root, "depth_meters") for frame in frames]
-        height, width = read_first(lambda path: read_hdf5(path, "float", (None, None)), depth_files).shape
+        depth_files = (frame.path(root, "depth_meters") for frame in frames)
+        try:
+            height, width = read_first(lambda path: read_hdf5(path, "float", (None, None)), depth_files).shape
+        except FileNotFoundError:
+            self.check_files(range(len(frames)))  # says how many are incomplete
+            raise
         self.size = (height, width)
         self.provides = frozenset({"depth"} | (set(LABEL_FILES) if labels else set()))
 
@@ -81,6 +91,20 @@ class HyperSimReader(FrameReader):
         content = hashlib.sha256(repr((self.frames, cameras)).encode()).hexdigest()
         options = (self.depth, self.color, self.tone_map, self.labels, self.min_depth, self.max_depth)
         return f"{self.root.resolve()} {content} {options}"
+
+    def check_files(self, positions: Iterable[int]) -> None:
+        """Look for the files of some frames.
+
+        Raises:
+            FileNotFoundError: if frames are incomplete, naming the first missing file, and how many they are.
+        """
+        frames = [self.frames[position] for position in positions]
+        if absent := incomplete_frames(self.root, frames, file_kinds(self.color, self.labels)):
+            raise FileNotFoundError(
+                f"{printable(next(iter(absent.values())))} is missing, a file of one of {len(absent)} incomplete "
+                f"frames of {len(frames)}: download them with dataset_download_images.py of apple/ml-hypersim, or "
+                "set `data.init_args.missing: skip` to work with the frames that are there"
+            )
 
     def source(self, position: int) -> str:
         """The frame's depth file."""

@@ -1,18 +1,26 @@
 """What each data set consists of on disk, where it comes from, and what of it is there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from datamodules import ibims_reader, nyuv2_oc
-from datamodules.files import ROOMS_MARKER
+from datamodules.files import ROOMS_MARKER, require_files
 from datamodules.hypersim import LISTS
 from datamodules.hypersim_format import CAMERA_FILE, FLAGGED_FILE, SPLIT_FILE
 from datamodules.nyu_fused import V1_FILE
 from datamodules.nyuv2_format import CLASS13_MAPPING_FILE, CLASS_MAPPING_FILE, LABELED_FILE, SPLITS_FILE
 from datamodules.nyuv2_reader import open_labeled
-from datamodules.nyuv2_trees import BTS_FOLDERS, BTS_LISTS, LIST_FOLDERS, MARIGOLD_LISTS, read_bts, read_marigold
+from datamodules.nyuv2_trees import (
+    BTS_FOLDERS,
+    BTS_LISTS,
+    LIST_FOLDERS,
+    MARIGOLD_LISTS,
+    TreeFrame,
+    read_bts,
+    read_marigold,
+)
 
 
 @dataclass(frozen=True)
@@ -143,11 +151,17 @@ def _count_labeled(folder: Path, name: str) -> int:
 
 
 def _count_bts(folder: Path) -> int:
-    return sum(len(read_bts(folder, part)) for part in BTS_LISTS)
+    return _count_tree(frame for part in BTS_LISTS for frame in read_bts(folder, part))
 
 
 def _count_marigold(folder: Path) -> int:
-    return sum(len(read_marigold(folder, part)) for part in MARIGOLD_LISTS)
+    return _count_tree(frame for part in MARIGOLD_LISTS for frame in read_marigold(folder, part))
+
+
+def _count_tree(frames: Iterable[TreeFrame]) -> int:
+    listed = list(frames)
+    require_files(file for frame in listed for file in (frame.image, frame.depth))
+    return len(listed)
 
 
 def _count_files(folder: Path, *patterns: str) -> int:

@@ -114,48 +114,13 @@ def looks_mirrored(image: Tensor) -> bool:
 
 
 #: NYU40 class names, Gupta et al., CVPR 2013; the name of id ``i`` is at ``i - 1``.
-NAMES40 = [
-    "wall",
-    "floor",
-    "cabinet",
-    "bed",
-    "chair",
-    "sofa",
-    "table",
-    "door",
-    "window",
-    "bookshelf",
-    "picture",
-    "counter",
-    "blinds",
-    "desk",
-    "shelves",
-    "curtain",
-    "dresser",
-    "pillow",
-    "mirror",
-    "floor_mat",
-    "clothes",
-    "ceiling",
-    "books",
-    "refrigerator",
-    "television",
-    "paper",
-    "towel",
-    "shower_curtain",
-    "box",
-    "whiteboard",
-    "person",
-    "night_stand",
-    "toilet",
-    "sink",
-    "lamp",
-    "bathtub",
-    "bag",
-    "otherstructure",
-    "otherfurniture",
+NAMES40 = (
+    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
+    "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor_mat", "clothes",
+    "ceiling", "books", "refridgerator", "television", "paper", "towel", "shower_curtain", "box", "whiteboard",
+    "person", "night_stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture",
     "otherprop",
-]
+)  # fmt: skip
 
 #: Classes that annotators told apart, ids 1..894.
 FINE_CLASSES = 894
@@ -175,7 +140,7 @@ def load_matlab5(path: Path, mend: str = MEND) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path, appendmat=False)
     except Exception as error:  # SciPy raises another class for every way in which a file is damaged
-        raise unreadable(path, "a MATLAB 5 file", ORIGINS.get(path.name, mend)) from error
+        raise unreadable(path, "a MATLAB 5 file", ORIGINS.get(path.name, mend), error) from error
     return content
 
 

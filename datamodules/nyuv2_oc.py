@@ -1,7 +1,7 @@
 """NYUv2-OC and NYUv2-OC++: NYUv2's test frames with occlusion boundaries drawn by hand."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,10 @@ class OcclusionReader(FrameReader):
     def identity(self) -> str:
         """Of the frames and of the maps' names."""
         return f"{self.reader.identity}\n{sorted((p, str(path)) for p, path in self.maps.items())}"
+
+    def check_files(self, positions: Iterable[int]) -> None:
+        """As the reader does."""
+        self.reader.check_files(positions)
 
     def source(self, position: int) -> str:
         """As the reader says, and the map."""

@@ -191,7 +191,7 @@ class NYUv2Reader(FrameReader):
             try:
                 self._handle, self._process = h5py.File(self.path), os.getpid()
             except OSError as error:
-                raise unreadable(self.path, LABELED_FORM, LABELED_ORIGIN) from error
+                raise unreadable(self.path, LABELED_FORM, LABELED_ORIGIN, error) from error
         try:
             plane = self._handle[key][position]
         except (OSError, RuntimeError, KeyError) as error:

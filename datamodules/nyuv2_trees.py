@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
     carry the 0-based index into the labelled frames.
 
     Raises:
-        FileNotFoundError: if the list, or a file that it names, is missing.
+        FileNotFoundError: if the list is missing, saying where it comes from.
         ValueError: if a line is not of that form, or the list is empty.
     """
     path = find_list(root, [list_file or BTS_LISTS[part]], BTS_ORIGIN)
@@ -83,7 +83,6 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
         frames.append(TreeFrame(image, depth, image.parent.name, frame, frame if part == "test" else len(frames)))
     if not frames:
         raise ValueError(f"{printable(path)}: names no frame with depth; {BTS_ORIGIN}")
-    require_files([file for frame in frames for file in (frame.image, frame.depth)], path)
     return frames
 
 
@@ -94,7 +93,7 @@ def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file:
     frames.
 
     Raises:
-        FileNotFoundError: if the list, or a file that it names, is missing.
+        FileNotFoundError: if the list is missing, saying where it comes from.
         ValueError: if a line is not of that form, or the list is empty.
     """
     path = find_list(root, [list_file or MARIGOLD_LISTS[part]], MARIGOLD_ORIGIN)
@@ -110,7 +109,6 @@ def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file:
         index = int(match[1]) - 1
         truth = root / words[2 if depth == "filled" else 1]
         frames.append(TreeFrame(image, truth, image.parent.name, index, index))
-    require_files([file for frame in frames for file in (frame.image, frame.depth)], path)
     return frames
 
 
@@ -149,6 +147,11 @@ class TreeReader(FrameReader):
         return f"{hashlib.sha256(names.encode('utf-8', 'surrogateescape')).hexdigest()} {self.min_depth} " + (
             f"{self.max_depth} {self.border}"
         )
+
+    def check_files(self, positions: Iterable[int]) -> None:
+        """Look for colour and depth files; raises as the base class says."""
+        frames = (self.frames[position] for position in positions)
+        require_files(file for frame in frames for file in (frame.image, frame.depth))
 
     def source(self, position: int) -> str:
         """The colour file."""

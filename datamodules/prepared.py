@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +62,10 @@ class PreparedReader(FrameReader):
     def indices(self) -> Sequence[int]:
         """As the reader says."""
         return self.reader.indices
+
+    def check_files(self, positions: Iterable[int]) -> None:
+        """As the reader does."""
+        self.reader.check_files(positions)
 
     def source(self, position: int) -> str:
         """As the reader says."""

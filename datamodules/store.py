@@ -287,7 +287,9 @@ class StoreReader(FrameReader):
             values = {key: datasets[key].read(position % SHARD) for key in keys or datasets}
         except (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the system's, not HDF5's
-                raise unreadable(shard_path(self.folder, position // SHARD), "a part of a store", CONVERT) from error
+                raise unreadable(
+                    shard_path(self.folder, position // SHARD), "a part of a store", CONVERT, error
+                ) from error
             raise ValueError(
                 f"{self.source(position)}: damaged: its {group} are not as they were written; {CONVERT}"
             ) from error

@@ -118,7 +118,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merge(first: DictConfig, second: DictConfig) -> DictConfig:
-    """The second over the first; where it names another class, arguments that only the first one's has are forgotten."""
+    """The second over the first; where it names another class, arguments that only the first's has are forgotten."""
     kept = _without_foreign_arguments(_plain(first), _plain(second))
     return cast(DictConfig, OmegaConf.merge(OmegaConf.create(kept), second))
 
@@ -150,7 +150,7 @@ def _arguments(class_path: str) -> set[str] | None:
     names: set[str] = set()
     for parent in made.__mro__:
         if "__init__" in vars(parent):
-            parameters = inspect.signature(parent.__init__).parameters.values()
+            parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
             names |= {parameter.name for parameter in parameters}
             if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
                 break

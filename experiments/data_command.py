@@ -48,7 +48,7 @@ def data(arguments: Sequence[str]) -> None:
         run = PLAIN_COMMANDS[command]
         parser = ArgumentParser(prog=f"segdepth data {command}", exit_on_error=False)
         parser.add_function_arguments(run)
-        run(**vars(parser.instantiate_classes(parse(parser, rest, Composition({}, "", "")))))
+        run(**vars(parser.instantiate(parse(parser, rest, Composition({}, "", "")))))
     elif command in FRAME_COMMANDS:
         run = FRAME_COMMANDS[command]
         module, options = open_data(command, run, rest)

@@ -24,7 +24,6 @@ from datamodules.rooms.scene import build_scene
 from datamodules.rooms.walk import camera_walk
 from datamodules.rooms.writer import SceneInfo, write_data_set
 
-
 Item = TypeVar("Item")
 
 
@@ -56,10 +55,10 @@ class FilmedScenes(Dataset[FilmedScene]):
 def write_data_root(
     folder: Path, parameters: RoomsParameters, *, device: str = "cpu", report: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Write ``nyuv2``, ``nyuv2_bts``, ``nyuv2_marigold``, ``nyuv2_oc``, ``nyuv1``, ``hypersim``, ``ibims1``, and at
-    480x640 ``nyuv2_raw``, all marked as Rooms.
+    """Write a folder per data set, each marked as Rooms.
 
-    All frames are held in memory: 11 MB each at 480x640.
+    They are ``nyuv2``, ``nyuv2_bts``, ``nyuv2_marigold``, ``nyuv2_oc``, ``nyuv1``, ``hypersim``, ``ibims1``, and at
+    480x640 ``nyuv2_raw``. All frames are held in memory: 11 MB each at 480x640.
 
     Args:
         folder: to be the DATA_ROOT.

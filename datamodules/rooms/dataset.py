@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -157,9 +157,10 @@ def _render(parameters: RoomsParameters, folder: Path, device: str, progress: bo
         device = "cuda" if torch.cuda.is_available() else "cpu"
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     try:
-        scenes = _with_progress(_scenes(parameters, device), parameters, folder, progress)
         size = (parameters.height, parameters.width)
-        write_data_set(partial, scene_infos(parameters), scenes, parameters.frames_per_scene, size)
+        with closing(_scenes(parameters, device)) as scenes:  # an error here ends the processes that render
+            shown = _with_progress(scenes, parameters, folder, progress)
+            write_data_set(partial, scene_infos(parameters), shown, parameters.frames_per_scene, size)
         _flush(partial)
         partial.chmod(0o755)
         partial.rename(folder)
@@ -168,11 +169,11 @@ def _render(parameters: RoomsParameters, folder: Path, device: str, progress: bo
         raise
 
 
-def _scenes(parameters: RoomsParameters, device: str) -> Iterator[RenderedScene]:
+def _scenes(parameters: RoomsParameters, device: str) -> Generator[RenderedScene, None, None]:
     """Rendered scenes in order; on a CPU by one process per core, which beats threads inside one process."""
     cores = available_cores()
     workers = min(cores, parameters.scenes) if device == "cpu" and cores > 1 else 0
-    return iter(DataLoader(RenderedScenes(parameters, device), batch_size=None, num_workers=workers))
+    yield from DataLoader(RenderedScenes(parameters, device), batch_size=None, num_workers=workers)
 
 
 def available_cores() -> int:

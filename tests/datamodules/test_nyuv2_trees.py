@@ -60,7 +60,7 @@ def test_bts_as_its_repository_lays_it_out(bts):
     [
         (
             "gone/rgb_00001.jpg gone/sync_depth_00001.png 518.8579",
-            r"gone/rgb_00001\.jpg is missing, one of 2 files that",
+            r"gone/rgb_00001\.jpg is missing, one of 2 missing files that",
         ),
         ("bathroom/rgb_00045.jpg", r"test_files_with_gt\.txt: line 2 is not `colour.jpg depth.png focal`"),
         ("bathroom/picture.jpg bathroom/depth.png 518.8579", r"test_files_with_gt\.txt: line 2 is not"),
@@ -115,6 +115,22 @@ def test_training_crops_stay_inside_the_border(bts):
     assert (top, left, bottom, right) == (4, 4, 47, 61)  # 45, 43, 472, 608 at a tenth
     with pytest.raises(ValueError, match="frames of 43x57 pixels are smaller than the training crop of 48x48"):
         NYUv2DataModule(str(bts), crop=(48, 48), border="crop", num_workers=0).setup()
+
+
+def test_a_missing_training_file_is_found_at_setup_or_skipped(bts):
+    (bts / "sync/den_0001/rgb_00007.jpg").unlink()
+    options = {"crop": (32, 32), "eval_size": None, "num_workers": 0, "batch_size": 2}
+    with pytest.raises(FileNotFoundError, match=r"den_0001/rgb_00007\.jpg is missing, one of 1 missing files"):
+        NYUv2DataModule(str(bts), **options).setup()
+    skipping = NYUv2DataModule(str(bts), on_bad_sample="skip", **options)
+    skipping.setup()
+    with pytest.warns(UserWarning, match=r"skipped: .*rgb_00007\.jpg is missing"):
+        (batch,) = skipping.train_dataloader()
+    assert sorted(batch["skipped"].tolist()) == [0, 1]
+    assert batch["index"].tolist() == [0, 0]
+    (bts / "official_splits/test/bathroom/rgb_00045.jpg").unlink()  # figures over other frames would be other figures
+    with pytest.raises(FileNotFoundError, match=r"bathroom/rgb_00045\.jpg is missing"):
+        NYUv2DataModule(str(bts), on_bad_sample="skip", **options).setup()
 
 
 def test_frames_of_another_size_are_named(bts):

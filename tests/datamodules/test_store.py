@@ -222,7 +222,7 @@ def test_region_support_belongs_to_the_whole_frame(folder):
 
 
 def test_superpixels_of_the_frame_need_its_size(folder):
-    with pytest.raises(ValueError, match="`superpixels_of: frame`.*move the resizing to `preprocess`"):
+    with pytest.raises(ValueError, match=r"`superpixels_of: frame`.*move the resizing to `preprocess`"):
         module(folder, superpixels=GridSuperpixels(8), superpixels_of="frame", resize=(40, 40), crop=(32, 32)).setup()
     made = module(
         folder,

@@ -1,7 +1,9 @@
 """Training and `verify` on broken frames, through worker processes: stopped by name, or skipped and counted."""
 
+import gc
 import os
 import signal
+from multiprocessing import active_children
 
 import pytest
 import torch
@@ -15,12 +17,23 @@ from lightning_modules.depth_module import DepthModule
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction
 from tests.helpers.complaints import SYSTEM_ERRORS, check_complaint, failing, time_limit
-from tests.helpers.faults import BROKEN_FILES, delete, picture, truncate
+from tests.helpers.faults import BROKEN_FILES, picture, truncate
 
 pytestmark = pytest.mark.filterwarnings("ignore:skipped", "ignore:.*does not have many workers", "ignore:.*log_every_n")
 
 #: Seconds after which a test counts as hanging; none takes a tenth of it on an idle machine.
 HANG = 100
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left():
+    before = set(active_children())
+    yield
+    gc.collect()
+    own = [worker for worker in active_children() if worker not in before]
+    for worker in own:
+        worker.join(10)
+    assert not any(worker.is_alive() for worker in own)
 
 
 class BrightnessToDepth(DepthModule):
@@ -94,9 +107,7 @@ def test_broken_frames_are_skipped_and_counted(layout, tmp_path, workers):
     file = data.file(TRAIN_DEPTH)
     running = trainer(tmp_path, BreakAfterFirstEpoch(file), epochs=2)
     module = data.module(num_workers=workers, on_bad_sample="skip")
-    delete_later = data.file("nyuv2/sync/bedroom*/sync_depth_*.png")
-    module.setup()
-    delete(delete_later)
+    picture(lambda depth: depth * 0)(data.file("nyuv2/sync/bedroom*/sync_depth_*.png"))
     with time_limit(HANG):
         running.fit(BrightnessToDepth(), module)
     assert running.global_step == 4  # 2 epochs of 4 frames in batches of 2: none is left out
