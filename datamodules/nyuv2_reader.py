@@ -69,7 +69,7 @@ class NYUv2Reader(FrameReader):
         border: Border = "keep",
     ):
         self.path = path
-        self.classes = classes
+        self.classes = None if classes is None else classes.astype(np.int64)
         self.min_depth, self.max_depth = min_depth, max_depth
         self.border = border
         self._handle: h5py.File | None = None
@@ -95,7 +95,7 @@ class NYUv2Reader(FrameReader):
     def identity(self) -> str:
         """The file's path, size and time, and the options."""
         state = self.path.stat()
-        table = None if self.classes is None else hashlib.sha256(self.classes.astype(np.int64).tobytes()).hexdigest()
+        table = None if self.classes is None else hashlib.sha256(self.classes.tobytes()).hexdigest()
         return (
             f"{self.path.resolve()} {state.st_size} {state.st_mtime_ns} {self.depth_key} {self.min_depth} "
             f"{self.max_depth} {self.border} {table}"
@@ -171,7 +171,7 @@ class NYUv2Reader(FrameReader):
         NYUv2 counts instances per class, so an object is a (label, instance) pair: its id is 256 label + instance.
         """
         maps = {}
-        labels = self._plane("labels", position).astype(np.int64)
+        labels = self._plane("labels", position)
         if self.classes is not None:
             if labels.min() < 0 or labels.max() >= len(self.classes):
                 wrong = labels.max() if labels.max() >= len(self.classes) else labels.min()
@@ -179,10 +179,12 @@ class NYUv2Reader(FrameReader):
                     f"{printable(self.path)}: key `labels`: frame {position} (0-based) has class {wrong}, known are "
                     f"0..{len(self.classes) - 1}; take the original labelled file"
                 )
-            maps["semantics"] = torch.from_numpy(self.classes[labels].astype(np.int64))
+            maps["semantics"] = torch.from_numpy(self.classes[labels])
         if self.has_instances:
-            instances = self._plane("instances", position).astype(np.int64)
-            maps["instances"] = torch.from_numpy(np.where((labels > 0) & (instances > 0), 256 * labels + instances, 0))
+            instances = self._plane("instances", position)
+            objects = 256 * labels.astype(np.int64) + instances
+            objects[(labels == 0) | (instances == 0)] = 0
+            maps["instances"] = torch.from_numpy(objects)
         return maps
 
     def _plane(self, key: str, position: int) -> NDArray[Any]:
@@ -198,7 +200,7 @@ class NYUv2Reader(FrameReader):
             raise ValueError(
                 f"{printable(self.path)}: key `{key}`: frame {position} (0-based) is damaged; {MEND}"
             ) from error
-        return np.ascontiguousarray(plane.swapaxes(-1, -2))
+        return plane.swapaxes(-1, -2)  # a view: a crop will copy its own part only
 
 
 @contextmanager
