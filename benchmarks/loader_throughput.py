@@ -43,11 +43,14 @@ CROP = 384
 #: Training frames that are read at most; more would say the same.
 FRAMES = 24
 
-#: How often an epoch of the workers sees each frame, so that its start and end do not count.
-REPEATS = 4
-
 PLAIN, LABELLED = "plain reader", "labelled file"
 STORE_CROP, STORE_FRAME = "store, crops' superpixels", "store, frames' superpixels"
+
+#: How often an epoch of the workers sees each frame, so that its start and end do not count.
+REPEATS = {PLAIN: 4, LABELLED: 4, STORE_FRAME: 16}
+
+#: Samples in a batch of the workers.
+BATCH = 8
 
 #: What the suite's contestants are: where superpixels are made, and whether frames come from a store.
 SUITE: dict[str, tuple[Literal["crop", "frame"], bool]] = {
@@ -114,7 +117,7 @@ def open_module(root: Path, stores: Path, name: str, workers: int = 0) -> NYUv2D
         str(root),
         store=str(store) if stored else None,
         crop=(CROP, CROP),
-        batch_size=4,
+        batch_size=BATCH,
         num_workers=workers,
         **shared,
     )
@@ -123,9 +126,9 @@ def open_module(root: Path, stores: Path, name: str, workers: int = 0) -> NYUv2D
     return module
 
 
-def repeated_loader(module: NYUv2DataModule) -> DataLoader[Any]:
+def repeated_loader(module: NYUv2DataModule, repeats: int) -> DataLoader[Any]:
     """The suite's own loader, with longer epochs."""
-    module.train_set.indices *= REPEATS
+    module.train_set.indices *= repeats
     return module.train_dataloader()
 
 
@@ -133,8 +136,8 @@ def plain_loader(dataset: PlainReader, workers: int) -> DataLoader[Any]:
     """PyTorch's loader of a plain reader, with epochs as long."""
     return DataLoader(
         dataset,
-        batch_size=4,
-        sampler=RandomSampler(dataset, num_samples=REPEATS * len(dataset)),
+        batch_size=BATCH,
+        sampler=RandomSampler(dataset, num_samples=REPEATS[PLAIN] * len(dataset)),
         num_workers=workers,
         worker_init_fn=use_one_thread,
         persistent_workers=True,
@@ -221,11 +224,14 @@ def main() -> None:
         milliseconds = sample_milliseconds(datasets, len(frames), rounds)
 
         resident = {
-            name: resident_megabytes(repeated_loader(open_module(root, stores, name, workers=1)), epochs=4)
+            name: resident_megabytes(
+                repeated_loader(open_module(root, stores, name, workers=1), REPEATS[LABELLED]), epochs=4
+            )
             for name in (LABELLED, STORE_FRAME)
         }
         loaders = {
-            name: [repeated_loader(open_module(root, stores, name, workers=n)) for n in (1, 2)] for name in resident
+            name: [repeated_loader(open_module(root, stores, name, workers=n), REPEATS[name]) for n in (1, 2)]
+            for name in resident
         }
         speedups = worker_speedups({PLAIN: [plain_loader(PlainReader(*plain), n) for n in (1, 2)], **loaders}, rounds)
 
