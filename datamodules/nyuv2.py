@@ -46,9 +46,10 @@ class NYUv2DataModule(DepthDataModule):
         splits_file: name of the splits file.
         class_mapping_file: name of the 894 to 40 class mapping; None takes `classMapping40.mat` if it is there, and
             leaves ``semantics`` out where it is not.
+        class13_mapping_file: name of the 40 to 13 class mapping; None for `class13Mapping.mat`.
         train_list: name of a tree's training list; None for the layout's own.
         test_list: likewise of its test list.
-        classes: of ``semantics``: NYU40, 13 (needs `class13Mapping.mat` too), or the 894 that annotators told apart.
+        classes: of ``semantics``: NYU40, 13 (needs the second mapping too), or the 894 that annotators told apart.
         depth: ``raw`` is what was measured (with holes), ``filled`` is in-painted (not in a BTS tree), ``auto`` is raw
             where the layout has it.
         border: of the colour image, white in the labelled file: ``keep`` it, make it ``black`` as in BTS's test
@@ -73,6 +74,7 @@ class NYUv2DataModule(DepthDataModule):
         labeled_file: str = LABELED_FILE,
         splits_file: str = SPLITS_FILE,
         class_mapping_file: str | None = None,
+        class13_mapping_file: str | None = None,
         train_list: str | None = None,
         test_list: str | None = None,
         classes: Literal[40, 13, 894] = 40,
@@ -88,6 +90,7 @@ class NYUv2DataModule(DepthDataModule):
             raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
         self.layout = layout
         self.labeled_file, self.splits_file, self.class_mapping_file = labeled_file, splits_file, class_mapping_file
+        self.class13_mapping_file = class13_mapping_file or CLASS13_MAPPING_FILE
         self.lists = {"train": train_list, "test": test_list}
         self.classes = classes
         self.depth = depth
@@ -138,7 +141,7 @@ class NYUv2DataModule(DepthDataModule):
         if self.class_mapping is None:
             return None
         table = read_class_mapping(self.class_mapping)
-        return read_class13_mapping(self.folder / CLASS13_MAPPING_FILE)[table] if self.classes == 13 else table
+        return read_class13_mapping(self.folder / self.class13_mapping_file)[table] if self.classes == 13 else table
 
     def hint(self, key: str) -> str:
         """What to do so that a key is provided."""

@@ -1,6 +1,7 @@
 """The real frames, read and compared with the pictures they came from."""
 
 import csv
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,24 @@ def test_labels_are_mapped_to_nyu40():
     for position in range(16):
         semantics = module.reader.read(position).maps["semantics"].numpy()
         np.testing.assert_array_equal(semantics, expected[position])
+
+
+def test_thirteen_classes_are_the_published_ones():
+    """On the test frames, whose labels are exact."""
+    mapping = {
+        key: str((REAL / "meta" / name).resolve()) for key, name in [("class_mapping_file", "classMapping40.mat")]
+    }
+    module = real(classes=13, class13_mapping_file=str((REAL / "meta/class13Mapping.mat").resolve()), **mapping)
+    compared = 0
+    with tarfile.open(REAL / "labels13_test/nyuv2_test_class13.tgz") as archive:
+        members = {Path(member.name).name: member for member in archive.getmembers() if member.isfile()}
+        for position, idx in original_index().items():
+            if member := members.get(f"new_nyu_class13_{idx:04d}.png"):
+                content = np.frombuffer(archive.extractfile(member).read(), np.uint8)
+                published = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+                np.testing.assert_array_equal(module.reader.read(position).maps["semantics"].numpy(), published)
+                compared += 1
+    assert compared == 10
 
 
 def test_raw_depth_equals_the_16_bit_picture():
