@@ -43,6 +43,8 @@ class DepthDataModule(LightningDataModule, ABC):
 
     Args:
         root: folder of the files.
+        min_depth: metres; depth below it is invalid.
+        max_depth: metres; depth above it is invalid.
         store: folder of a store that `segdepth data convert` made of these files; frames are then read from it, and the
             original files are not needed.
         preprocess: steps that every frame goes through, in training and in evaluation, truth included.
@@ -68,6 +70,9 @@ class DepthDataModule(LightningDataModule, ABC):
         seed: of order, augmentation and held-out scenes.
         mean: of RGB in [0, 1], for normalisation; None takes the method's.
         std: likewise; None with ``mean``.
+
+    Raises:
+        ValueError: unless 0 < min_depth < max_depth.
     """
 
     #: What the data set is called.
@@ -77,6 +82,8 @@ class DepthDataModule(LightningDataModule, ABC):
         self,
         root: str,
         *,
+        min_depth: float = 1e-3,
+        max_depth: float = 10.0,
         store: str | None = None,
         preprocess: list[FrameStep] | None = None,
         frame_maps: list[FrameMap] | None = None,
@@ -100,7 +107,10 @@ class DepthDataModule(LightningDataModule, ABC):
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError("set both `data.init_args.mean` and `std`, or neither to take the method's own")
+        if not 0 < min_depth < max_depth:
+            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
         self.root = root
+        self.min_depth, self.max_depth = min_depth, max_depth
         self.store = store
         self.preprocess, self.derived = preprocess or [], derived or []
         self.frame_maps = list(frame_maps or [])
@@ -357,6 +367,7 @@ class DepthDataModule(LightningDataModule, ABC):
             "root": str(self.folder),
             "store": self.store,
             "options": self.all_options,
+            "depth_range": [self.min_depth, self.max_depth],
             "synthetic": self.name.startswith("rooms"),
             "frame_size": list(self.reader.size),
             "provides": sorted(self.provides),

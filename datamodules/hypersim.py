@@ -60,12 +60,8 @@ class HyperSimDataModule(DepthDataModule):
         labels: whether to read semantics and instances; without them their files are not needed.
         missing: ``error`` where a frame's file is missing, or ``skip`` such frames, with a warning that counts them:
             many keep a part of the release only.
-        min_depth: metres; depth below it is invalid.
         max_depth: metres; depth above it is invalid.
         kwargs: of :class:`DepthDataModule`.
-
-    Raises:
-        ValueError: unless 0 < min_depth < max_depth.
     """
 
     data_set = "hypersim"
@@ -81,19 +77,15 @@ class HyperSimDataModule(DepthDataModule):
         tone_map: ToneMap = "apple",
         labels: bool = True,
         missing: Literal["error", "skip"] = "error",
-        min_depth: float = 1e-3,
         max_depth: float = 20.0,
         **kwargs: Any,
     ):
-        super().__init__(root, **kwargs)
-        if not 0 < min_depth < max_depth:
-            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
+        super().__init__(root, max_depth=max_depth, **kwargs)
         self.frames = frames
         self.cameras = cameras
         self.depth, self.color, self.tone_map = depth, color, tone_map
         self.labels = labels
         self.missing = missing
-        self.min_depth, self.max_depth = min_depth, max_depth
 
     @property
     def options(self) -> dict[str, Any]:
@@ -157,7 +149,3 @@ class HyperSimDataModule(DepthDataModule):
             ranges[part] = range(first, first + count)
             first += count
         return Splits(**ranges)
-
-    def describe(self) -> dict[str, Any]:
-        """What is read and how, as plain JSON."""
-        return {**super().describe(), "depth_range": [self.min_depth, self.max_depth]}

@@ -16,24 +16,15 @@ class IBimsDataModule(DepthDataModule):
     Args:
         root: folder that holds `ibims1_core_mat/` or `ibims1_core_raw/`.
         layout: ``mat``, ``png``, or what is there.
-        min_depth: metres; depth below it is invalid.
         max_depth: metres; depth above it is invalid.
         kwargs: of :class:`DepthDataModule`.
-
-    Raises:
-        ValueError: unless 0 < min_depth < max_depth.
     """
 
     data_set = "ibims1"
 
-    def __init__(
-        self, root: str, *, layout: Layout = "auto", min_depth: float = 1e-3, max_depth: float = 50.0, **kwargs: Any
-    ):
-        super().__init__(root, **kwargs)
-        if not 0 < min_depth < max_depth:
-            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
+    def __init__(self, root: str, *, layout: Layout = "auto", max_depth: float = 50.0, **kwargs: Any):
+        super().__init__(root, max_depth=max_depth, **kwargs)
         self.layout = layout
-        self.min_depth, self.max_depth = min_depth, max_depth
 
     @property
     def options(self) -> dict[str, Any]:

@@ -51,12 +51,7 @@ class NYUFusedDataModule(DepthDataModule):
         test_share: of all frames.
         split_file: the split; None keeps it in the cache folder, one for each set of frames, seed and rule. It is
             written where it is not there, and read where it is.
-        min_depth: metres; depth below it is invalid.
-        max_depth: metres; depth above it is invalid.
         kwargs: of :class:`DepthDataModule`.
-
-    Raises:
-        ValueError: unless 0 < min_depth < max_depth.
     """
 
     data_set = "nyu_fused"
@@ -71,13 +66,9 @@ class NYUFusedDataModule(DepthDataModule):
         few_frames: int = 1,
         test_share: float = PAPER_TEST_SHARE,
         split_file: str | None = None,
-        min_depth: float = 1e-3,
-        max_depth: float = 10.0,
         **kwargs: Any,
     ):
         super().__init__(root, **kwargs)
-        if not 0 < min_depth < max_depth:
-            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
         if few_frames < 0 or not 0 < test_share < 1:
             raise ValueError(f"need `few_frames` >= 0 and 0 < `test_share` < 1, got {few_frames} and {test_share}")
         self.v1_root = v1_root
@@ -85,7 +76,6 @@ class NYUFusedDataModule(DepthDataModule):
         self.depth = depth
         self.few_frames, self.test_share = few_frames, test_share
         self.split_file = split_file
-        self.min_depth, self.max_depth = min_depth, max_depth
 
     @property
     def options(self) -> dict[str, Any]:

@@ -56,12 +56,10 @@ class NYUv2DataModule(DepthDataModule):
             images, or ``crop``: training crops are drawn from inside it.
         split: ``official``, or ``random801010``: 80 % of the labelled frames train, 10 % validate, 10 % test, drawn by
             seed. Frames of one scene are then on several sides, as in guided MTI-Net, whose split that is.
-        min_depth: metres; depth below it is invalid.
-        max_depth: metres; depth above it is invalid.
         kwargs: of :class:`DepthDataModule`.
 
     Raises:
-        ValueError: unless 0 < min_depth < max_depth; if a layout does not have what is asked for.
+        ValueError: if a layout does not have what is asked for.
     """
 
     data_set = "nyuv2"
@@ -81,13 +79,9 @@ class NYUv2DataModule(DepthDataModule):
         depth: DepthSource = "auto",
         border: Border = "keep",
         split: Literal["official", "random801010"] = "official",
-        min_depth: float = 1e-3,
-        max_depth: float = 10.0,
         **kwargs: Any,
     ):
         super().__init__(root, **kwargs)
-        if not 0 < min_depth < max_depth:
-            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
         self.layout = layout
         self.labeled_file, self.splits_file, self.class_mapping_file = labeled_file, splits_file, class_mapping_file
         self.class13_mapping_file = class13_mapping_file or CLASS13_MAPPING_FILE
@@ -96,7 +90,6 @@ class NYUv2DataModule(DepthDataModule):
         self.depth = depth
         self.border = border
         self.split = split
-        self.min_depth, self.max_depth = min_depth, max_depth
 
     @property
     def options(self) -> dict[str, Any]:
@@ -206,4 +199,4 @@ class NYUv2DataModule(DepthDataModule):
         )
         if isinstance(self.reader, NYUv2Reader):
             files["depth_key"] = self.reader.depth_key
-        return {**super().describe(), **files, "depth_range": [self.min_depth, self.max_depth]}
+        return {**super().describe(), **files}

@@ -25,12 +25,7 @@ class NYUv2RawDataModule(DepthDataModule):
         stride: take every ``stride``-th pair of a scene.
         max_offset: seconds; depth frames without a colour frame that near are left out, and counted.
         register: undistort, and bring depth into the colour camera.
-        min_depth: metres; depth below it is invalid.
-        max_depth: metres; depth above it is invalid.
         kwargs: of :class:`DepthDataModule`.
-
-    Raises:
-        ValueError: unless 0 < min_depth < max_depth.
     """
 
     data_set = "nyuv2_raw"
@@ -43,16 +38,11 @@ class NYUv2RawDataModule(DepthDataModule):
         stride: int = 1,
         max_offset: float = 0.05,
         register: bool = True,
-        min_depth: float = 1e-3,
-        max_depth: float = 10.0,
         **kwargs: Any,
     ):
         super().__init__(root, **kwargs)
-        if not 0 < min_depth < max_depth:
-            raise ValueError(f"need 0 < `min_depth` < `max_depth`, got {min_depth} and {max_depth}")
         self.scenes_file = scenes_file
         self.stride, self.max_offset, self.register = stride, max_offset, register
-        self.min_depth, self.max_depth = min_depth, max_depth
 
     @cached_property
     def scenes(self) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.nyuv2_format import HEIGHT, LABELED_FILE, SPLITS_FILE, V1_FILE, WIDTH
-from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, available_cores, scene_infos, scene_type
+from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, available_cores, build, scene_infos
 from datamodules.rooms.layouts import (
     FilmedScene,
     film_scene,
@@ -20,8 +20,6 @@ from datamodules.rooms.layouts import (
     write_occlusion,
 )
 from datamodules.rooms.renderer import RenderedScene
-from datamodules.rooms.scene import build_scene
-from datamodules.rooms.walk import camera_walk
 from datamodules.rooms.writer import SceneInfo, write_data_set
 
 Item = TypeVar("Item")
@@ -45,8 +43,7 @@ class FilmedScenes(Dataset[FilmedScene]):
     def __getitem__(self, index: int) -> FilmedScene:
         """All frames of scene ``index``."""
         p = self.parameters
-        scene = build_scene(scene_type(index), p.seed, index)
-        walk = camera_walk(scene, p.frames_per_scene, p.seed, index)
+        scene, walk = build(p, index)
         return film_scene(
             scene, walk, index, p.height, p.width, supersampling=p.supersampling, seed=p.seed, device=self.device
         )

@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.rooms.bodies import Scene
+from datamodules.rooms.camera import Pose
 from datamodules.rooms.renderer import RenderedScene, render_scene
 from datamodules.rooms.scene import SCENE_TYPES, build_scene
 from datamodules.rooms.walk import camera_walk
@@ -97,12 +99,17 @@ class RenderedScenes(Dataset[RenderedScene]):
     def __getitem__(self, index: int) -> RenderedScene:
         """All frames of scene ``index``."""
         p = self.parameters
-        scene = build_scene(scene_type(index), p.seed, index)
-        walk = camera_walk(scene, p.frames_per_scene, p.seed, index)
+        scene, walk = build(p, index)
         noise = p.seed * p.scenes + index
         return render_scene(
             scene, walk, p.height, p.width, supersampling=p.supersampling, seed=noise, device=self.device
         )
+
+
+def build(parameters: RoomsParameters, index: int) -> tuple[Scene, list[Pose]]:
+    """A scene, and the camera's walk through it."""
+    scene = build_scene(scene_type(index), parameters.seed, index)
+    return scene, camera_walk(scene, parameters.frames_per_scene, parameters.seed, index)
 
 
 def scene_type(index: int) -> str:
