@@ -3,13 +3,12 @@
 import csv
 import errno
 import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import cv2
 import h5py
@@ -232,19 +231,38 @@ def read_table(path: Path, origin: str) -> list[list[str]]:
         raise ValueError(f"{printable(path)}: is not a CSV table ({error}); {MEND}") from error
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a text file that appears when it is whole, in a folder that is made where it is not there.
+@contextmanager
+def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
+    """A file to write to, which appears under its name when the block ends without an error, and else not at all.
+
+    Its folder is made where it is not there. Permissions are those of any new file, not ``tempfile``'s: caches and
+    stores are shared.
+
+    Args:
+        path: the file.
+        mend: what to do if it cannot be written.
 
     Raises:
         OSError: if it cannot be written, naming it.
     """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            file.write(text)
-        os.replace(file.name, path)
+        try:
+            with partial.open("wb") as file:
+                yield file
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
-        raise OSError(f"{printable(path)}: cannot be written ({error.strerror}); choose another place") from error
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{printable(path)}: cannot be written ({reason}); {mend}") from error
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a text file that appears when it is whole; raises as :func:`written_atomically` does."""
+    with written_atomically(path, "choose another place, or make room") as file:
+        file.write(text.encode())
 
 
 def names_in(folder: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.derived.frame_maps import FrameMap
-from datamodules.files import printable
+from datamodules.files import written_atomically
 from datamodules.frames import Frame, FrameReader
 from datamodules.preprocess import FrameStep
 
@@ -97,7 +96,8 @@ class PreparedReader(FrameReader):
         if kept.keys() == wanted and all(map_.shape[-2:] == frame.size for map_ in kept.values()):
             return kept
         maps = {key: value for map_ in self.maps for key, value in map_(frame).items()}
-        write_atomically(path, maps)
+        with written_atomically(path, "set SEGDEPTH_CACHE to a folder with space") as file:
+            np.savez_compressed(file, **{key: value.numpy() for key, value in maps.items()})  # type: ignore[arg-type]
         return maps
 
 
@@ -107,24 +107,3 @@ def describe(made: object) -> str:
         return repr(made)
     parameters = ", ".join(f"{name}={describe(value)}" for name, value in sorted(vars(made).items()))
     return f"{type(made).__name__}({parameters})"
-
-
-def write_atomically(path: Path, maps: dict[str, Tensor]) -> None:
-    """Write tensors to an ``.npz`` file that appears when it is whole.
-
-    Raises:
-        OSError: if it cannot be written, naming the folder and the mend.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            try:
-                np.savez_compressed(file, **{key: value.numpy() for key, value in maps.items()})  # type: ignore[arg-type]
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        os.replace(file.name, path)
-    except OSError as error:
-        raise OSError(
-            f"{printable(path.parent)}: cannot be written ({error.strerror}); set SEGDEPTH_CACHE to a folder with space"
-        ) from error

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.files import printable, read_bytes, unreadable
+from datamodules.files import printable, read_bytes, unreadable, write_text_atomically
 from datamodules.frames import Frame, FrameReader
 
 INDEX_FILE = "store.json"
@@ -118,8 +118,7 @@ def _check_plan(folder: Path, plan: StorePlan) -> None:
             f"{printable(folder)}: holds a store of other data or options ({PLAN_FILE} says which); "
             "give another folder, or remove this one"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
+    write_text_atomically(path, content)
 
 
 def _append(file: h5py.File, row: int, frame: Frame, compression: str | None) -> None:
@@ -176,9 +175,7 @@ def _write_index(folder: Path, reader: FrameReader, plan: StorePlan) -> None:
         "provides": sorted(reader.provides),
         "sources": [reader.source(position) for position in range(len(reader))],
     }
-    partial = folder / f"{INDEX_FILE}.part"
-    partial.write_text(json.dumps(index), encoding="utf-8")
-    partial.rename(folder / INDEX_FILE)
+    write_text_atomically(folder / INDEX_FILE, json.dumps(index))
 
 
 class _Rows:
