@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.nyuv2_format import HEIGHT, LABELED_FILE, SPLITS_FILE, V1_FILE, WIDTH
-from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, available_cores, build, scene_infos
+from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, Scenes, available_cores, build, scene_infos
 from datamodules.rooms.layouts import (
     FilmedScene,
     film_scene,
@@ -25,20 +25,8 @@ from datamodules.rooms.writer import SceneInfo, write_data_set
 Item = TypeVar("Item")
 
 
-class FilmedScenes(Dataset[FilmedScene]):
-    """Scenes filmed with HyperSim's cameras on access.
-
-    Args:
-        parameters: what to render.
-        device: where to compute.
-    """
-
-    def __init__(self, parameters: RoomsParameters, device: str):
-        self.parameters = parameters
-        self.device = device
-
-    def __len__(self) -> int:
-        return self.parameters.scenes
+class FilmedScenes(Scenes[FilmedScene]):
+    """Scenes filmed with HyperSim's cameras on access."""
 
     def __getitem__(self, index: int) -> FilmedScene:
         """All frames of scene ``index``."""

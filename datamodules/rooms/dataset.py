@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ VERSION = 2
 
 #: Uncompressed bytes of a pixel over all keys: an upper bound of what is written.
 _BYTES_PER_PIXEL = 15
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class RoomsParameters:
         return f"rooms-{self.height}x{self.width}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 
-class RenderedScenes(Dataset[RenderedScene]):
-    """Scenes rendered on access; index i is always the same scene.
+class Scenes(Dataset[Item]):
+    """What is made of each scene on access; index i is always the same scene.
 
     Args:
         parameters: what to render.
@@ -95,6 +99,10 @@ class RenderedScenes(Dataset[RenderedScene]):
 
     def __len__(self) -> int:
         return self.parameters.scenes
+
+
+class RenderedScenes(Scenes[RenderedScene]):
+    """Scenes rendered on access."""
 
     def __getitem__(self, index: int) -> RenderedScene:
         """All frames of scene ``index``."""
