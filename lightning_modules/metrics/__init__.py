@@ -1,6 +1,28 @@
 """The metric suite: torchmetrics whose states are exact sums, under one evaluation protocol."""
 
+from lightning_modules.metrics.boundary import BoundaryError, BoundaryProtocol, per_image_boundary_errors
+from lightning_modules.metrics.depth_boundary import DepthBoundaryF1, per_image_depth_boundary
 from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_errors
+from lightning_modules.metrics.objectwise import ObjectwiseErrors
+from lightning_modules.metrics.planarity import PlanarityErrors
+from lightning_modules.metrics.point_cloud import PointCloudChamfer
 from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.retrieval import LayoutRetrieval
+from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
 
-__all__ = ["DepthErrors", "EvalProtocol", "per_image_depth_errors"]
+__all__ = [
+    "BoundaryError",
+    "BoundaryProtocol",
+    "DepthBoundaryF1",
+    "DepthErrors",
+    "EvalProtocol",
+    "LayoutRetrieval",
+    "ObjectwiseErrors",
+    "PlanarityErrors",
+    "PointCloudChamfer",
+    "SegmentQuality",
+    "per_image_boundary_errors",
+    "per_image_depth_boundary",
+    "per_image_depth_errors",
+    "per_image_segment_quality",
+]

@@ -1,0 +1,173 @@
+"""Depth errors object by object: is the depth right, and coherent, inside each annotated object."""
+
+import math
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lightning_modules.metrics.depth_errors import LOG_FLOOR, THRESHOLDS
+from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
+from lightning_modules.metrics.protocol import EvalProtocol
+
+ObjectAveraging = Literal["per_object", "per_image", "area"]
+FIGURES = ("object_delta1", "object_abs_rel", "object_rmse", "object_log10", "object_gradient")
+
+
+class ObjectwiseErrors(ExactSums):
+    r"""Depth errors inside each annotated object, averaged over objects (SHED, Table 1, right).
+
+    With prediction :math:`\hat d`, truth :math:`d` and :math:`g = \ln\hat d - \ln d` on the valid pixels of one object:
+
+    ===================  ============================================================================  ======
+    ``object_delta1``    share of pixels with max(d^/d, d/d^) < 1.25                                   higher
+    ``object_abs_rel``   mean \|d^ - d\| / d                                                           lower
+    ``object_rmse``      sqrt mean (d^ - d)^2, metres                                                  lower
+    ``object_log10``     mean \|log10 d^ - log10 d\|                                                   lower
+    ``object_gradient``  mean \|g(q) - g(p)\| over horizontal and vertical neighbours p, q inside the  lower
+                         object: the error of the forward differences of log depth
+    ===================  ============================================================================  ======
+
+    ``object_gradient`` does not see an object's scale, only its shape. An object without two valid neighbours has no
+    gradient and does not enter its average.
+
+    ``objects`` counts the averaged objects and ``excluded`` the images without any. ``nonfinite`` counts NaN or
+    infinite predictions on the pixels of averaged objects: a single one makes every figure NaN.
+
+    Args:
+        protocol: range, crop and alignment; its own ``averaging`` is not read.
+        averaging: ``per_object`` over all objects of the set, ``per_image`` over the objects of each image, then over
+            images, or ``area`` over all objects, weighted by their number of valid pixels.
+        min_pixels: objects with fewer valid pixels are left out.
+        kwargs: see :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: if ``averaging`` is unknown or ``min_pixels`` is below 1.
+    """
+
+    totals: Tensor
+    weights: Tensor
+    objects: Tensor
+    excluded: Tensor
+    nonfinite: Tensor
+
+    def __init__(
+        self, protocol: EvalProtocol, averaging: ObjectAveraging = "per_object", min_pixels: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if averaging not in get_args(ObjectAveraging):
+            raise ValueError(f"`averaging` must be one of {', '.join(get_args(ObjectAveraging))}, got {averaging!r}")
+        if min_pixels < 1:
+            raise ValueError(f"`min_pixels` must be at least 1, got {min_pixels}")
+        self.protocol = protocol
+        self.averaging = averaging
+        self.min_pixels = min_pixels
+        self.add_sum("totals", len(FIGURES))
+        self.add_sum("weights", len(FIGURES))
+        self.add_count("objects")
+        self.add_count("excluded")
+        self.add_count("nonfinite")
+
+    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, instances: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
+            target: (B, 1, H, W) true depth in metres.
+            valid: (B, 1, H, W) bool, true where the truth is measured.
+            instances: (B, H, W) int64, one id per object of an image; 0 = none.
+
+        Raises:
+            ValueError: as :meth:`EvalProtocol.prepare`, or if ``instances`` are not integers on the truth's grid.
+        """
+        prediction, target, valid = (part.squeeze(1) for part in self.protocol.prepare(prediction, target, valid))
+        if instances.shape != target.shape or instances.is_floating_point():
+            raise ValueError(
+                f"instances must be integers of shape (B, H, W) = {tuple(target.shape)}, "
+                f"got {instances.dtype} {tuple(instances.shape)}"
+            )
+        sums = _object_sums(prediction, target, instances.where(valid & (instances > 0), 0))
+        pixels, neighbours, nonfinite, *_ = sums
+        kept = pixels >= self.min_pixels
+        defined = torch.stack([kept] * (len(FIGURES) - 1) + [kept & (neighbours > 0)])
+        weights = self._weights(defined, pixels)
+        self.totals += (_figures(sums) * weights).where(defined, 0.0).sum((1, 2))
+        self.weights += weights.sum((1, 2))
+        self.objects += kept.sum()
+        self.excluded += (~kept.any(1)).sum()
+        self.nonfinite += nonfinite.where(kept, 0.0).sum().long()
+
+    def compute(self) -> dict[str, Tensor]:
+        """The figures and counts of the class docstring, scalars; NaN if there was no object."""
+        figures = (self.totals / self.weights).where(self.nonfinite == 0, torch.nan)
+        counts = {"objects": self.objects, "excluded": self.excluded, "nonfinite": self.nonfinite}
+        return dict(zip(FIGURES, figures, strict=True)) | {
+            name: count.to(figures.dtype) for name, count in counts.items()
+        }
+
+    def _weights(self, defined: Tensor, pixels: Tensor) -> Tensor:
+        """(5, B, N) weight of each object in each figure, 0 where it is not defined; ``pixels`` are (B, N)."""
+        if self.averaging == "area":
+            return defined * pixels
+        if self.averaging == "per_image":
+            return defined / defined.sum(2, keepdim=True).clamp(min=1).to(pixels.dtype)
+        return defined.to(pixels.dtype)
+
+
+def _object_sums(prediction: Tensor, target: Tensor, objects: Tensor) -> tuple[Tensor, ...]:
+    """Sums over the pixels of each object, without a loop over objects.
+
+    Args:
+        prediction: (B, H, W) depth.
+        target: (B, H, W) true depth, positive on objects.
+        objects: (B, H, W) int64 ids, 0 where there is no object or no valid truth.
+
+    Returns:
+        (B, N) sums of: pixels, pairs of neighbours, non-finite predictions, hits of delta1, relative, squared,
+        logarithmic and gradient errors. An id that an image lacks has no pixels.
+    """
+    dtype, objects = accumulation_dtype(prediction.device), _bounded_ids(objects)
+    images, ids = len(objects), int(objects.max()) + 1
+    bins = objects + ids * torch.arange(images, device=objects.device).view(-1, 1, 1)
+
+    def total(values: Tensor, bins: Tensor = bins) -> Tensor:
+        table = torch.zeros(images * ids, dtype=dtype, device=bins.device)
+        table.index_add_(0, bins.flatten(), values.to(dtype).flatten())
+        return table.view(images, ids)[:, 1:]  # what lies on no object, infinities included, ends with column 0
+
+    positive = prediction.clamp(min=LOG_FLOOR)
+    error, log_error = prediction - target, positive.log() - target.log()
+    ratio = torch.maximum(positive / target, target / positive)
+    ones = torch.ones_like(prediction)
+    neighbours = gradient = torch.zeros((), dtype=dtype, device=prediction.device)
+    for axis in (1, 2):
+        pairs = objects.shape[axis] - 1
+        inside = bins.narrow(axis, 0, pairs).where(objects.diff(dim=axis) == 0, 0)
+        neighbours = neighbours + total(ones.narrow(axis, 0, pairs), inside)
+        gradient = gradient + total(log_error.diff(dim=axis).abs(), inside)
+    return (
+        total(ones),
+        neighbours,
+        total(~prediction.isfinite()),
+        total(ratio < THRESHOLDS[0]),
+        total(error.abs() / target),
+        total(error.square()),
+        total(log_error.abs()),
+        gradient,
+    )
+
+
+def _figures(sums: tuple[Tensor, ...]) -> Tensor:
+    """(5, B, N) figures in the order of `FIGURES`, NaN where not defined."""
+    pixels, neighbours, _, hits, relative, square, log, gradient = sums
+    rmse, log10 = (square / pixels).sqrt(), log / pixels / math.log(10)
+    return torch.stack([hits / pixels, relative / pixels, rmse, log10, gradient / neighbours])
+
+
+def _bounded_ids(objects: Tensor) -> Tensor:
+    """Renumber ids that are too sparse for a table with one column per id, such as label x 65536 + instance."""
+    if objects.max() <= objects[0].numel():
+        return objects
+    # The leading 0 keeps "none" the smallest id.
+    _, ids = torch.cat([objects.new_zeros(1), objects.flatten()]).unique(return_inverse=True)
+    return ids[1:].view(objects.shape)

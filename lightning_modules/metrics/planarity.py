@@ -1,0 +1,157 @@
+"""Planarity errors: are walls, table tops and floors flat in the prediction, and do they face the right way?"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.metrics.alignment import align
+from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.point_cloud import pixel_rays
+from lightning_modules.metrics.protocol import EvalProtocol
+
+FIGURES = ("planarity_flatness", "planarity_orientation")
+
+
+class PlanarityErrors(ExactSums):
+    r"""The planarity errors of iBims-1 (Koch et al. 2018), means over all annotated planes of the set.
+
+    On the valid pixels of a plane the prediction is scaled to the truth's median and back-projected, and a plane is
+    fitted to the points (total least squares). This is what the authors' evaluation does, beyond what the paper says.
+
+    =========================  ================================================================================
+    ``planarity_flatness``     standard deviation of the points' distances to the fitted plane, centimetres
+    ``planarity_orientation``  angle between the normals of the fitted and the true plane, 0 to 90 degrees
+    =========================  ================================================================================
+
+    ``planes`` counts the evaluated planes and ``excluded`` the images without any. ``nonfinite`` counts the pixels of
+    these planes with a NaN or infinite prediction, before or after the scaling: a single one makes both figures NaN.
+
+    Args:
+        protocol: range, crop and alignment; figures are in centimetres and degrees whatever its ``unit``, and its
+            ``averaging`` is not read.
+        min_area: share of the image that a plane must cover; 0.05 in the authors' evaluation. Planes whose valid pixels
+            are on one line of the image, where no plane can be fitted, are left out in any case.
+        kwargs: see :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: unless 0 <= min_area <= 1.
+    """
+
+    totals: Tensor
+    planes: Tensor
+    excluded: Tensor
+    nonfinite: Tensor
+
+    def __init__(self, protocol: EvalProtocol, min_area: float = 0.05, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= min_area <= 1:
+            raise ValueError(f"`min_area` is a share of the image, 0 to 1, got {min_area}")
+        self.protocol = protocol
+        self.min_area = min_area
+        self.add_sum("totals", len(FIGURES))
+        self.add_count("planes")
+        self.add_count("excluded")
+        self.add_count("nonfinite")
+
+    def update(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        valid: Tensor,
+        planes: Tensor,
+        plane_parameters: Tensor,
+        intrinsics: Tensor,
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
+            target: (B, 1, H, W) true depth in metres.
+            valid: (B, 1, H, W) bool, true where the truth is measured.
+            planes: (B, H, W) int64 ids 1..P of the planes, 0 = none.
+            plane_parameters: (B, P, 4) a, b, c, d of a X + b Y + c Z + d = 0 (X right, Y down, Z forward); where
+                a, b, c are NaN, the true plane is fitted to the true depth.
+            intrinsics: (B, 3, 3) camera matrices of the truth's grid.
+
+        Raises:
+            ValueError: as :meth:`EvalProtocol.prepare`, if planes, parameters and intrinsics do not fit to the truth,
+                or an intrinsic matrix is not a camera's.
+        """
+        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
+        _check_planes(target, planes, plane_parameters, intrinsics)
+        depths = torch.cat([prediction, target], dim=1).cpu().double() * self.protocol.unit
+        batch = (depths, valid[:, 0].cpu(), planes.cpu(), plane_parameters.cpu().double(), intrinsics.cpu().double())
+        for pair, mask, ids, parameters, camera in zip(*batch, strict=True):
+            evaluated = [pixels for pixels in self._plane_pixels(ids, mask) if _span_a_plane(pixels)]
+            for rows, columns in (pixels.unbind(1) for pixels in evaluated):
+                predicted, truth = pair[:, rows, columns].view(2, 1, 1, 1, -1)
+                predicted = align(predicted, truth, torch.ones_like(truth, dtype=torch.bool), "median")
+                nonfinite = (~predicted.isfinite()).sum()
+                if nonfinite:
+                    figures = torch.full((len(FIGURES),), torch.nan)
+                else:
+                    normal = parameters[ids[rows[0], columns[0]] - 1, :3]
+                    figures = _plane_errors(
+                        predicted.flatten(), truth.flatten(), pixel_rays(columns, rows, camera), normal
+                    )
+                self.totals += figures.to(self.totals)
+                self.nonfinite += nonfinite.to(self.nonfinite)
+            self.planes += len(evaluated)
+            self.excluded += not evaluated
+
+    def compute(self) -> dict[str, Tensor]:
+        """The figures and counts of the class docstring, scalars; NaN if there was no plane."""
+        means = self.totals / self.planes
+        counts = {"planes": self.planes, "excluded": self.excluded, "nonfinite": self.nonfinite}
+        return dict(zip(FIGURES, means, strict=True)) | {name: count.to(means.dtype) for name, count in counts.items()}
+
+    def _plane_pixels(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """(N, 2) rows and columns of the valid pixels of each plane that is large enough."""
+        present, areas = ids[ids > 0].unique(return_counts=True)
+        large = present[areas >= self.min_area * ids.numel()]
+        return [((ids == plane) & mask).nonzero() for plane in large]
+
+
+def _span_a_plane(pixels: Tensor) -> bool:
+    """Whether three of (N, 2) pixels are not on one line: then, at any positive depths, their points are not either."""
+    offsets = (pixels - pixels[:1]).double()
+    return bool(torch.linalg.matrix_rank(offsets.T @ offsets) == 2)
+
+
+def _plane_errors(predicted: Tensor, truth: Tensor, rays: Tensor, normal: Tensor) -> Tensor:
+    """(2,) flatness in centimetres and orientation error in degrees of one plane.
+
+    Args:
+        predicted: (N,) predicted depth, scaled to the truth.
+        truth: (N,) true depth.
+        rays: (N, 3) rays of the pixels, scaled to z = 1.
+        normal: (3,) of the true plane, of any length; NaN where not known.
+    """
+    flatness, found = _fit_plane(predicted[:, None] * rays)
+    if normal.isnan().any():
+        _, normal = _fit_plane(truth[:, None] * rays)
+    # Of the arc cosine half the digits are lost at small angles.
+    angle = torch.atan2(torch.linalg.cross(normal, found).norm(), normal.dot(found).abs())
+    return torch.stack([100 * flatness, angle.rad2deg()])
+
+
+def _fit_plane(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Standard deviation of (N, 3) points across the plane that fits them best, and its normal (3,) of length 1."""
+    _, spread, axes = torch.linalg.svd(points - points.mean(0), full_matrices=False)
+    return spread[2] / len(points) ** 0.5, axes[2]
+
+
+def _check_planes(target: Tensor, planes: Tensor, parameters: Tensor, intrinsics: Tensor) -> None:
+    batch, _, height, width = target.shape
+    expected = planes.shape == (batch, height, width) and intrinsics.shape == (batch, 3, 3)
+    if not expected or parameters.ndim != 3 or parameters.shape[::2] != (batch, 4):
+        raise ValueError(
+            f"planes must be (B, H, W) = {(batch, height, width)}, plane_parameters (B, P, 4) and intrinsics "
+            f"(B, 3, 3), got {tuple(planes.shape)}, {tuple(parameters.shape)} and {tuple(intrinsics.shape)}"
+        )
+    if planes.min() < 0 or planes.max() > parameters.shape[1]:
+        raise ValueError(
+            f"planes must be ids 0..{parameters.shape[1]}, the rows of plane_parameters, "
+            f"got {int(planes.min())}..{int(planes.max())}"
+        )

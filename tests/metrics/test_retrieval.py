@@ -1,0 +1,153 @@
+"""Retrieval of layouts against a sorted list per query in plain Python, and worked examples."""
+
+import math
+
+import pytest
+import torch
+
+from lightning_modules.metrics.retrieval import LayoutRetrieval
+from tests.helpers.metric_tester import MetricTester
+
+
+def loop_reference(embedding, scene, frame, ks, window):
+    """All frames but the query, sorted by falling cosine; of equal ones the targets come last."""
+    vectors = [tuple(row) for row in embedding.double().tolist()]
+    frames = list(zip(vectors, scene.tolist(), frame.tolist(), strict=True))
+
+    def cosine(a, b):
+        # Rounded, so that what is equal up to round-off is equal.
+        return round(sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b)), 9)
+
+    figures = {"nonfinite": 0.0}
+    for setting, reach in (("scene", math.inf), ("frame", window)):
+        hits, excluded = {k: [] for k in ks}, 0
+        for i, (query, own_scene, number) in enumerate(frames):
+            gallery = [
+                (-cosine(query, other), own_scene == other_scene and abs(number - other_number) <= reach)
+                for j, (other, other_scene, other_number) in enumerate(frames)
+                if j != i
+            ]
+            targets = [is_target for _, is_target in sorted(gallery)]
+            if not any(targets):
+                excluded += 1
+                continue
+            for k in ks:
+                hits[k].append(any(targets[:k]))
+        figures[f"excluded_{setting}"] = excluded
+        figures |= {f"{setting}_recall@{k}": sum(hits[k]) / len(hits[k]) for k in ks}
+    return figures
+
+
+class TestLayoutRetrieval(MetricTester):
+    # These three ask about a depth map.
+    test_without_a_valid_pixel_there_is_no_figure = None
+    test_one_nonfinite_prediction_is_counted_and_spoils_every_figure = None
+    test_a_nonfinite_prediction_off_the_truth_is_ignored = None
+
+    def make(self):
+        return LayoutRetrieval(ks=(1, 3, 10), frame_window=2, chunk=7)
+
+    def inputs(self):
+        generator = torch.Generator().manual_seed(0)
+        scene = torch.randint(0, 8, (60,), generator=generator)
+        scene[-1] = 99  # alone in its scene
+        frame = torch.randperm(60, generator=generator) // 2
+        centres = torch.randn(100, 5, generator=generator)
+        embedding = centres[scene] + 0.2 * frame[:, None] + 0.8 * torch.randn(60, 5, generator=generator)
+        embedding[10:20] = embedding[30:40]  # ties over scenes
+        return embedding, scene, frame
+
+    def reference(self, *inputs):
+        return loop_reference(*inputs, ks=(1, 3, 10), window=2)
+
+    def test_the_inputs_tell_the_settings_apart(self):
+        figures = self.reference(*self.inputs())
+        recalls = [figures[f"{setting}_recall@{k}"] for setting in ("scene", "frame") for k in (1, 3, 10)]
+        assert len(set(recalls)) == 6
+        assert 0 < min(recalls) < max(recalls) < 1
+        assert 1 == figures["excluded_scene"] < figures["excluded_frame"] < 60
+
+    @pytest.mark.parametrize("chunk", [1, 13, 59, 60, 4096])
+    def test_the_chunk_does_not_matter(self, chunk):
+        metric = LayoutRetrieval(ks=(1, 3, 10), frame_window=2, chunk=chunk)
+        metric.update(*self.inputs())
+        self.check(metric.compute(), self.reference(*self.inputs()))
+
+    def test_the_order_of_the_frames_does_not_matter(self):
+        metric = self.make()
+        metric.update(*(part.flip(0) for part in self.inputs()))
+        self.check(metric.compute(), self.reference(*self.inputs()))
+
+
+def evaluate(embedding, scene, frame, **options):
+    metric = LayoutRetrieval(**options)
+    metric.update(torch.tensor(embedding), scene, torch.tensor(frame))
+    return {name: float(figure) for name, figure in metric.compute().items()}
+
+
+def test_worked_example():
+    # Angles 0, 10 and 60 degrees in the kitchen, 15 in the hall. Nearest of 0 is 10, of 10 is 15, of 60 and 15 the
+    # hall and a kitchen; frames 1 and 9 of the kitchen are too far apart to be one view.
+    angles = torch.tensor([0.0, 10.0, 60.0, 15.0]).deg2rad()
+    embedding = torch.stack([angles.cos(), angles.sin()], 1).tolist()
+    figures = evaluate(embedding, ["kitchen", "kitchen", "kitchen", "hall"], [1, 2, 9, 1], ks=(1, 2))
+    assert figures == pytest.approx(
+        {
+            **{"scene_recall@1": 1 / 3, "scene_recall@2": 1, "excluded_scene": 1},
+            **{"frame_recall@1": 1 / 2, "frame_recall@2": 1, "excluded_frame": 2},
+            **{"nonfinite": 0},
+        }
+    )
+
+
+def test_the_window_is_closed_on_both_sides():
+    embedding = [[1.0, 0.0], [0.9, 0.1], [0.8, 0.2]]
+    assert evaluate(embedding, ["a"] * 3, [0, 5, 11], ks=(1,))["excluded_frame"] == 1
+    assert evaluate(embedding, ["a"] * 3, [0, 5, 10], ks=(1,))["excluded_frame"] == 0
+
+
+def test_length_does_not_matter():
+    figures = evaluate([[1.0, 0.0], [500.0, 5.0], [0.0, 0.1], [1.0, 90.0]], ["a", "a", "b", "b"], [0] * 4, ks=(1,))
+    assert figures["scene_recall@1"] == 1
+
+
+def test_a_collapsed_descriptor_finds_nothing():
+    scenes = ["a", "b", "c"] * 5
+    figures = evaluate([[0.3, 0.7, 0.1]] * 15, scenes, [0] * 15, ks=(1, 10, 11), chunk=4)
+    # Ten frames of other scenes are just as similar.
+    assert [figures[f"scene_recall@{k}"] for k in (1, 10, 11)] == [0, 0, 1]
+
+
+def test_one_image_has_no_target():
+    figures = evaluate([[1.0, 2.0]], ["a"], [0])
+    assert (figures["excluded_scene"], figures["excluded_frame"]) == (1, 1)
+    assert all(math.isnan(figures[f"{setting}_recall@{k}"]) for setting in ("scene", "frame") for k in (1, 5, 10))
+
+
+def test_fewer_images_than_k():
+    assert evaluate([[1.0, 2.0], [2.0, -1.0]], ["a", "a"], [0, 1])["scene_recall@10"] == 1
+
+
+def test_names_and_numbers_of_scenes_are_the_same_to_it():
+    embedding, scene, frame = TestLayoutRetrieval().inputs()
+    by_name = evaluate(embedding.tolist(), [f"room_{number}" for number in scene.tolist()], frame.tolist())
+    assert by_name == evaluate(embedding.tolist(), scene, frame.tolist())
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
+def test_one_descriptor_without_a_direction_is_counted_and_spoils_every_recall(value):
+    figures = evaluate([[1.0, 0.0], [1.0, 0.1], [value, value]], ["a", "a", "b"], [0, 1, 0], ks=(1,))
+    assert figures.pop("nonfinite") == 1
+    assert (figures.pop("excluded_scene"), figures.pop("excluded_frame")) == (1, 1)
+    assert all(math.isnan(figure) for figure in figures.values())
+
+
+@pytest.mark.parametrize("options", [{"ks": (0,)}, {"chunk": 0}, {"frame_window": -1}])
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        LayoutRetrieval(**options)
+
+
+def test_lengths_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"\(3, 2\), 2 and 3"):
+        LayoutRetrieval().update(torch.ones(3, 2), ["a", "b"], torch.arange(3))
