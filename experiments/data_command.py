@@ -22,7 +22,7 @@ USAGE = """usage: segdepth data COMMAND ...
   verify    read every frame, name every broken one              segdepth data verify nyuv2
   convert   into a store that training reads fast                segdepth data convert nyuv2 --output /fast/nyuv2
   preview   a sheet of frames, with depth and labels             segdepth data preview nyuv2 --frames 8
-  rooms     synthetic data in the layout of every data set       segdepth data rooms --output /tmp/rooms
+  rooms     synthetic data in the layout of every data set       segdepth data rooms --output rooms-data
 
 A data set is a name as in `--config data/NAME`; --config FILE and --data.init_args.KEY VALUE change it, and
 --root FOLDER takes the place of DATA_ROOT. `segdepth data COMMAND --help` lists a command's options."""
