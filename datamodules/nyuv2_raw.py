@@ -21,7 +21,7 @@ class NYUv2RawDataModule(DepthDataModule):
 
     Args:
         root: folder of the scenes' folders, as the raw archives unpack.
-        scenes_file: text file with one scene folder a line, absolute or below ``root``; None takes all.
+        scenes_file: text file with the name of one scene folder a line; a path relative to ``root``. None takes all.
         stride: take every ``stride``-th pair of a scene.
         max_offset: seconds; depth frames without a colour frame that near are left out, and counted.
         register: undistort, and bring depth into the colour camera.

@@ -93,3 +93,14 @@ def test_superpixels_of_an_aligned_crop_lie_where_the_cells_are(whole):
     pixel_map[0, 2], pixel_map[1, 2] = -24, -16
     expected = torch.from_numpy(GridSuperpixels(8)(np.zeros((64, 64, 3), np.uint8)))
     torch.testing.assert_close(algorithm.of_view(grid[16:80, 24:88], pixel_map, (120, 160)), expected)
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_seeds_remembers_nothing_of_the_image_before(levels):
+    """The OpenCV object is kept between images; each result is that of a fresh one."""
+    algorithm = SeedsSuperpixels(8, num_levels=levels)
+    images = [picture(64, 96, seed) for seed in range(3)]
+    for image in [*images, np.zeros_like(images[0]), *reversed(images)]:
+        fresh = cv2.ximgproc.createSuperpixelSEEDS(96, 64, 3, algorithm.count(64, 96), levels, 2, 5, False)
+        fresh.iterate(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), 15)
+        np.testing.assert_array_equal(algorithm(image), fresh.getLabels())
