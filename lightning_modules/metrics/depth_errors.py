@@ -90,14 +90,16 @@ class DepthErrors(ExactSums):
         prediction, target, valid = self.protocol.prepare(prediction, target, valid)
         sums, count = _error_sums(prediction, target, valid, self.thresholds)
         seen = count > 0
+        figures = _figures(sums / count[:, None])
         if self.protocol.averaging == "per_image":
-            self.totals += _figures(sums / count[:, None]).where(seen[:, None], 0.0).sum(0)
+            self.totals += figures.where(seen[:, None], 0.0).sum(0)
             self.weight += seen.sum()
         else:
             self.totals += sums.sum(0)
             self.weight += count.sum()
         self.excluded += (~seen).sum()
         self.nonfinite += (valid & ~prediction.isfinite()).sum()
+        self.per_image = _named(figures, len(self.thresholds))
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of the class docstring, scalars; NaN if no image had a valid pixel."""

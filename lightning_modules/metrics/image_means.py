@@ -49,6 +49,7 @@ class ImageMeans(ExactSums):
         self.images += seen.sum()
         self.excluded += (~seen).sum()
         self.nonfinite += spoilt.sum()
+        self.per_image = figures
 
     def compute(self) -> dict[str, Tensor]:
         """The figures by name, scalars, NaN if all images were excluded; beside them ``excluded``, ``nonfinite``."""

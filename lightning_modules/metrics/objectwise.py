@@ -91,11 +91,15 @@ class ObjectwiseErrors(ExactSums):
         kept = pixels >= self.min_pixels
         defined = torch.stack([kept] * (len(FIGURES) - 1) + [kept & (neighbours > 0)])
         weights = self._weights(defined, pixels)
-        self.totals += (_figures(sums) * weights).where(defined, 0.0).sum((1, 2))
+        weighted = (_figures(sums) * weights).where(defined, 0.0)
+        self.totals += weighted.sum((1, 2))
         self.weights += weights.sum((1, 2))
         self.objects += kept.sum()
         self.excluded += (~kept.any(1)).sum()
-        self.nonfinite += nonfinite.where(kept, 0.0).sum().long()
+        spoilt = nonfinite.where(kept, 0.0).sum(1)
+        self.nonfinite += spoilt.sum().long()
+        of_images = weighted.sum(2) / weights.sum(2)  # averaged over an image's objects, by area if that is asked for
+        self.per_image = dict(zip(FIGURES, of_images.where(spoilt == 0, torch.nan), strict=True))
 
     def compute(self) -> dict[str, Tensor]:
         """The figures and counts of the class docstring, scalars; NaN if there was no object."""

@@ -82,7 +82,9 @@ class PlanarityErrors(ExactSums):
         _check_planes(target, planes, plane_parameters, intrinsics)
         depths = torch.cat([prediction, target], dim=1).cpu().double() * self.protocol.unit
         batch = (depths, valid[:, 0].cpu(), planes.cpu(), plane_parameters.cpu().double(), intrinsics.cpu().double())
+        means = []
         for pair, mask, ids, parameters, camera in zip(*batch, strict=True):
+            total = torch.zeros(len(FIGURES), dtype=torch.float64)
             evaluated = [pixels for pixels in self._plane_pixels(ids, mask) if _span_a_plane(pixels)]
             for rows, columns in (pixels.unbind(1) for pixels in evaluated):
                 predicted, truth = pair[:, rows, columns].view(2, 1, 1, 1, -1)
@@ -95,10 +97,13 @@ class PlanarityErrors(ExactSums):
                     figures = _plane_errors(
                         predicted.flatten(), truth.flatten(), pixel_rays(columns, rows, camera), normal
                     )
-                self.totals += figures.to(self.totals)
+                total += figures
                 self.nonfinite += nonfinite.to(self.nonfinite)
+            self.totals += total.to(self.totals)
             self.planes += len(evaluated)
             self.excluded += not evaluated
+            means.append(total / len(evaluated) if evaluated else total * torch.nan)
+        self.per_image = dict(zip(FIGURES, torch.stack(means, dim=1), strict=True))
 
     def compute(self) -> dict[str, Tensor]:
         """The figures and counts of the class docstring, scalars; NaN if there was no plane."""

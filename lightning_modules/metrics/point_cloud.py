@@ -87,30 +87,35 @@ class PointCloudChamfer(ExactSums):
         if intrinsics.shape != (len(target), 3, 3):
             raise ValueError(f"intrinsics must be (B, 3, 3) = ({len(target)}, 3, 3), got {tuple(intrinsics.shape)}")
         depths = torch.cat([prediction, target], dim=1).cpu().double() * self.protocol.unit
+        rows_of_images = []
         for pair, mask, camera in zip(depths, valid[:, 0].cpu(), intrinsics.cpu().double(), strict=True):
             pixels = mask[:: self.stride, :: self.stride].nonzero() * self.stride
             rows, columns = pixels.unbind(1)
             values = pair[:, rows, columns]  # (2, N)
             nonfinite = (~values[0].isfinite()).sum()
-            if nonfinite:
-                figures = torch.full(self.totals.shape, torch.nan)
-            elif len(pixels):
+            figures = torch.full(self.totals.shape, torch.nan, dtype=torch.float64)
+            if len(pixels) and not nonfinite:
                 clouds = values[..., None] * pixel_rays(columns, rows, camera)
                 figures = self._figures(*clouds.numpy())
-            else:
+            rows_of_images.append(figures)
+            if not len(pixels):
                 self.excluded += 1
                 continue
             self.totals += figures.to(self.totals)
             self.images += 1
             self.nonfinite += nonfinite.to(self.nonfinite)
+        self.per_image = dict(zip(self._names, torch.stack(rows_of_images, dim=1), strict=True))
 
     def compute(self) -> dict[str, Tensor]:
         """The figures and counts of the class docstring, scalars; NaN if no image had a valid pixel."""
         means = self.totals / self.images
-        scores = (f"chamfer3d_fscore_{100 * threshold:g}cm" for threshold in self.thresholds)
-        names = ("chamfer3d_precision", "chamfer3d_recall", *scores)
         counts = {"excluded": self.excluded.to(means.dtype), "nonfinite": self.nonfinite.to(means.dtype)}
-        return dict(zip(names, means, strict=True)) | counts
+        return dict(zip(self._names, means, strict=True)) | counts
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        scores = (f"chamfer3d_fscore_{100 * threshold:g}cm" for threshold in self.thresholds)
+        return ("chamfer3d_precision", "chamfer3d_recall", *scores)
 
     def _figures(self, prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> Tensor:
         """(2 + T,) figures of two (N, 3) clouds in metres."""

@@ -6,16 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.metrics.exact_sums import accumulation_dtype
+from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
 
 # Cosines closer than this are equal: products of the same two vectors differ in the last bits between block shapes.
 TIE = 1e-6
 
 
-class LayoutRetrieval(Metric):
+class LayoutRetrieval(SuiteMetric):
     """Recall@K of image descriptors among all frames of the set (SHED, Fig. 5), by cosine similarity.
 
     Every frame is a query, and all other frames are its gallery. A frame of the gallery is a target
@@ -41,10 +40,6 @@ class LayoutRetrieval(Metric):
     Raises:
         ValueError: unless every K and ``chunk`` are positive and ``frame_window`` is not negative.
     """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
 
     embeddings: list[Tensor]
     scenes: list[Tensor]

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.metrics.exact_sums import accumulation_dtype
+from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
 
 FIGURES = ("boundary_recall", "undersegmentation_error", "achievable_accuracy", "explained_variance")
 
@@ -38,7 +37,7 @@ def per_image_segment_quality(
     return figures
 
 
-class SegmentQuality(Metric):
+class SegmentQuality(SuiteMetric):
     r"""Quality of every level of a segment hierarchy; means over images.
 
     With segments :math:`S`, annotated objects :math:`G`, and :math:`N` pixels on an object (all sets are taken there):
@@ -64,10 +63,6 @@ class SegmentQuality(Metric):
     Raises:
         ValueError: if the tolerance is negative.
     """
-
-    is_differentiable = False
-    higher_is_better = None  # of both kinds
-    full_state_update = False
 
     figures: list[Tensor]
 
@@ -96,6 +91,7 @@ class SegmentQuality(Metric):
             raise ValueError(f"every batch must have the same number of segment levels, and one at least, got {levels}")
         figures = per_image_segment_quality(segments, instances, depth, valid, self.tolerance)
         self.figures.append(torch.stack(list(figures.values()), dim=1))
+        self.per_image = figures
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of the class docstring, scalars such as ``level0_boundary_recall``; NaN if no image has one."""
