@@ -37,7 +37,7 @@ class NYUv2OCDataModule(NYUv2DataModule):
 
     Ramamonjisoa, Du, Lepetit, "Predicting Sharp and Accurate Occlusion Boundaries in Monocular Depth Estimation Using
     Displacement Fields", CVPR 2020 (OC++, all 654 test frames); Ramamonjisoa, Lepetit, "SharpNet", ICCVW 2019 (OC, part
-    of them). Test frames without a map are left out, and reported; training frames have empty maps.
+    of them). Test frames without a map are left out, and reported; a training frame without one has an empty map.
 
     Args:
         root: folder of NYUv2.
@@ -78,11 +78,9 @@ class NYUv2OCDataModule(NYUv2DataModule):
         raise FileNotFoundError(f"{printable(self.boundary_folder / folder)} has no boundary maps: {ORIGIN}")
 
     def open_reader(self) -> FrameReader:
-        """NYUv2's frames, the test frames joined with their maps."""
+        """NYUv2's frames, joined with the maps that there are."""
         reader = super().open_reader()
-        indices = reader.indices
-        test = super().read_splits(reader).test
-        return OcclusionReader(reader, {p: self.maps[indices[p]] for p in test if indices[p] in self.maps})
+        return OcclusionReader(reader, {p: self.maps[i] for p, i in enumerate(reader.indices) if i in self.maps})
 
     def read_splits(self, reader: FrameReader) -> Splits:
         """NYUv2's split, its test part without the frames that nobody annotated.

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.cache import cache_folder
-from datamodules.nyuv2 import NYUv2DataModule
+from datamodules.nyuv2_oc import NYUv2OCDataModule
 from datamodules.rooms import RoomsParameters, ensure_rooms
 
 
-class RoomsDataModule(NYUv2DataModule):
-    """Procedural indoor scenes in NYUv2's format. Its figures say nothing about NYUv2.
+class RoomsDataModule(NYUv2OCDataModule):
+    """Procedural indoor scenes in the format of NYUv2 and NYUv2-OC++. Its figures say nothing about NYUv2.
 
     Args:
         root: cache folder; None takes ``SEGDEPTH_CACHE``, else ``XDG_CACHE_HOME/segdepth``, else ``~/.cache/segdepth``.
         rooms: what is rendered; each set of parameters has a folder of its own in the cache.
-        kwargs: of :class:`NYUv2DataModule`.
+        kwargs: of :class:`NYUv2OCDataModule`.
     """
 
     data_set = "rooms"
@@ -43,3 +43,8 @@ class RoomsDataModule(NYUv2DataModule):
     def folder(self) -> Path:
         """The rendered set's folder in the cache."""
         return ensure_rooms(self.rooms, Path(self.root).expanduser())
+
+    @cached_property
+    def boundary_folder(self) -> Path:
+        """Where the boundary maps of the test frames are."""
+        return self.folder / "nyuv2_oc"

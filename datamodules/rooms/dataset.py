@@ -27,7 +27,7 @@ from datamodules.rooms.walk import camera_walk
 from datamodules.rooms.writer import SceneInfo, write_data_set
 
 #: Part of the cache key: raise it when the renderer or the writer changes what the same parameters give.
-VERSION = 2
+VERSION = 3
 
 #: Uncompressed bytes of a pixel over all keys: an upper bound of what is written.
 _BYTES_PER_PIXEL = 15

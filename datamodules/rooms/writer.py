@@ -50,7 +50,7 @@ def write_data_set(
     *,
     occlusion: bool = True,
 ) -> None:
-    """Write the labelled file, the split, the class mapping and the test frames' occlusion boundaries, scene by scene.
+    """Write the labelled file, the split, the class mapping and the occlusion boundaries, scene by scene.
 
     Args:
         folder: existing folder.
@@ -58,7 +58,7 @@ def write_data_set(
         rendered: their frames, in the same order, ``frames`` each.
         frames: of each scene.
         size: height and width.
-        occlusion: whether to write the boundaries of the test frames, in NYUv2-OC++'s layout.
+        occlusion: whether to write the boundaries, of training frames too, in NYUv2-OC++'s layout.
 
     Raises:
         ValueError: if a class has more instances in a frame than the format can count.
@@ -73,7 +73,7 @@ def write_data_set(
         for number, (scene, images) in enumerate(zip(scenes, rendered, strict=True)):
             first = number * frames
             _write_scene(file, first, images, scene.name)
-            if occlusion and scene.is_test:
+            if occlusion:
                 _write_occlusion(folder, first, images)
     _write_user_block(path)
     _write_splits(folder / SPLITS_FILE, scenes, frames)

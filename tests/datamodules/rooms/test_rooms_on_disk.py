@@ -100,10 +100,9 @@ def test_floors_are_level(file):
     assert checked > 0
 
 
-def test_occlusion_boundaries_lie_beside_the_test_frames(folder, file):
-    splits = loadmat(folder / "splits.mat")
+def test_occlusion_boundaries_lie_beside_all_frames(folder, file):
     names = sorted(path.name for path in (folder / "nyuv2_oc/NYUv2_OCpp/oc").iterdir())
-    assert names == [f"{i - 1:04d}_oc.png" for i in splits["testNdxs"].ravel()]
+    assert names == [f"{i:04d}_oc.png" for i in range(len(file["depths"]))]
     boundary = cv2.imread(str(folder / "nyuv2_oc/NYUv2_OCpp/oc" / names[0]), cv2.IMREAD_UNCHANGED)
     assert boundary.shape == (32, 48)
     assert set(np.unique(boundary)) == {0, 255}
