@@ -45,9 +45,11 @@ class PerImageTable(Callback):
             return
         path = Path(trainer.default_root_dir) / "per_image.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
+        columns = list(dict.fromkeys(name for row in rows for name in row))  # test sets may differ in what is measured
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer = csv.DictWriter(file, fieldnames=columns)
             writer.writeheader()
             writer.writerows(rows)
         if isinstance(trainer.logger, WandbLogger):
-            trainer.logger.log_table("test/per_image", columns=list(rows[0]), data=[list(row.values()) for row in rows])
+            data = [[row.get(name) for name in columns] for row in rows]
+            trainer.logger.log_table("test/per_image", columns=columns, data=data)

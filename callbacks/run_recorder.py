@@ -53,11 +53,14 @@ class RunRecorder(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write both files; runs once, on global rank zero, after the data are set up.
 
-        A later command in the folder of a trained run writes its own pair, named after its stage.
+        A later command in the folder of a trained run writes its own pair, named after its stage and data set.
         """
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = f"-{TrainerFn(stage).value}" if (folder / "config.yaml").exists() and stage != "fit" else ""
+        suffix = ""
+        if (folder / "config.yaml").exists() and stage != "fit":
+            datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+            suffix = f"-{TrainerFn(stage).value}-{datamodule.name}"
         config = self.parser.dump(self.config, skip_none=False)
         (folder / f"config{suffix}.yaml").write_text(config, encoding="utf-8")
         environment = self.environment(trainer, pl_module)

@@ -42,12 +42,15 @@ class RunSummary(Callback):
 
     @staticmethod
     def table(name: str, figures: dict[str, float], title: str) -> Table:
-        """Figures of one data set; ``gain`` is the share of the constant baseline's error that the method removes."""
+        """Figures of one data set; ``gain`` is the share of the constant baseline's error that the method removes.
+
+        A count of nothing left out is not shown.
+        """
         prefix = f"test/{name}/"
         own = {key.removeprefix(prefix): value for key, value in figures.items() if key.startswith(prefix)}
         table = Table("metric", "value", "median depth everywhere", "gain", title=title, title_justify="left")
         for metric, value in own.items():
-            if metric.startswith("baseline_"):
+            if metric.startswith("baseline_") or (value == 0 and ("excluded" in metric or "nonfinite" in metric)):
                 continue
             baseline = own.get(f"baseline_{metric}")
             row = [metric, f"{value:.4f}" if value % 1 else f"{value:.0f}"]

@@ -10,8 +10,9 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
-from lightning_modules.metrics import DepthErrors, EvalProtocol, per_image_depth_errors
+from lightning_modules.metrics import DepthErrors, EvalProtocol
 from lightning_modules.prediction import Prediction
 from lightning_modules.schedules import Schedule
 
@@ -24,10 +25,12 @@ class DepthModule(LightningModule, ABC):
     A method sets ``self.network``, says in ``requires`` which keys of a :class:`~datamodules.sample.Sample` it reads,
     and turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`.
 
-    Logged: ``train/loss`` and its terms, ``val/<metric>``, ``test/<data set>/<metric>``.
+    Logged: ``train/loss`` and its terms, ``val/<metric>`` of the per-pixel depth errors, and
+    ``test/<data set>/<metric>`` of all that data and method allow.
 
     Args:
         protocol: how predictions are compared with the truth.
+        evaluation: what is measured in `test`.
         depth_loss: module of (prediction, truth, valid), each (B, 1, H, W), to a scalar.
         optimizer: builds the optimizer from the parameters.
         schedule: learning rate over training.
@@ -43,6 +46,7 @@ class DepthModule(LightningModule, ABC):
         self,
         *,
         protocol: EvalProtocol,
+        evaluation: EvaluationOptions | None = None,
         depth_loss: nn.Module | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         schedule: Schedule | None = None,
@@ -50,10 +54,12 @@ class DepthModule(LightningModule, ABC):
         super().__init__()
         self.save_hyperparameters()
         self.protocol = protocol
+        self.evaluation = evaluation or EvaluationOptions()
         self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
         self.optimizer = optimizer
         self.schedule = schedule or Schedule()
-        self.errors = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
+        self.val_errors = DepthErrors(protocol)
+        self.evaluations = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
 
     @abstractmethod
     def forward(self, batch: Batch) -> Prediction:
@@ -82,14 +88,16 @@ class DepthModule(LightningModule, ABC):
             )
 
     def setup(self, stage: str) -> None:
-        """Check the data, and make one metric per data set."""
+        """Check the data, and make the metrics of each test set."""
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
             self.check_data(datamodule)
         names = datamodule.test_names() if datamodule is not None else ["data"]
-        keys = ["val", *(f"test/{name}" for name in names)]
-        self.errors = nn.ModuleDict({key: DepthErrors(self.protocol) for key in keys})
-        self._test_keys = keys[1:]
+        provides: frozenset[str] = getattr(datamodule, "provides", frozenset())
+        classes = getattr(datamodule, "classes", 40)
+        self.evaluations = nn.ModuleDict(
+            {f"test/{name}": Evaluation(self.protocol, self.evaluation, provides, classes) for name in names}
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; the loss is finite or the run stops here, by name."""
@@ -106,7 +114,7 @@ class DepthModule(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""
-        self._errors("val").update(self(batch).depth, batch["depth"], batch["valid"])
+        self.val_errors.update(self(batch).depth, batch["depth"], batch["valid"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Update the metrics of one test set.
@@ -115,10 +123,8 @@ class DepthModule(LightningModule, ABC):
             ``prediction``: the :class:`Prediction`; ``per_image``: metric name to (B,) values, for tables and pictures.
         """
         prediction = self(batch)
-        truth = batch["depth"], batch["valid"]
-        self._errors(self._test_keys[dataloader_idx]).update(prediction.depth, *truth)
-        per_image = per_image_depth_errors(*self.protocol.prepare(prediction.depth, *truth))
-        return {"prediction": prediction, "per_image": per_image}
+        evaluation = cast(Evaluation, list(self.evaluations.values())[dataloader_idx])
+        return {"prediction": prediction, "per_image": evaluation.update(prediction, batch)}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """The method's prediction."""
@@ -126,22 +132,18 @@ class DepthModule(LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation figures, the same on every process."""
-        self._log_errors(["val"], prog_bar=True)
+        self._log_figures("val", self.val_errors, bar=frozenset({"abs_rel", "delta1"}))
 
     def on_test_epoch_end(self) -> None:
         """Log the test figures of every data set, the same on every process."""
-        self._log_errors(self._test_keys)
+        for key, evaluation in self.evaluations.items():
+            self._log_figures(key, cast(Evaluation, evaluation))
 
-    def _errors(self, key: str) -> DepthErrors:
-        return cast(DepthErrors, self.errors[key])
-
-    def _log_errors(self, keys: list[str], prog_bar: bool = False) -> None:
-        for key in keys:
-            figures = self._errors(key).compute()
-            self._errors(key).reset()
-            for name, value in figures.items():
-                bar = prog_bar and name in {"abs_rel", "delta1"}
-                self.log(f"{key}/{name}", value.float(), prog_bar=bar, sync_dist=True)
+    def _log_figures(self, key: str, measured: DepthErrors | Evaluation, bar: frozenset[str] = frozenset()) -> None:
+        figures = measured.compute()
+        measured.reset()
+        for name, value in figures.items():
+            self.log(f"{key}/{name}", value.float(), prog_bar=name in bar, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and the schedule over all steps of the run.

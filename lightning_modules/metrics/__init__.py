@@ -3,24 +3,28 @@
 from lightning_modules.metrics.boundary import BoundaryError, BoundaryProtocol, per_image_boundary_errors
 from lightning_modules.metrics.depth_boundary import DepthBoundaryF1, per_image_depth_boundary
 from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_errors
+from lightning_modules.metrics.edge_detection import EdgeDetection
 from lightning_modules.metrics.objectwise import ObjectwiseErrors
 from lightning_modules.metrics.planarity import PlanarityErrors
 from lightning_modules.metrics.point_cloud import PointCloudChamfer
 from lightning_modules.metrics.protocol import EvalProtocol
 from lightning_modules.metrics.retrieval import LayoutRetrieval
 from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
+from lightning_modules.metrics.segmentation import SegmentationAccuracy
 
 __all__ = [
     "BoundaryError",
     "BoundaryProtocol",
     "DepthBoundaryF1",
     "DepthErrors",
+    "EdgeDetection",
     "EvalProtocol",
     "LayoutRetrieval",
     "ObjectwiseErrors",
     "PlanarityErrors",
     "PointCloudChamfer",
     "SegmentQuality",
+    "SegmentationAccuracy",
     "per_image_boundary_errors",
     "per_image_depth_boundary",
     "per_image_depth_errors",

@@ -28,7 +28,8 @@ class EvalProtocol:
         max_depth: metres; truth must be below it, and it is the upper clamp of the prediction. NYUv2's sensor
             saturates at exactly 10 m, so that an open interval (BTS) and a closed one differ.
         crop: window of the 480 x 640 frame that is evaluated.
-        alignment: per-image fit of the prediction to the truth, before the clamp.
+        alignment: per-image fit of the prediction to the truth, before the clamp; ``inverse_least_squares`` resizes
+            and fits inverse depth.
         averaging: ``per_image`` figures averaged over images, or ``pooled`` sums over all pixels, root last.
         align_corners: of the bilinear resize of the prediction to the truth's size (Depth Anything v2: true).
         clamp: clamp the prediction to [min_depth, max_depth].
@@ -82,6 +83,8 @@ class EvalProtocol:
         dtype = accumulation_dtype(prediction.device)
         prediction, target = prediction.to(dtype), target.to(dtype)
         size = target.shape[-2:]
+        if self.alignment == "inverse_least_squares":
+            prediction = 1 / prediction  # before the resize: disparity may be 0, and an infinite depth would spread
         prediction = F.interpolate(prediction, size, mode="bilinear", align_corners=self.align_corners)
         if self.clip_truth:
             target = target.clamp(max=self.max_depth)

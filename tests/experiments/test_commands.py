@@ -76,7 +76,7 @@ def test_test_and_predict_continue_in_the_run(workplace):
     main(["test", *tiny("shed_hybrid"), "--ckpt_path", "best"])
     assert the_run(workplace, "shed_hybrid") == run
     assert (run / "config.yaml").read_text() == trained
-    assert (run / "config-test.yaml").exists()
+    assert (run / "config-test-nyuv2.yaml").exists()
     assert (run / "metrics.json").exists()
     main(["validate", *tiny("shed_hybrid"), "--ckpt_path", "best"])
     main(["predict", *tiny("shed_hybrid"), "--ckpt_path", "best"])

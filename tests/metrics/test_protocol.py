@@ -86,7 +86,7 @@ def test_a_prediction_of_the_truth_s_size_is_left_alone():
     torch.testing.assert_close(resized, prediction, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("alignment", ["median", "least_squares", "log"])
+@pytest.mark.parametrize("alignment", ["median", "scale", "least_squares", "inverse_least_squares", "log"])
 @pytest.mark.parametrize("factor", [0.01, 7.0])
 def test_every_alignment_removes_a_factor_of_each_image(alignment, factor):
     _, target, valid = random_batch(3, 1, 8, 9)
@@ -109,6 +109,39 @@ def test_least_squares_is_the_best_scale_and_shift_of_each_image():
         x, y = prediction[image].numpy(), target[image].numpy()
         slope, intercept = np.polyfit(x[mask], y[mask], 1)
         np.testing.assert_allclose(aligned[image].numpy(), slope * x + intercept, rtol=1e-9)
+
+
+def test_the_scale_is_the_best_factor_of_each_image():
+    prediction, target, valid = random_batch(3, 1, 8, 9)
+    aligned, _, _ = replace(PLAIN, alignment="scale").prepare(0.3 * prediction, target, valid)
+    for image in range(3):
+        mask = valid[image].numpy()
+        x, y = prediction[image].numpy(), target[image].numpy()
+        (factor,), *_ = np.linalg.lstsq(x[mask][:, None], y[mask], rcond=None)
+        np.testing.assert_allclose(aligned[image].numpy(), factor * x, rtol=1e-9)
+
+
+def test_inverse_least_squares_fits_a_line_to_inverse_depth():
+    prediction, target, valid = random_batch(3, 1, 8, 9)
+    disparity = 4 / prediction - 0.3
+    aligned, _, _ = replace(PLAIN, alignment="inverse_least_squares").prepare(1 / disparity, target, valid)
+    for image in range(3):
+        mask = valid[image].numpy()
+        x, y = disparity[image].numpy(), 1 / target[image].numpy()
+        slope, intercept = np.polyfit(x[mask], y[mask], 1)
+        expected = 1 / np.maximum(slope * x + intercept, 1e-6)
+        np.testing.assert_allclose(aligned[image].numpy(), np.clip(expected, 0.1, 10), rtol=1e-9)
+
+
+def test_relative_disparity_of_zero_is_fitted_too_and_one_that_is_missing_is_not():
+    target = torch.tensor([1.0, 2.0, 4.0, 8.0]).view(1, 1, 1, 4).double()
+    disparity = 3 / target - 3 / 8  # 0 at the farthest pixel: infinite as depth
+    fitted = replace(PLAIN, alignment="inverse_least_squares")
+    aligned, _, _ = fitted.prepare(1 / disparity, target, target.bool())
+    torch.testing.assert_close(aligned, target)
+    disparity[..., 1] = torch.nan
+    aligned, _, _ = fitted.prepare(1 / disparity, target, target.bool())
+    assert aligned.flatten().isnan().tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize("constant", [0.5, 0.3])  # the mean of 0.3s is off by round-off, that of 0.5s is exact
@@ -141,7 +174,7 @@ def test_log_alignment_fits_positive_predictions_and_clamps_the_others():
     assert aligned.flatten().tolist() == pytest.approx([0.1, 2, 3])
 
 
-@pytest.mark.parametrize("alignment", ["median", "least_squares", "log"])
+@pytest.mark.parametrize("alignment", ["median", "scale", "least_squares", "log"])
 def test_alignment_ignores_pixels_off_the_truth_and_leaves_a_nonfinite_one_countable(alignment):
     _, target, valid = random_batch(2, 1, 8, 9)
     valid[0, 0, 0, 0] = True

@@ -1,0 +1,229 @@
+"""All figures of one test set: each metric for which the data have the truth and the method a prediction."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.metrics import (
+    BoundaryError,
+    BoundaryProtocol,
+    DepthBoundaryF1,
+    DepthErrors,
+    EdgeDetection,
+    EvalProtocol,
+    LayoutRetrieval,
+    ObjectwiseErrors,
+    PlanarityErrors,
+    PointCloudChamfer,
+    SegmentationAccuracy,
+    SegmentQuality,
+)
+from lightning_modules.metrics.depth_errors import THRESHOLDS
+from lightning_modules.metrics.exact_sums import SuiteMetric
+from lightning_modules.metrics.objectwise import ObjectAveraging
+from lightning_modules.metrics.segmentation import AbsentClasses
+from lightning_modules.prediction import Prediction
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is measured in `test`, beyond the protocol; the metrics' own docstrings explain the arguments.
+
+    Attributes:
+        groups: names of the groups of figures to measure, of :data:`GROUPS`; None measures all that the data allow.
+        delta_thresholds: of ``delta1``, ``delta2``, ...
+        boundary: how depth edges are found and compared with annotated ones.
+        object_averaging: over what object-wise figures are averaged.
+        object_min_pixels: objects with fewer valid pixels are left out.
+        cloud_stride: of point clouds, every how many rows and columns a pixel is taken. 1, all pixels, costs about
+            as much as a forward pass on a CPU.
+        cloud_squared: mean squared distances between point clouds.
+        cloud_thresholds: metres, of the F-scores.
+        plane_min_area: share of the image that a plane must cover.
+        recall_at: the K of Recall@K.
+        recall_frame_window: frames around the query that count as the same view.
+        segment_tolerance: pixels, of the segments' boundary recall.
+        absent_classes: of the mean IoU, ``skip`` them or count them as ``zero``.
+        edge_threshold: probability from which a pixel is predicted to be an edge.
+        edge_levels: thresholds that ODS and OIS choose from.
+
+    Raises:
+        ValueError: if a group is unknown.
+    """
+
+    groups: tuple[str, ...] | None = None
+    delta_thresholds: tuple[float, ...] = THRESHOLDS
+    boundary: BoundaryProtocol = field(default_factory=BoundaryProtocol)
+    object_averaging: ObjectAveraging = "per_object"
+    object_min_pixels: int = 1
+    cloud_stride: int = 4
+    cloud_squared: bool = False
+    cloud_thresholds: tuple[float, ...] = (0.05, 0.10)
+    plane_min_area: float = 0.05
+    recall_at: tuple[int, ...] = (1, 5, 10)
+    recall_frame_window: int = 5
+    segment_tolerance: int = 2
+    absent_classes: AbsentClasses = "skip"
+    edge_threshold: float = 0.5
+    edge_levels: int = 9
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.groups or ()) - set(GROUPS):
+            raise ValueError(f"`evaluation.groups`: no group `{min(unknown)}`; groups: {', '.join(GROUPS)}")
+
+
+Arguments = Callable[[EvalProtocol, Prediction, Batch], tuple[Any, ...]]
+
+
+def depth_and(*keys: str) -> Arguments:
+    """Predicted depth, true depth, valid pixels, and further keys of the batch."""
+    return lambda _, prediction, batch: (prediction.depth, *(batch[key] for key in ("depth", "valid", *keys)))
+
+
+_DEPTH = depth_and()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that are measured together.
+
+    Attributes:
+        build: the metric, from protocol, options and number of classes.
+        truth: keys of a sample that it reads, besides those that every sample has.
+        predicted: field of a :class:`Prediction` that it reads.
+        arguments: what ``update`` takes.
+    """
+
+    build: Callable[[EvalProtocol, EvaluationOptions, int], SuiteMetric]
+    truth: frozenset[str] = frozenset()
+    predicted: str = "depth"
+    arguments: Arguments = _DEPTH
+
+
+def _build_boundary(protocol: EvalProtocol, options: EvaluationOptions, classes: int) -> SuiteMetric:
+    boundary = options.boundary
+    return BoundaryError(replace(boundary, crop=protocol.crop) if boundary.crop is None else boundary)
+
+
+def _build_cloud(protocol: EvalProtocol, options: EvaluationOptions, classes: int) -> SuiteMetric:
+    return PointCloudChamfer(protocol, options.cloud_thresholds, options.cloud_stride, options.cloud_squared)
+
+
+def _boundary_arguments(protocol: EvalProtocol, prediction: Prediction, batch: Batch) -> tuple[Any, ...]:
+    """Aligned and clamped: boundaries are looked for in the very map that the other figures are about."""
+    prepared, _, _ = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
+    return prepared, batch["occlusion"]
+
+
+#: All groups of figures, by name, in the order of tables.
+GROUPS: dict[str, Group] = {
+    "depth": Group(lambda protocol, options, _: DepthErrors(protocol, options.delta_thresholds)),
+    "object": Group(
+        lambda protocol, options, _: ObjectwiseErrors(protocol, options.object_averaging, options.object_min_pixels),
+        truth=frozenset({"instances"}),
+        arguments=depth_and("instances"),
+    ),
+    "boundary": Group(_build_boundary, truth=frozenset({"occlusion"}), arguments=_boundary_arguments),
+    "depth_boundary": Group(lambda protocol, *_: DepthBoundaryF1(protocol)),
+    "cloud": Group(_build_cloud, arguments=depth_and("intrinsics")),
+    "plane": Group(
+        lambda protocol, options, _: PlanarityErrors(protocol, options.plane_min_area),
+        truth=frozenset({"planes", "plane_parameters"}),
+        arguments=depth_and("planes", "plane_parameters", "intrinsics"),
+    ),
+    "segment": Group(
+        lambda protocol, options, _: SegmentQuality(options.segment_tolerance),
+        truth=frozenset({"instances"}),
+        predicted="segments",
+        arguments=lambda _, prediction, batch: (
+            prediction.segments,
+            *(batch[key] for key in ("instances", "depth", "valid")),
+        ),
+    ),
+    "semantic": Group(
+        lambda protocol, options, classes: SegmentationAccuracy(classes, options.absent_classes),
+        truth=frozenset({"semantics"}),
+        predicted="semantics",
+        arguments=lambda _, prediction, batch: (prediction.semantics, batch["semantics"]),
+    ),
+    "edge": Group(
+        lambda protocol, options, _: EdgeDetection(options.edge_threshold, options.edge_levels),
+        truth=frozenset({"edges"}),
+        predicted="edges",
+        arguments=lambda _, prediction, batch: (prediction.edges, batch["edges"]),
+    ),
+    "retrieval": Group(
+        lambda protocol, options, _: LayoutRetrieval(options.recall_at, options.recall_frame_window),
+        predicted="embedding",
+        arguments=lambda _, prediction, batch: (prediction.embedding, batch["scene"], batch["frame"]),
+    ),
+}
+
+
+class Evaluation(nn.Module):
+    """The metrics of one test set, one a group; what is measured depends on the data, then on the method.
+
+    Args:
+        protocol: how predictions are compared with the truth.
+        options: what is measured, and how.
+        provides: keys of a sample that the data provide.
+        classes: of the data's ``semantics``.
+    """
+
+    def __init__(
+        self,
+        protocol: EvalProtocol,
+        options: EvaluationOptions | None = None,
+        provides: frozenset[str] = frozenset(),
+        classes: int = 40,
+    ):
+        super().__init__()
+        options = options or EvaluationOptions()
+        self.protocol = protocol
+        self.metrics = nn.ModuleDict(
+            {
+                name: group.build(protocol, options, classes)
+                for name, group in GROUPS.items()
+                if group.truth <= provides and (options.groups is None or name in options.groups)
+            }
+        )
+
+    @torch.no_grad()
+    def update(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Add a batch.
+
+        Returns:
+            Figures of each image, name to (B,), NaN where an image has none.
+        """
+        per_image: dict[str, Tensor] = {}
+        for name, metric in self._named():
+            group = GROUPS[name]
+            predicted = getattr(prediction, group.predicted)
+            if predicted is not None and len(predicted):  # a method without segments has an empty list of them
+                metric.update(*group.arguments(self.protocol, prediction, batch))
+                per_image |= metric.per_image
+        return per_image
+
+    def compute(self) -> dict[str, Tensor]:
+        """All figures, scalars, over all processes; counts of what was left out are named after their group."""
+        figures: dict[str, Tensor] = {}
+        for name, metric in self._named():
+            if metric.update_called:
+                prefix = "" if name == "depth" else f"{name}_"
+                for key, value in metric.compute().items():
+                    counts = key.startswith(("excluded", "nonfinite"))
+                    figures[f"{prefix}{key}" if counts else key] = value
+        return figures
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for _, metric in self._named():
+            metric.reset()
+
+    def _named(self) -> Iterator[tuple[str, SuiteMetric]]:
+        return ((name, cast(SuiteMetric, metric)) for name, metric in self.metrics.items())

@@ -1,0 +1,166 @@
+"""The evaluation of a test set: what is measured follows from data and method, and is what the metrics say."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from lightning_modules.evaluation import GROUPS, Evaluation, EvaluationOptions
+from lightning_modules.metrics import (
+    BoundaryError,
+    BoundaryProtocol,
+    DepthErrors,
+    EvalProtocol,
+    LayoutRetrieval,
+    ObjectwiseErrors,
+    PointCloudChamfer,
+)
+from lightning_modules.prediction import Prediction
+
+PROTOCOL = EvalProtocol("plain", min_depth=0.1, max_depth=10.0)
+EVERYTHING = frozenset({"instances", "occlusion", "semantics", "edges", "planes", "plane_parameters"})
+
+
+def make_batch(images: int = 3, height: int = 24, width: int = 32) -> dict:
+    generator = torch.Generator().manual_seed(0)
+    depth = 1 + 4 * torch.rand(images, 1, height, width, generator=generator)
+    camera = torch.tensor([[30.0, 0, width / 2], [0, 30.0, height / 2], [0, 0, 1]])
+    columns = torch.arange(width).expand(images, height, width)
+    return {
+        "depth": depth,
+        "valid": torch.rand(depth.shape, generator=generator) > 0.2,
+        "instances": columns // 8,
+        "semantics": columns // 8,
+        "occlusion": (columns % 8 == 0)[:, None],
+        "edges": (columns % 8 == 0)[:, None].float(),
+        "planes": (columns < 16).long(),
+        "plane_parameters": torch.full((images, 1, 4), torch.nan),
+        "intrinsics": camera.expand(images, 3, 3),
+        "scene": ["a", "a", "b"],
+        "frame": torch.tensor([0, 1, 0]),
+        "index": torch.arange(images),
+    }
+
+
+def make_prediction(batch: dict) -> Prediction:
+    generator = torch.Generator().manual_seed(1)
+    depth = batch["depth"] * (0.1 * torch.randn(batch["depth"].shape, generator=generator)).exp()
+    return Prediction(
+        depth=depth,
+        semantics=torch.randn(3, 40, 12, 16, generator=generator),
+        edges=torch.randn(3, 1, 24, 32, generator=generator),
+        segments=[torch.arange(32).expand(3, 24, 32) // 4],
+        embedding=torch.randn(3, 5, generator=generator),
+    )
+
+
+def measured(provides: frozenset[str], **fields) -> set[str]:
+    batch = make_batch()
+    evaluation = Evaluation(PROTOCOL, provides=provides)
+    whole = make_prediction(batch)
+    evaluation.update(Prediction(depth=whole.depth, **{name: getattr(whole, name) for name in fields}), batch)
+    return set(evaluation.compute())
+
+
+def test_the_data_decide_first():
+    alone = measured(frozenset())
+    assert {"abs_rel", "delta1", "chamfer3d_precision", "depth_boundary_f1"} <= alone
+    assert not any(name.startswith(("object", "boundary", "planarity", "miou")) for name in alone)
+    assert {"object_delta1", "object_excluded"} <= measured(frozenset({"instances"}))
+    assert {"boundary_acc", "boundary_excluded"} <= measured(frozenset({"occlusion"}))
+    assert "planarity_flatness" in measured(frozenset({"planes", "plane_parameters"}))
+
+
+def test_then_the_method_decides():
+    silent = measured(EVERYTHING)
+    assert not silent & {"pixel_accuracy", "edge_f1", "scene_recall@1", "level0_boundary_recall"}
+    speaking = measured(EVERYTHING, semantics=True, edges=True, segments=True, embedding=True)
+    assert {"pixel_accuracy", "miou", "edge_f1", "edge_ods", "scene_recall@1", "level0_boundary_recall"} <= speaking
+
+
+def test_every_group_can_be_measured_and_counts_what_it_leaves_out_under_its_own_name():
+    batch = make_batch()
+    for name in GROUPS:
+        evaluation = Evaluation(PROTOCOL, EvaluationOptions(groups=(name,)), EVERYTHING)
+        evaluation.update(make_prediction(batch), batch)
+        figures = evaluation.compute()
+        counts = {key for key in figures if "excluded" in key or "nonfinite" in key}
+        assert figures.keys() - counts, name
+        assert all(key.startswith(f"{name}_") for key in counts) or name == "depth"
+
+
+def test_figures_are_those_of_the_metrics():
+    batch, options = make_batch(), EvaluationOptions(cloud_stride=2, object_averaging="area", recall_at=(1,))
+    prediction = make_prediction(batch)
+    evaluation = Evaluation(PROTOCOL, options, EVERYTHING)
+    evaluation.update(prediction, batch)
+    figures = evaluation.compute()
+    truth = prediction.depth, batch["depth"], batch["valid"]
+    for metric, arguments in [
+        (DepthErrors(PROTOCOL), truth),
+        (ObjectwiseErrors(PROTOCOL, "area"), (*truth, batch["instances"])),
+        (PointCloudChamfer(PROTOCOL, stride=2), (*truth, batch["intrinsics"])),
+        (BoundaryError(), (prediction.depth.double().clamp(0.1, 10), batch["occlusion"])),
+        (LayoutRetrieval(ks=(1,)), (prediction.embedding, batch["scene"], batch["frame"])),
+    ]:
+        metric.update(*arguments)
+        for name, value in metric.compute().items():
+            if not name.startswith(("excluded", "nonfinite")):
+                assert figures[name] == value, name
+
+
+def test_per_image_figures_average_to_those_of_the_set():
+    batch = make_batch()
+    evaluation = Evaluation(PROTOCOL, EvaluationOptions(object_averaging="per_image"), EVERYTHING)
+    per_image = evaluation.update(make_prediction(batch), batch)
+    figures = evaluation.compute()
+    assert all(values.shape == (3,) for values in per_image.values())
+    for name in ("abs_rel", "rmse", "object_delta1", "boundary_comp", "chamfer3d_recall", "level0_boundary_recall"):
+        assert float(per_image[name].mean()) == pytest.approx(float(figures[name]), rel=1e-12), name
+
+
+def test_reset_forgets():
+    batch = make_batch()
+    evaluation = Evaluation(PROTOCOL, provides=EVERYTHING)
+    evaluation.update(make_prediction(batch), batch)
+    before = evaluation.compute()
+    evaluation.reset()
+    assert evaluation.compute() == {}
+    evaluation.update(make_prediction(batch), batch)
+    after = evaluation.compute()
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_boundaries_are_sought_in_the_protocol_s_window_unless_told_otherwise():
+    eigen = EvalProtocol("eigen", 0.1, 10.0, crop="eigen")
+    crops = {}
+    for asked in (None, "none", "p2orm"):
+        evaluation = Evaluation(eigen, EvaluationOptions(boundary=BoundaryProtocol(crop=asked)), EVERYTHING)
+        crops[asked] = evaluation.metrics["boundary"].protocol.crop
+    assert crops == {None: "eigen", "none": "none", "p2orm": "p2orm"}
+
+
+def test_relative_disparity_has_boundaries_after_its_alignment():
+    """Where disparity is 0 the depth is infinite; once fitted to the truth it is a depth like any other."""
+    batch = make_batch()
+    disparity = 1 / batch["depth"] - 1 / batch["depth"].amax()
+    protocol = EvalProtocol("relative", 0.1, 10.0, alignment="inverse_least_squares")
+    evaluation = Evaluation(protocol, provides=EVERYTHING)
+    evaluation.update(Prediction(depth=1 / disparity), batch)
+    figures = evaluation.compute()
+    assert float(figures["abs_rel"]) < 1e-6
+    assert figures["boundary_nonfinite"] == 0
+    assert figures["boundary_acc"].isfinite()
+
+
+def test_an_unknown_group_is_refused_by_name():
+    with pytest.raises(ValueError, match="no group `clouds`; groups: depth, object, boundary"):
+        EvaluationOptions(groups=("depth", "clouds"))
+
+
+def test_options_are_plain_values():
+    """A checkpoint keeps them, and is loaded without trusting pickles."""
+    plain = (str, int, float, bool, type(None), tuple, dict)
+    assert all(isinstance(value, plain) for value in asdict(EvaluationOptions()).values())
