@@ -9,6 +9,7 @@ from callbacks.prediction_writer import PredictionWriter
 from callbacks.run_logger import RunLogger
 from callbacks.run_recorder import RunRecorder
 from callbacks.run_summary import RunSummary
+from callbacks.worst_cases import WorstCases
 
 __all__ = [
     "BestCheckpoint",
@@ -21,4 +22,5 @@ __all__ = [
     "RunLogger",
     "RunRecorder",
     "RunSummary",
+    "WorstCases",
 ]

@@ -4,18 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from callbacks.colors import depth_picture, error_picture, segment_picture
-
-#: Relative error that saturates the error picture.
-MAX_RELATIVE_ERROR = 0.5
+from callbacks.colors import segment_picture
+from callbacks.frame_view import depth_scale, error_scale, view_frame
 
 
 class Panels(Callback):
@@ -68,33 +62,18 @@ class Panels(Callback):
 
     def draw(self, prediction: Any, batch: Any, i: int, pl_module: Any) -> Figure:
         """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction."""
-        protocol = pl_module.protocol
-        truth, valid = batch["depth"][i : i + 1], batch["valid"][i : i + 1]
-        predicted, truth, evaluated = (
-            map_[0, 0].float().cpu().numpy() for map_ in protocol.prepare(prediction.depth[i : i + 1], truth, valid)
-        )
-        mask = evaluated > 0
-        image = to_picture(batch["image"][i], *pl_module.normalization)
-        low, high = np.percentile(truth[mask], (1, 99)) if mask.any() else (protocol.min_depth, protocol.max_depth)
-        error = np.abs(predicted - truth) / np.where(mask, truth, 1)
-        abs_rel = error[mask].mean() if mask.any() else float("nan")
+        view = view_frame(prediction, batch, i, pl_module)
+        truth, predicted, error = view.pictures()
         pictures = {
-            f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": image,
-            "ground truth": depth_picture(truth, low, high, mask),
-            "prediction": depth_picture(predicted, low, high),
-            f"|error| / truth, mean {abs_rel:.3f}": error_picture(error, MAX_RELATIVE_ERROR, mask),
+            f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": view.image,
+            "ground truth": truth,
+            "prediction": predicted,
+            f"|error| / truth, mean {view.abs_rel:.3f}": error,
         }
         for level, segments in enumerate(prediction.segments):
             ids = segments[i].cpu().numpy()
-            pictures[f"level {level}: {len(np.unique(ids))} segments"] = segment_picture(ids, image)
-        return compose_panel(pictures, low, high)
-
-
-def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
-    """Undo the normalisation of an image (3, H, W): (H, W, 3) uint8."""
-    shape = (3, 1, 1)
-    pixels = image.float().cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
-    return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+            pictures[f"level {level}: {len(np.unique(ids))} segments"] = segment_picture(ids, view.image)
+        return compose_panel(pictures, view.low, view.high)
 
 
 def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float) -> Figure:
@@ -109,8 +88,6 @@ def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float) -> F
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture)
         axis.set_title(title, fontsize=9)
-    depth_bar = ScalarMappable(Normalize(low, high), "Spectral")
-    error_bar = ScalarMappable(Normalize(0, MAX_RELATIVE_ERROR), "magma")
-    figure.colorbar(depth_bar, ax=axes[0, :3], label="depth [m]", shrink=0.85, pad=0.01)
-    figure.colorbar(error_bar, ax=axes[0, 3], label="relative error", shrink=0.85, pad=0.02)
+    figure.colorbar(depth_scale(low, high), ax=axes[0, :3], label="depth [m]", shrink=0.85, pad=0.01)
+    figure.colorbar(error_scale(), ax=axes[0, 3], label="relative error", shrink=0.85, pad=0.02)
     return figure

@@ -7,16 +7,23 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from torch.nn import functional as F
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Write ``predictions/<data set>/<number>.npy``: float32 metres (H, W), at the size of the truth.
+    """Write ``predictions/<data set>/<number>.npy``: depth (h, w) float32 in metres, as the method predicts it.
 
-    The number is the frame's own in its data set, counted from 1 as NYUv2 does.
+    Resizing, alignment and clamp are the evaluation protocol's affair and come later: `segdepth evaluate` on these
+    files gives the very figures of `segdepth test`, under any protocol. The number is the frame's own in its data set,
+    counted from 1 as NYUv2 does.
+
+    Args:
+        full_size: resize to the size of the truth, bilinearly as the protocol does, for use in other programs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, full_size: bool = False):
         super().__init__(write_interval="batch")
+        self.full_size = full_size
 
     def write_on_batch_end(
         self,
@@ -32,6 +39,9 @@ class PredictionWriter(BasePredictionWriter):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         folder = Path(trainer.default_root_dir) / "predictions" / datamodule.test_names()[dataloader_idx]
         folder.mkdir(parents=True, exist_ok=True)
-        depth, _, _ = pl_module.protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
-        for frame, index in zip(depth.float().cpu().numpy(), batch["index"].tolist(), strict=True):
-            np.save(folder / f"{index + 1:04d}.npy", frame[0])
+        depth = prediction.depth.float()
+        if self.full_size:
+            size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners
+            depth = F.interpolate(depth, size, mode="bilinear", align_corners=align_corners)
+        for map_, index in zip(depth.cpu().numpy(), batch["index"].tolist(), strict=True):
+            np.save(folder / f"{index + 1:04d}.npy", map_[0])

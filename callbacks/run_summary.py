@@ -1,6 +1,7 @@
 """The end of a run: `metrics.json`, a table of the figures, and where everything lies."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,27 @@ from callbacks.run_logger import RunLogger
 
 
 def merge_json(path: Path, figures: dict[str, float]) -> None:
-    """Add figures to a flat JSON file, atomically; earlier figures under other keys stay."""
+    """Add figures to a flat JSON file, atomically; earlier figures under other keys stay.
+
+    A figure that is not finite becomes ``null``: JSON has no word for it.
+    """
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({**earlier, **figures}, indent=2, sort_keys=True), encoding="utf-8")
+    added = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+    temporary.write_text(json.dumps({**earlier, **added}, indent=2, sort_keys=True), encoding="utf-8")
     temporary.replace(path)
 
 
 class RunSummary(Callback):
-    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print them beside the constant baseline."""
+    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print them beside the constant baseline.
+
+    Args:
+        method: whose figures they are, for titles; None takes the folder of the experiment.
+    """
+
+    def __init__(self, method: str | None = None):
+        self.method = method
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write and print, on global rank zero."""
@@ -32,11 +44,12 @@ class RunSummary(Callback):
         figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
         merge_json(folder / "metrics.json", figures)
         console = Console()
+        method, protocol = self.method or folder.parent.name, pl_module.protocol.name
         for name in sorted({key.split("/")[1] for key in figures}):
-            console.print(self.table(name, figures, title=f"{folder.parent.name} on {name}, {pl_module.protocol.name}"))
-        for line in ("config.yaml", "metrics.json", "per_image.csv", "panels", "checkpoints"):
-            if (folder / line).exists():
-                console.print(f"  {os.path.relpath(folder / line)}", highlight=False)
+            console.print(self.table(name, figures, title=f"{method} on {name}, {protocol}"))
+        for name in ("config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "panels", "checkpoints"):
+            for path in sorted(folder.glob(name)):
+                console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
         if isinstance(trainer.logger, RunLogger):
             console.print(f"  {trainer.logger.sync_hint()}", highlight=False, soft_wrap=True)
 
@@ -57,6 +70,6 @@ class RunSummary(Callback):
             if baseline is None:
                 table.add_row(*row, "", "")
             else:
-                gain = "" if metric.startswith("delta") else f"{1 - value / baseline:.0%}"
+                gain = "" if metric.startswith("delta") or math.isnan(value) else f"{1 - value / baseline:.0%}"
                 table.add_row(*row, f"{baseline:.4f}", gain)
         return table

@@ -11,7 +11,9 @@ USAGE = """usage: segdepth COMMAND ...
   validate  figures of a checkpoint on validation data  segdepth validate --config shed_hybrid --ckpt_path best
   test      figures of a checkpoint on test data        segdepth test --config shed_hybrid --ckpt_path best
   predict   write a checkpoint's predictions            segdepth predict --config shed_hybrid --ckpt_path best
+  evaluate  figures of predictions of any program       segdepth evaluate --predictions FOLDER --data nyuv2
   compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
+  table     published figures beside measured ones      segdepth table shed/table2
   data      state, check, copy and picture of the data  segdepth data status
 
 `segdepth COMMAND --help` lists a command's options."""
@@ -41,7 +43,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
     from experiments.compose import ConfigError
 
     try:
-        from experiments import cli, compare, data_command
+        from experiments import cli, compare, data_command, evaluate_command, table_command
     except ImportError as error:
         if ".so" in str(error):
             raise ConfigError(
@@ -49,14 +51,18 @@ def run(command: str, arguments: Sequence[str]) -> None:
                 "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1"
             ) from error
         raise
-    if command == "compare":
-        compare.compare(arguments)
-    elif command == "data":
-        data_command.data(arguments)
+    others = {
+        "evaluate": evaluate_command.evaluate,
+        "compare": compare.compare,
+        "table": table_command.table,
+        "data": data_command.data,
+    }
+    if command in others:
+        others[command](arguments)
     elif command in cli.TRAINER_COMMANDS:
         cli.run_trainer_command(command, arguments)
     else:
-        raise ConfigError(f"no command `{command}`; commands: {', '.join([*cli.TRAINER_COMMANDS, 'compare', 'data'])}")
+        raise ConfigError(f"no command `{command}`; commands: {', '.join([*cli.TRAINER_COMMANDS, *others])}")
 
 
 def one_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from callbacks import RunRecorder
 from datamodules import DepthDataModule
 from datamodules.files import ROOMS_MARKER
 from experiments.banner import print_banner
+from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
 from experiments.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
@@ -111,7 +112,7 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: for a configuration that cannot be used, in one line.
     """
-    names, rest = split_configs(arguments)
+    names, rest = take_flag(arguments, "--config", "-c")
     if not names and not {"-h", "--help"} & set(rest) and not any(a.startswith("--help") for a in rest):
         raise ConfigError(f"`segdepth {command}` needs a configuration: segdepth {command} --config shed_hybrid")
     composition = compose(names)
@@ -139,16 +140,3 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a checkpoint tested in another run's folder
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     tips.addFilter(lambda record: not record.getMessage().startswith("💡"))  # advertisements
-
-
-def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate ``--config NAME`` (``-c NAME``, ``--config=NAME``), in order, from the other arguments."""
-    names, rest, remaining = [], [], iter(arguments)
-    for argument in remaining:
-        if argument in ("--config", "-c"):
-            names.append(next(remaining, ""))
-        elif argument.startswith("--config="):
-            names.append(argument.removeprefix("--config="))
-        else:
-            rest.append(argument)
-    return names, rest

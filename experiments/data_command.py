@@ -1,20 +1,18 @@
 """`segdepth data`: what of the data is there, whether it can be read, a faster copy of it, and a picture of it."""
 
-import os
 from collections.abc import Callable, Sequence
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
 from datamodules import DepthDataModule
-from experiments.cli import split_configs
+from experiments.command_line import data_parser, parse, take_flag, use_root
 from experiments.compose import EXPERIMENTS, Composition, ConfigError, compose
 from experiments.data_convert import convert
 from experiments.data_preview import preview
 from experiments.data_rooms import rooms
 from experiments.data_status import status
 from experiments.data_verify import verify
-from experiments.explain import explain
 
 USAGE = """usage: segdepth data COMMAND ...
 
@@ -65,20 +63,10 @@ def open_data(
     Raises:
         ConfigError: if it names none, or cannot be used.
     """
-    parser = ArgumentParser(
-        prog=f"segdepth data {command}",
-        usage=f"segdepth data {command} NAME [--config FILE] [--data.init_args.KEY VALUE] [options]",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--config", "-c", action=ActionConfigFile, help="a data set, such as data/nyuv2, or changes to it"
-    )
-    parser.add_argument("--root", help="folder that holds the data sets' folders, in place of DATA_ROOT")
-    parser.add_subclass_arguments(DepthDataModule, "data", required=True)
+    usage = f"segdepth data {command} NAME [--config FILE] [--data.init_args.KEY VALUE] [options]"
+    parser = data_parser(f"segdepth data {command}", usage)
     parser.add_function_arguments(run, skip={"module"})
-
-    names, rest = split_configs(name_configs(arguments))
+    names, rest = take_flag(name_configs(arguments), "--config", "-c")
     if {"-h", "--help"} & set(rest):
         parser.parse_args(["--help"])
     use_root(rest)
@@ -101,27 +89,3 @@ def name_configs(arguments: Sequence[str]) -> list[str]:
         name = rest.pop(0)
         flags += ["--config", f"data/{name}" if (EXPERIMENTS / "data" / f"{name}.yaml").is_file() else name]
     return flags + rest
-
-
-def use_root(arguments: Sequence[str]) -> None:
-    """Let ``--root FOLDER`` be the DATA_ROOT that configurations name."""
-    for number, flag in enumerate(arguments):
-        if flag.startswith("--root="):
-            os.environ["DATA_ROOT"] = flag.removeprefix("--root=")
-        elif flag == "--root" and number + 1 < len(arguments):
-            os.environ["DATA_ROOT"] = arguments[number + 1]
-
-
-def parse(parser: ArgumentParser, arguments: Sequence[str], composition: Composition) -> Namespace:
-    """What a command line says.
-
-    Raises:
-        ConfigError: if it does not parse, in one line.
-    """
-    try:
-        return parser.parse_args(list(arguments))
-    except ArgumentError as error:
-        message = str(error)
-        if "Parser key" not in message:  # about the command's own options
-            raise ConfigError(f"{message}; `{parser.prog} --help` lists the options") from error
-        raise ConfigError(explain(message, composition)) from error

@@ -1,0 +1,87 @@
+"""One test frame as pictures show it: image, truth and prediction on the truth's grid, and their relative error."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from numpy.typing import NDArray
+from torch import Tensor
+
+from callbacks.colors import Picture, depth_picture, error_picture
+
+#: Relative error that saturates the error picture.
+MAX_RELATIVE_ERROR = 0.5
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """A frame under the evaluation protocol.
+
+    Attributes:
+        image: (h, w, 3), at the network's input size.
+        truth: (H, W) metres.
+        predicted: (H, W) metres, resized, aligned and clamped.
+        evaluated: (H, W) bool, the pixels that figures are of.
+        low: metres, where the colours of depth begin: nearly all of the truth lies between the two.
+        high: metres, where they end.
+    """
+
+    image: Picture
+    truth: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    evaluated: NDArray[np.bool_]
+    low: float
+    high: float
+
+    @property
+    def relative_error(self) -> NDArray[np.float64]:
+        """(H, W), 0 where it is not evaluated."""
+        error = np.abs(self.predicted - self.truth) / np.where(self.evaluated, self.truth, 1)
+        return np.where(self.evaluated, error, 0)
+
+    @property
+    def abs_rel(self) -> float:
+        """Mean relative error; NaN where nothing is evaluated."""
+        return float(self.relative_error[self.evaluated].mean()) if self.evaluated.any() else float("nan")
+
+    def pictures(self) -> tuple[Picture, Picture, Picture]:
+        """Truth, prediction, relative error; where nothing finite is predicted, black and the largest error."""
+        error = np.nan_to_num(self.relative_error, nan=np.inf)
+        return (
+            depth_picture(self.truth, self.low, self.high, self.evaluated),
+            depth_picture(self.predicted, self.low, self.high),
+            error_picture(error, MAX_RELATIVE_ERROR, self.evaluated),
+        )
+
+
+def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any) -> FrameView:
+    """Frame ``i`` of a batch, given the method's prediction for the batch."""
+    protocol = pl_module.protocol
+    one = slice(i, i + 1)
+    prepared = protocol.prepare(prediction.depth[one], batch["depth"][one], batch["valid"][one])
+    predicted, truth, evaluated = (map_[0, 0].cpu().numpy() for map_ in prepared)
+    predicted, truth = predicted * protocol.unit, truth * protocol.unit
+    seen = truth[evaluated]
+    low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
+    image = to_picture(batch["image"][i], *pl_module.normalization)
+    return FrameView(image, truth, predicted, evaluated, float(low), float(high))
+
+
+def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Picture:
+    """Undo the normalisation of an image (3, H, W): (H, W, 3) uint8."""
+    shape = (3, 1, 1)
+    pixels = image.float().cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
+    return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def depth_scale(low: float, high: float) -> ScalarMappable:
+    """What a colour bar of depth shows."""
+    return ScalarMappable(Normalize(low, high), "Spectral")
+
+
+def error_scale() -> ScalarMappable:
+    """What a colour bar of relative error shows."""
+    return ScalarMappable(Normalize(0, MAX_RELATIVE_ERROR), "magma")

@@ -1,0 +1,196 @@
+"""`segdepth evaluate`: figures of predictions that any program made, by the very code of `segdepth test`."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
+from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, WorstCases
+from callbacks.run_recorder import PACKAGES, git_state
+from datamodules import DepthDataModule
+from datamodules.files import printable
+from experiments.cli import quieten
+from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
+from experiments.compose import ConfigError, compose
+from experiments.prediction_files import HDF5_SUFFIXES, PredictionFiles
+from experiments.run_folder import RUN_ENVIRONMENT, name_run
+from experiments.stored_predictions import StoredPredictions
+from lightning_modules.evaluation import EvaluationOptions
+from lightning_modules.metrics import EvalProtocol
+
+USAGE = """segdepth evaluate --predictions FOLDER --data nyuv2 [--protocol nyu_eigen] [--root FOLDER] [--output FOLDER]
+       [--data.init_args.KEY VALUE] [--protocol.KEY VALUE] [--evaluation.KEY VALUE] [options]"""
+
+#: What a configuration says of training and of the network's input means nothing here.
+NO_NETWORK = {"resize": None, "crop": [1, 1], "eval_size": None, "superpixels": None, "derived": None}
+
+
+@dataclass
+class Task:
+    """What is evaluated, and where the figures go.
+
+    Attributes:
+        predictions: folder of one file a frame, named by the frame's number in its data set counted from 1 (0001.npy,
+            .npz, .exr in metres; .png in 16 bits), or an HDF5 file of all maps.
+        output: folder for figures, table and pictures; null makes one under runs/, where `segdepth compare` finds it.
+        method: name of the method; null takes that of the predictions.
+        scale: steps a metre of 16-bit integers.
+        key: array to read of an .npz or HDF5 file that holds several.
+        inverse: the files hold 1 / depth.
+        allow_missing: evaluate the frames that have a prediction, and record how many have none.
+        accelerator: auto, cpu, gpu or mps.
+        devices: processes.
+    """
+
+    predictions: Path
+    output: Path | None = None
+    method: str | None = None
+    scale: float = 1000.0
+    key: str | None = None
+    inverse: bool = False
+    allow_missing: bool = False
+    accelerator: str = "auto"
+    devices: int = 1
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Compare predictions with the truth of a data set: table, ``metrics.json``, ``per_image.csv`` and pictures.
+
+    Raises:
+        ConfigError: for a command line, configuration or folder that cannot be used, in one line.
+        FileNotFoundError | ValueError: for predictions that are missing or cannot be read, in one line.
+    """
+    parser, options = read_command_line(arguments)
+    made = parser.instantiate(options)
+    task = Task(**{field.name: made[field.name] for field in fields(Task)})
+    source = task.predictions.resolve()
+    method = task.method or (source.stem if source.suffix.lower() in HDF5_SUFFIXES else source.name)
+    module: DepthDataModule = made.data
+    module.prepare_data()
+    files = find_predictions(task, module)
+    quieten()
+    torch.set_float32_matmul_precision("high")  # as `test` does
+    inherited = RUN_ENVIRONMENT in os.environ
+    try:
+        folder = task.output or Path("runs") / method / name_run(module.name, "")
+        if (folder / "metrics.json").exists():
+            raise ConfigError(f"{printable(folder)}: holds figures already; choose another `--output`")
+        trainer = make_trainer(task, folder, method)
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)))
+            (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+            environment = describe(method, files, module, trainer)
+            (folder / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+            print(f"{method}: {len(module.splits.test)} predictions of {module.name}, protocol {made.protocol.name}")
+        stored = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
+        trainer.test(stored, datamodule=module, verbose=False)
+    finally:
+        if not inherited:
+            os.environ.pop(RUN_ENVIRONMENT, None)
+
+
+def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
+    """Parser and options, with the configurations that the command line names.
+
+    Raises:
+        ConfigError: if they cannot be used.
+    """
+    parser = data_parser("segdepth evaluate", USAGE)
+    parser.add_class_arguments(EvalProtocol, "protocol")
+    parser.add_class_arguments(EvaluationOptions, "evaluation")
+    parser.add_class_arguments(Task)
+    if {"-h", "--help"} & set(arguments):
+        parser.parse_args(["--help"])
+    use_root(arguments)
+    names, rest = take_flag(arguments, "--data")
+    changes, rest = take_flag(rest, "--config", "-c")
+    protocols, rest = take_flag(rest, "--protocol")  # merged last: a data set names a protocol of its own
+    composition = compose(
+        [
+            *(named_config("data", name) for name in names),
+            *changes,
+            *(named_config("protocol", name) for name in protocols),
+        ]
+    )
+    data = composition.config.get("data", {})
+    if "class_path" not in data:
+        raise ConfigError("`segdepth evaluate` needs a data set: segdepth evaluate --data nyuv2 --predictions FOLDER")
+    method = composition.config.get("model", {}).get("init_args", {})
+    config = {key: method[key] for key in ("protocol", "evaluation") if key in method}
+    config["data"] = {**data, "init_args": {**data.get("init_args", {}), **NO_NETWORK}}
+    return parser, parse(parser, ["--config", yaml.safe_dump(config), *rest], composition)
+
+
+def nested(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of the command as a run's configuration has them, which `--config` takes again."""
+    method = {key: options[key] for key in ("protocol", "evaluation")}
+    task = {field.name: options[field.name] for field in fields(Task)}
+    return {"model": {"init_args": method}, "data": options["data"], "evaluate": task}
+
+
+def find_predictions(task: Task, module: DepthDataModule) -> PredictionFiles:
+    """The predictions of a data set's test frames; where some may be missing, the test set becomes the others.
+
+    Raises:
+        FileNotFoundError: if some are missing and may not be, or all are.
+        ValueError: if they cannot be told apart.
+    """
+    indices = module.reader.indices
+    test = [indices[position] for position in module.splits.test]
+    files = PredictionFiles(
+        task.predictions, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse
+    )
+    if not files.missing:
+        return files
+    count = f"{len(files.missing)} of {len(test)} predictions are missing"
+    first = f"{printable(task.predictions)}: {count}, the first of frame {files.missing[0] + 1} (counted from 1)"
+    if len(files.missing) == len(test):
+        raise FileNotFoundError(f"{first}; number them as `{module.name}` numbers its frames")
+    if not task.allow_missing:
+        raise FileNotFoundError(f"{first}; make them, or evaluate the others with `--allow_missing true`")
+    print(f"{first}; evaluating the other {len(test) - len(files.missing)}")
+    missing = set(files.missing)
+    present = [position for position in module.splits.test if indices[position] not in missing]
+    module.splits = replace(module.splits, test=present)
+    return files
+
+
+def make_trainer(task: Task, folder: Path, method: str) -> Trainer:
+    """Trainer with the callbacks of `test`, without a logger."""
+    watching: list[Callback] = [RichProgressBar(), ConstantBaseline(), Panels(), PerImageTable(), WorstCases()]
+    return Trainer(
+        accelerator=task.accelerator,
+        devices=task.devices,
+        logger=False,
+        callbacks=[*watching, RunSummary(method)],
+        default_root_dir=folder,
+        use_distributed_sampler=False,  # the data modules bring their own: no padded duplicates
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+
+
+def describe(method: str, files: PredictionFiles, module: DepthDataModule, trainer: Trainer) -> dict[str, Any]:
+    """What was evaluated, with what, as plain JSON."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **git_state(Path(__file__).parent),
+        "packages": {name: version(name) for name in PACKAGES},
+        "hardware": {"processes": trainer.world_size, "precision": str(trainer.precision)},
+        "data": module.describe(),
+        "method": method,
+        "predictions": {"source": printable(files.source), "missing": [index + 1 for index in files.missing]},
+    }

@@ -1,0 +1,144 @@
+"""Which measured figures may stand beside a published row.
+
+A run counts if it was trained on the row's training data and tested on the row's test data. What else sets it apart
+from the paper (a quick profile, fewer frames, another protocol) is remarked, so that the figure is never taken for more
+than it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from experiments.finished_runs import RunResult
+from experiments.published import METRICS, TEST_DATA, TRAIN_DATA, Conditions, PublishedRow
+
+Choice = Literal["latest", "mean"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Figures of one run, or means over runs that differ in their seed.
+
+    Attributes:
+        results: the runs, newest first.
+        values: published metric name to figure; what was not measured is absent.
+        deviations: standard deviation over the runs (n - 1), where there are several.
+        remarks: what sets the runs apart from the paper.
+    """
+
+    results: tuple[RunResult, ...]
+    values: dict[str, float]
+    deviations: dict[str, float]
+    remarks: tuple[str, ...]
+
+
+def measure(row: PublishedRow, results: Sequence[RunResult], choice: Choice) -> Measurement | None:
+    """What was measured of a published row; None if no run may be compared.
+
+    Args:
+        row: of a published table.
+        results: of all runs, oldest first.
+        choice: the latest run, one without remarks if there is any; or the mean over the latest run of each seed, of
+            runs with the same remarks.
+    """
+    expected = TEST_DATA[row.test_data]
+    own = [result for result in reversed(results) if result.experiment == row.experiment]
+    own = [result for result in own if objection(row, result) is None and figures_of(result, list(row.values))]
+    return summarize(own, list(row.values), expected, choice)
+
+
+def measure_rooms(
+    experiment: str, metrics: Sequence[str], results: Sequence[RunResult], choice: Choice
+) -> list[Measurement]:
+    """What was measured of an experiment on Rooms, once per format that Rooms were written in."""
+    own = [result for result in reversed(results) if result.experiment == experiment]
+    own = [result for result in own if result.dataset.startswith("rooms") and figures_of(result, metrics)]
+    by_dataset = [[r for r in own if r.dataset == name] for name in sorted({result.dataset for result in own})]
+    return [m for group in by_dataset if (m := summarize(group, metrics, Conditions("rooms"), choice))]
+
+
+def objection(row: PublishedRow, result: RunResult) -> str | None:
+    """Why a run's result may not be compared with a published row; None if it may.
+
+    Raises:
+        ConfigError: if a record of the run cannot be read.
+    """
+    expected = TEST_DATA[row.test_data]
+    if result.dataset != expected.name:
+        return f"tested on {result.dataset}, not on {expected.name}"
+    if result.trained_on not in TRAIN_DATA[row.train_data]:
+        return f"trained on {result.trained_on or 'unrecorded data'}, not on {row.train_data}"
+    tested, _ = result.tested_with
+    if not tested:
+        return f"no record of how it was tested on {result.dataset}: test it again"
+    for name, value in expected.options.items():
+        for stage, environment in (("tested", tested), ("trained", result.environment)):
+            options = environment.get("data", {}).get("options", {})
+            found = options.get(name, value if stage == "trained" else "unrecorded")
+            if found != value:
+                return f"{stage} with {name} {found}, not {value}"
+    return None
+
+
+def summarize(
+    results: Sequence[RunResult], metrics: Sequence[str], expected: Conditions, choice: Choice
+) -> Measurement | None:
+    """Figures of the latest result, or means; ``results`` are newest first."""
+    if not results:
+        return None
+    newest = min(results, key=lambda result: bool(remarks(result, expected)))  # min takes the first of equals
+    chosen, said = [newest], remarks(newest, expected)
+    if choice == "mean":
+        by_seed: dict[str, RunResult] = {}
+        for result in results:
+            if remarks(result, expected) == said:
+                by_seed.setdefault(result.seed, result)
+        chosen = list(by_seed.values())
+    figures = [figures_of(result, metrics) for result in chosen]
+    common = [metric for metric in metrics if all(metric in values for values in figures)]
+    columns = {metric: [values[metric] for values in figures] for metric in common}
+    several = len(chosen) > 1
+    return Measurement(
+        results=tuple(chosen),
+        values={metric: float(np.mean(values)) for metric, values in columns.items()},
+        deviations={metric: float(np.std(values, ddof=1)) for metric, values in columns.items()} if several else {},
+        remarks=said,
+    )
+
+
+def figures_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
+    """Published metric name to the run's figure, where it has one in the published unit."""
+    unit = protocol_of(result).get("unit", 1.0)
+    figures = {}
+    for name in metrics:
+        metric = METRICS[name]
+        if metric.key in result.figures and metric.unit in (None, unit):
+            figures[name] = result.figures[metric.key]
+    return figures
+
+
+def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
+    """What sets a run apart from the paper, although it may be compared."""
+    tested, config = result.tested_with
+    said = []
+    profile = result.environment.get("profile")
+    if profile not in ("", "paper"):
+        said.append(f"{profile} profile" if profile else "unknown profile")
+    frames = tested.get("data", {}).get("frames", {}).get("test")
+    if expected.frames and frames != expected.frames:
+        said.append(f"{frames:,} frames instead of {expected.frames:,}" if frames else "unknown number of frames")
+    limit = config.get("trainer", {}).get("limit_test_batches")
+    if limit is not None and not (isinstance(limit, float) and limit == 1):  # the integer 1 is a single batch
+        said.append(f"limit_test_batches {limit}")
+    protocol = protocol_of(result).get("name", "unknown")
+    if expected.protocol and protocol != expected.protocol:
+        said.append(f"protocol {protocol} instead of {expected.protocol}")
+    return tuple(said)
+
+
+def protocol_of(result: RunResult) -> dict[str, Any]:
+    """Evaluation protocol of a test; empty where none is recorded."""
+    _, config = result.tested_with
+    return config.get("model", {}).get("init_args", {}).get("protocol") or {}

@@ -1,0 +1,165 @@
+"""Depth predictions on disk, made by any program: one file a frame, or one HDF5 file."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.files import open_hdf5, printable
+from experiments.prediction_formats import FORMATS, MEND, read_map
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+#: A name that holds one number: ``1``, ``0001``, ``depth_00001_pred``.
+NUMBERED = re.compile(r"\D*(\d+)\D*")
+
+#: Of each frame, by 0-based number: where its map lies, for messages, and what reads it.
+Readers = dict[int, tuple[str, Callable[[], NDArray]]]
+
+
+class PredictionFiles:
+    """Depth of each frame of a test set, read when it is asked for.
+
+    A folder holds one ``.png``, ``.npy``, ``.npz`` or ``.exr`` a frame, whose name holds one number: the frame's own in
+    its data set, counted from 1. A ``.h5`` or ``.hdf5`` file holds a map a frame under such names, or one array of all
+    maps: a row for each test frame, in the order of the test set, or for each frame of the whole data set.
+
+    The dtype says the unit: floats are metres, unsigned 16-bit integers are ``scale`` steps a metre with 0 where
+    nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size.
+
+    Args:
+        source: the folder or HDF5 file.
+        frames: 0-based numbers of the test frames in their data set, in the order of the test set.
+        total: frames of the whole data set.
+        scale: steps a metre of 16-bit integers.
+        key: array to read of each ``.npz`` that holds several, or dataset or group of an HDF5 file.
+        inverse: the maps hold 1 / depth, whose 0 is infinitely far.
+
+    Attributes:
+        missing: those of ``frames`` without a prediction.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or file, or no prediction in it.
+        ValueError: if a frame has two files, a number is not one of a frame, or an HDF5 file is of another form.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        frames: Sequence[int],
+        total: int,
+        *,
+        scale: float = 1000.0,
+        key: str | None = None,
+        inverse: bool = False,
+    ):
+        if not scale > 0:
+            raise ValueError(f"`--scale` is steps a metre and must be positive, got {scale:g}")
+        self.source, self.scale, self.key, self.inverse = source, scale, key, inverse
+        if source.suffix.lower() in HDF5_SUFFIXES:
+            self._readers = self._find_maps(frames, total)
+        else:
+            self._readers = self._find_files()
+        self.missing = [index for index in frames if index not in self._readers]
+
+    def read(self, index: int) -> Tensor:
+        """Depth (1, h, w) float32 in metres of the frame with a 0-based number; NaN where nothing is predicted.
+
+        Raises:
+            FileNotFoundError: if its file is missing.
+            ValueError: if its file is damaged, or the map has another shape or dtype.
+        """
+        place, read = self._readers[index]
+        values = read()
+        shape = values.shape
+        if len(shape) == 3 and 1 in (shape[0], shape[2]):
+            values = values.squeeze(0 if shape[0] == 1 else 2)
+        if values.ndim != 2 or 0 in shape:
+            raise ValueError(f"{place}: is {shape}, a depth map is (h, w); {MEND}")
+        return torch.from_numpy(self._metres(values, place))[None]
+
+    def _metres(self, values: NDArray, place: str) -> NDArray[np.float32]:
+        if values.dtype != np.uint16 and values.dtype.kind != "f":
+            raise ValueError(f"{place}: is {values.dtype}, depth is in floats (metres) or uint16 (`--scale` a metre)")
+        metres = values.astype(np.float64)
+        if values.dtype == np.uint16:
+            metres = np.where(values > 0, metres / self.scale, np.nan)
+        with np.errstate(divide="ignore", over="ignore"):
+            return (1 / metres if self.inverse else metres).astype(np.float32)
+
+    def _find_files(self) -> Readers:
+        """Those of a folder."""
+        if not self.source.is_dir():
+            raise FileNotFoundError(
+                f"{printable(self.source)}: is neither a folder of predictions nor an HDF5 file "
+                f"({', '.join(HDF5_SUFFIXES)})"
+            )
+        names = sorted(path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
+        paths = {index: self.source / name for index, name in self._by_number(names).items()}
+        if not paths:
+            raise FileNotFoundError(
+                f"{printable(self.source)}: holds no prediction; name files by the frames' numbers, such as 0001.npy "
+                f"({', '.join(FORMATS)})"
+            )
+        return {index: (printable(path), partial(read_map, path, self.key)) for index, path in paths.items()}
+
+    def _find_maps(self, frames: Sequence[int], total: int) -> Readers:
+        """Those of an HDF5 file."""
+        with open_hdf5(self.source, mend=MEND) as file:
+            if self.key is not None and self.key not in file:
+                raise ValueError(f"{printable(self.source)}: key `{self.key}` is missing (found: {', '.join(file)})")
+            place = file if self.key is None else file[self.key]
+            items = place.values() if isinstance(place, h5py.Group) else [place]
+            shapes = {str(item.name): item.shape for item in items if isinstance(item, h5py.Dataset)}
+        first = next(iter(shapes), "")
+        if len(shapes) == 1 and len(shapes[first]) > 2:
+            rows = self._rows(first, shapes[first], frames, total)
+            return {
+                index: (f"{printable(self.source)}: key `{first}` row {row}", partial(self._read_hdf5, first, row))
+                for index, row in rows.items()
+            }
+        names = self._by_number(shapes)
+        if not names:
+            raise ValueError(
+                f"{printable(self.source)}: holds neither one array (N, h, w) nor arrays named by the frames' numbers "
+                f"(found: {', '.join(shapes) or 'none'}); name the array with `--key`"
+            )
+        return {
+            index: (f"{printable(self.source)}: key `{name}`", partial(self._read_hdf5, name))
+            for index, name in names.items()
+        }
+
+    def _by_number(self, names: Iterable[str]) -> dict[int, str]:
+        """Names by the 0-based number of their frame; those that do not hold one number are no predictions."""
+        found: dict[int, str] = {}
+        for name in names:
+            if not (number := NUMBERED.fullmatch(Path(name).stem)):
+                continue
+            index = int(number[1]) - 1
+            if index < 0:
+                raise ValueError(f"{printable(self.source)}: {name}: frames are counted from 1; rename them all")
+            if index in found:
+                raise ValueError(f"{printable(self.source)}: {found[index]} and {name} are of one frame; keep one")
+            found[index] = name
+        return found
+
+    def _rows(self, name: str, shape: tuple[int, ...], frames: Sequence[int], total: int) -> dict[int, int]:
+        """Row of each test frame in an array of all maps."""
+        if shape[0] == len(frames):
+            return {index: row for row, index in enumerate(frames)}
+        if shape[0] == total:
+            return {index: index for index in frames}
+        raise ValueError(
+            f"{printable(self.source)}: key `{name}` is {shape}, but the data set has {len(frames)} test frames and "
+            f"{total} in all; store one map for each"
+        )
+
+    def _read_hdf5(self, name: str, row: int | tuple[()] = ()) -> NDArray:
+        with open_hdf5(self.source, mend=MEND) as file:
+            return np.asarray(file[name][row])

@@ -1,0 +1,200 @@
+"""The published numbers: ``published.csv``, what its metrics are called here, and on which data they were measured."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from experiments.compose import EXPERIMENTS, ConfigError
+
+COLUMNS = ("paper", "table", "experiment", "method", "train_data", "test_data", "metric", "value")
+
+PAPERS = {
+    "shed": "SHED",
+    "semantic_md": "Semantic-MD",
+    "mti_net": "guided MTI-Net",
+    "region_support": "Region Support Network",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of a published table.
+
+    Attributes:
+        label: what the column is called.
+        better: whether higher or lower is better.
+        key: name of the figure in ``metrics.json``; None if testing does not give it.
+        unit: metres per unit that the published figure is in; None for figures without a unit of depth.
+        note: what a reader must know to compare it.
+    """
+
+    label: str
+    better: Literal["↑", "↓"]
+    key: str | None
+    unit: float | None = None
+    note: str = ""
+
+
+METRICS = {
+    "delta1": Metric("δ1", "↑", "delta1"),
+    "delta2": Metric("δ2", "↑", "delta2"),
+    "delta3": Metric("δ3", "↑", "delta3"),
+    "abs_rel": Metric("AbsRel", "↓", "abs_rel"),
+    "rmse": Metric("RMSE", "↓", "rmse", unit=1.0),
+    "log10": Metric("log10", "↓", "log10"),
+    "rmse_log_as_printed": Metric(
+        "RMSE-log", "↓", "rmse_log",
+        note="RMSE-log is as printed: of natural logarithms in the authors' own rows, partly of log10 in quoted rows.",
+    ),
+    "mae_unit": Metric("MAE (/10 m)", "↓", "mae", unit=10.0),
+    "rmse_unit": Metric("RMSE (/10 m)", "↓", "rmse", unit=10.0),
+    "best_val_depth_loss": Metric(
+        "best val. loss", "↓", None, note="The best validation depth loss is no test figure, so it stays empty."
+    ),
+    "pixel_accuracy": Metric("pixel acc.", "↑", "pixel_accuracy"),
+    "boundary_eps_a": Metric("ε_a (px)", "↓", "boundary_acc"),
+    "boundary_eps_c": Metric("ε_c (px)", "↓", "boundary_comp"),
+    "object_delta1": Metric("object δ1", "↑", "object_delta1"),
+    "object_abs_rel": Metric("object AbsRel", "↓", "object_abs_rel"),
+    "object_rmse": Metric("object RMSE", "↓", "object_rmse", unit=1.0),
+    "object_log10": Metric("object log10", "↓", "object_log10"),
+    "chamfer3d_precision": Metric("precision (m)", "↓", "chamfer3d_precision", unit=1.0),
+    "chamfer3d_recall": Metric("recall (m)", "↓", "chamfer3d_recall", unit=1.0),
+    "scene_recall@1": Metric("scene recall@1", "↑", "scene_recall@1"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a run must have been tested on to be compared.
+
+    Attributes:
+        name: of the data set, as in metric keys.
+        frames: that the paper tested on; None if only roughly known.
+        protocol: the paper's; None if the paper does not tell.
+        options: of the data set that select other frames or another depth.
+    """
+
+    name: str
+    frames: int | None = None
+    protocol: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+TEST_DATA = {
+    "NYUv2": Conditions("nyuv2", 654, "nyu_eigen", {"split": "official"}),
+    "NYUv2-10%": Conditions("nyuv2", 145, "nyu_mti_unit", {"split": "random801010"}),
+    "NYUv2-OC++": Conditions("nyuv2_oc", 654, None, {"split": "official"}),
+    "NYUv2-raw-120K": Conditions("nyuv2_raw"),
+    "HyperSim-val": Conditions(
+        "hypersim", 1203, "hypersim_semantic_md", {"frames": "semantic_md", "depth": "distance"}
+    ),
+    "NYU": Conditions("nyu_fused", 483, "nyu_region_support"),
+    "NYU V1+V2": Conditions("nyu_fused", 483, "nyu_region_support"),
+}  # fmt: skip
+
+#: Data sets that a run may have been trained on to be compared; NYUv2-OC++ annotates NYUv2's test frames only.
+TRAIN_DATA = {
+    "NYUv2": ("nyuv2", "nyuv2_oc"),
+    "HyperSim": ("hypersim",),
+    "NYU": ("nyu_fused",),
+    "NYU V1+V2": ("nyu_fused",),
+}
+
+#: Experiments whose region support comes from ground-truth depth at test time as well (Region Support, section 4.2).
+ORACLES = ("region_support_refinement_truth", "region_support_truth_as_depth")
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a published table.
+
+    Attributes:
+        experiment: that repeats it here; empty for a method quoted from another paper.
+        method: its name in the table.
+        train_data: it was trained on.
+        test_data: it was tested on.
+        values: metric to figure, as printed.
+    """
+
+    experiment: str
+    method: str
+    train_data: str
+    test_data: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table of a paper (or a figure, or figures in its text), by its short names."""
+
+    paper: str
+    table: str
+    rows: list[PublishedRow] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """``<paper>/<table>``."""
+        return f"{self.paper}/{self.table}"
+
+    @property
+    def title(self) -> str:
+        """For a reader."""
+        number = self.table.replace("table", "Table ").replace("fig", "Fig. ")
+        return f"{PAPERS[self.paper]}, {number}"
+
+    @property
+    def metrics(self) -> list[str]:
+        """All metrics, in order of appearance."""
+        return list(dict.fromkeys(metric for row in self.rows for metric in row.values))
+
+
+def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[PublishedTable]:
+    """All published tables, in the file's order.
+
+    Raises:
+        ConfigError: naming file and line, if a name is unknown, a figure no number, or a cell there twice.
+    """
+    known: dict[str, Mapping[str, object]] = {
+        "paper": PAPERS, "train_data": TRAIN_DATA, "test_data": TEST_DATA, "metric": METRICS
+    }  # fmt: skip
+    tables: dict[tuple[str, str], PublishedTable] = {}
+    rows: dict[tuple[str, ...], PublishedRow] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ConfigError(f"{path}: need the columns {','.join(COLUMNS)}")
+        for cell in reader:
+            place = f"{path}, line {reader.line_num}"
+            for column, names in known.items():
+                if cell[column] not in names:
+                    raise ConfigError(f"{place}: no {column} `{cell[column]}`; known: {', '.join(names)}")
+            try:
+                float(cell["value"])
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{place}: `{cell['value']}` is no number") from error
+            names_of_table = cell["paper"], cell["table"]
+            names_of_row = cell["experiment"], cell["method"], cell["train_data"], cell["test_data"]
+            table = tables.setdefault(names_of_table, PublishedTable(*names_of_table))
+            if (key := names_of_table + names_of_row) not in rows:
+                rows[key] = PublishedRow(*names_of_row)
+                table.rows.append(rows[key])
+            if cell["metric"] in rows[key].values:
+                raise ConfigError(f"{place}: {cell['metric']} of {cell['method']} is there twice")
+            rows[key].values[cell["metric"]] = cell["value"]
+    return list(tables.values())
+
+
+def select_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> list[PublishedTable]:
+    """The tables that names (``shed``, or ``shed/table2``) select, in their own order; all without names.
+
+    Raises:
+        ConfigError: for a name that selects nothing.
+    """
+    for name in names:
+        if not any(name in (table.paper, table.name) for table in tables):
+            known = ", ".join([*PAPERS, *(table.name for table in tables)])
+            raise ConfigError(f"no published table `{name}`; known: {known}")
+    return [table for table in tables if not names or table.paper in names or table.name in names]

@@ -1,0 +1,54 @@
+"""`segdepth table`: published figures of the four papers beside measured ones."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.finished_runs import read_runs
+from experiments.published import read_published, select_tables
+from experiments.table_formats import to_csv, to_latex, to_markdown
+from experiments.table_layout import published_sheet, records, rooms_sheet
+
+
+def table(arguments: Sequence[str]) -> None:
+    """Print the tables, or write them into a file.
+
+    Raises:
+        ConfigError: for an unknown table, or a run whose files cannot be read.
+    """
+    parser = argparse.ArgumentParser(
+        prog="segdepth table", description="Published figures beside those of finished runs, with the difference."
+    )
+    parser.add_argument(
+        "tables", nargs="*", help="a paper, such as shed, or a table, such as shed/table2; all by default"
+    )
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown")
+    parser.add_argument("--output", type=Path, help="file to write; standard output by default")
+    parser.add_argument(
+        "--runs",
+        choices=("latest", "mean"),
+        default="latest",
+        help="the latest run of an experiment that compares best, or the mean over the latest run of each seed",
+    )
+    options = parser.parse_args(arguments)
+    tables = select_tables(read_published(), options.tables)
+    results = read_runs(options.root)
+    if not results:
+        print(f"no finished run under {options.root}: nothing is measured yet", file=sys.stderr)
+    if options.format == "csv":
+        text = to_csv([line for table in tables for line in records(table, results, options.runs)])
+    else:
+        pairs = [
+            (published_sheet(table, results, options.runs), rooms_sheet(table, results, options.runs))
+            for table in tables
+        ]
+        sheets = [sheet for pair in pairs for sheet in pair if sheet is not None]
+        text = to_markdown(sheets) if options.format == "markdown" else to_latex(sheets)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text, encoding="utf-8")
+        print(options.output)

@@ -1,0 +1,236 @@
+"""What a table shows: published and measured figures of each method below each other, with their difference."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from experiments.finished_runs import RunResult
+from experiments.measured import Choice, Measurement, measure, measure_rooms, objection, protocol_of
+from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable
+
+#: A published figure that was never measured. A cell that was never published is blank.
+NEVER = "\N{EN DASH}"
+
+MINUS = "\N{MINUS SIGN}"
+
+ORACLE_NOTE = "oracle: is given ground-truth depth (as region support) at test time; compares with no other method"
+
+CSV_COLUMNS = (
+    "paper", "table", "experiment", "method", "train_data", "test_data", "metric",
+    "published", "measured", "difference", "run", "seed", "commit", "profile", "std", "remarks",
+)  # fmt: skip
+
+
+@dataclass
+class Sheet:
+    """A table as text, before it is written in a format.
+
+    Attributes:
+        title: above the table.
+        header: names of the columns.
+        text_columns: how many of them hold text; the others hold figures.
+        groups: lines that belong together.
+        notes: below the table.
+    """
+
+    title: str
+    header: list[str]
+    text_columns: int
+    groups: list[list[list[str]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class RunNotes:
+    """Numbers the runs that a sheet refers to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def refer(self, measurement: Measurement) -> str:
+        """Numbers of a measurement's runs, such as ``[1] [2]``."""
+        return " ".join(self._number(result) for result in measurement.results)
+
+    def _number(self, result: RunResult) -> str:
+        line = describe(result)
+        if line not in self.lines:
+            self.lines.append(line)
+        return f"[{self.lines.index(line) + 1}]"
+
+    def numbered(self) -> list[str]:
+        """The notes."""
+        return [f"[{number}] {line}" for number, line in enumerate(self.lines, start=1)]
+
+
+def describe(result: RunResult) -> str:
+    """A run as a note has it."""
+    tested, _ = result.tested_with
+    frames = tested.get("data", {}).get("frames", {}).get("test")
+    facts = {
+        "seed": result.seed,
+        "commit": result.commit,
+        "profile": result.environment.get("profile"),
+        "trained on": result.trained_on,
+        "protocol": protocol_of(result).get("name"),
+        "test frames": None if frames is None else f"{frames:,}",
+    }
+    return f"{result.experiment}/{result.run} on {result.dataset}: " + ", ".join(
+        f"{name} {value or 'unrecorded'}" for name, value in facts.items()
+    )
+
+
+def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet:
+    """Published figures beside measured ones: two or three lines a method, one for those of other papers."""
+    sheet = Sheet(f"{table.title} ({table.name})", header(table.metrics), text_columns=4)
+    runs = RunNotes()
+    never = starred = False
+    for row in table.rows:
+        names = [method_name(row.method, row.experiment), row.train_data, row.test_data]
+        lines = [[*names, "published", *(row.values.get(metric, "") for metric in table.metrics)]]
+        if row.experiment:
+            measured = measure(row, results, choice)
+            lines += measured_lines(row, measured, table.metrics, runs)
+            never |= any(NEVER in line for line in lines)
+            starred |= measured is not None and any("*" in result.commit for result in measured.results)
+            if measured is None and (reason := why_empty(row, results)):
+                sheet.notes.append(reason)
+        sheet.groups.append(lines)
+    meanings = {
+        f"{NEVER}: never measured here": never,
+        "*: with uncommitted changes": starred,
+        ORACLE_NOTE: any(row.experiment in ORACLES for row in table.rows),
+    }
+    metric_notes = [METRICS[metric].note for metric in table.metrics if METRICS[metric].note]
+    shown = [meaning for meaning, needed in meanings.items() if needed]
+    sheet.notes = [*shown, *runs.numbered(), *dict.fromkeys(sheet.notes), *metric_notes]
+    return sheet
+
+
+def measured_lines(
+    row: PublishedRow, measured: Measurement | None, metrics: Sequence[str], runs: RunNotes
+) -> list[list[str]]:
+    """The measured line of a method and, if there is a figure, the line of differences."""
+    if measured is None:
+        return [["", "", "", "measured", *(NEVER if metric in row.values else "" for metric in metrics)]]
+    figures, differences = [], []
+    for metric in metrics:
+        published, value = row.values.get(metric), measured.values.get(metric)
+        if published is None or value is None:
+            figures.append("" if published is None else NEVER)
+            differences.append("")
+            continue
+        text = f"{value:.{decimals(published)}f}"
+        figures.append(with_deviation(text, measured.deviations.get(metric), decimals(published)))
+        differences.append(difference(text, published))
+    return [["", "", "", label(measured, runs), *figures], ["", "", "", "difference", *differences]]
+
+
+def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet | None:
+    """What the table's methods reach on Rooms, apart from any published figure; None if nothing was measured there."""
+    sheet = Sheet(f"{table.title}: the methods on Rooms (synthetic)", header(table.metrics), text_columns=4)
+    runs = RunNotes()
+    for experiment, method in methods(table).items():
+        for measured in measure_rooms(experiment, table.metrics, results, choice):
+            newest = measured.results[0]
+            cells = []
+            for metric in table.metrics:
+                value = measured.values.get(metric)
+                spread = measured.deviations.get(metric)
+                cells.append(NEVER if value is None else with_deviation(f"{value:.3f}", spread, 3))
+            names = [method_name(method, experiment), newest.trained_on or "unrecorded", newest.dataset]
+            sheet.groups.append([[*names, label(measured, runs), *cells]])
+    sheet.notes = [
+        "Rooms are rendered: these figures compare the methods with each other, never with a published figure.",
+        *runs.numbered(),
+    ]
+    return sheet if sheet.groups else None
+
+
+def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> list[dict[str, str]]:
+    """One record per figure, as :data:`CSV_COLUMNS`; figures on Rooms have no published one beside them."""
+    lines = []
+    for row in table.rows:
+        measured = measure(row, results, choice) if row.experiment else None
+        names = (row.experiment, row.method, row.train_data, row.test_data)
+        lines += [record(table, names, metric, published, measured) for metric, published in row.values.items()]
+    for experiment, method in methods(table).items():
+        for measured in measure_rooms(experiment, table.metrics, results, choice):
+            newest = measured.results[0]
+            names = (experiment, method, newest.trained_on or "", newest.dataset)
+            lines += [record(table, names, metric, "", measured) for metric in measured.values]
+    return lines
+
+
+def record(
+    table: PublishedTable, names: tuple[str, str, str, str], metric: str, published: str, measured: Measurement | None
+) -> dict[str, str]:
+    """One figure of (experiment, method, train data, test data); what was not measured is absent."""
+    line = dict(zip(CSV_COLUMNS, (table.paper, table.table, *names, metric, published), strict=False))
+    if measured is None or metric not in measured.values:
+        return line
+    value = measured.values[metric]
+    results = measured.results
+    return line | {
+        "measured": repr(value),
+        "difference": f"{value - float(published):+.6g}" if published else "",
+        "run": ";".join(result.run for result in results),
+        "seed": ";".join(result.seed for result in results),
+        "commit": ";".join(result.commit for result in results),
+        "profile": results[0].environment.get("profile") or "",
+        "std": repr(measured.deviations[metric]) if metric in measured.deviations else "",
+        "remarks": "; ".join(measured.remarks),
+    }
+
+
+def header(metrics: Sequence[str]) -> list[str]:
+    """Names of the columns, with an arrow to the better side."""
+    figures = [f"{METRICS[metric].label} {METRICS[metric].better}" for metric in metrics]
+    return ["method", "trained on", "tested on", "", *figures]
+
+
+def method_name(method: str, experiment: str) -> str:
+    """What the paper calls a method, and the experiment that repeats it."""
+    oracle = ", oracle" if experiment in ORACLES else ""
+    return f"{method}{oracle} ({experiment})" if experiment else method
+
+
+def methods(table: PublishedTable) -> dict[str, str]:
+    """Experiments of a table and what it calls them first."""
+    names: dict[str, str] = {}
+    for row in table.rows:
+        if row.experiment:
+            names.setdefault(row.experiment, row.method)
+    return names
+
+
+def why_empty(row: PublishedRow, results: Sequence[RunResult]) -> str:
+    """Why the newest run on a row's own test data is not shown; empty if there is none."""
+    name = TEST_DATA[row.test_data].name
+    own = [result for result in results if result.experiment == row.experiment and result.dataset == name]
+    reason = objection(row, own[-1]) if own else None
+    return f"not compared: {row.experiment}/{own[-1].run}, {reason}" if reason else ""
+
+
+def label(measured: Measurement, runs: RunNotes) -> str:
+    """Name of a measured line: what sets it apart from the paper, and which runs it comes from."""
+    several = len(measured.results)
+    mean = [f"mean ± std of {several} seeds"] if several > 1 else []
+    remarks = ", ".join([*mean, *measured.remarks])
+    return f"measured{f' ({remarks})' if remarks else ''} {runs.refer(measured)}"
+
+
+def decimals(printed: str) -> int:
+    """Decimals of a printed figure, three at least."""
+    return max(3, len(printed.partition(".")[2]))
+
+
+def with_deviation(text: str, deviation: float | None, digits: int) -> str:
+    """A mean and its standard deviation, if it has one."""
+    return text if deviation is None else f"{text} ± {deviation:.{digits}f}"
+
+
+def difference(measured: str, published: str) -> str:
+    """Measured minus published, as both are shown, so that the lines add up."""
+    if not math.isfinite(float(measured)):
+        return measured
+    return f"{Decimal(measured) - Decimal(published):+}".replace("-", MINUS)
