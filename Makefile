@@ -70,6 +70,7 @@ lint: $(READY) ## Check style and types
 bench: $(READY) ## Measure cost and speed against peers, as ratios
 	@$(BIN)/python -m benchmarks.shed_vs_dpt $(ARGS)
 	@$(BIN)/python -m benchmarks.loader_throughput $(ARGS)
+	@$(BIN)/python -m benchmarks.metric_speed $(ARGS)
 
 .PHONY: lock
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (keeps pins that still fit)

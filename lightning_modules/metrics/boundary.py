@@ -39,7 +39,8 @@ class BoundaryProtocol:
             truncated here.
         completeness: ``official``, as the iBims-1 code computes it, or ``directed``, as the paper prints it.
         tolerance: pixels within which an edge counts as found, for precision, recall and F1.
-        crop: window of the 480 x 640 frame, cut out before the edges are sought.
+        crop: window of the 480 x 640 frame, cut out before the edges are sought; None is the whole frame here, and the
+            evaluation protocol's window in an :class:`~lightning_modules.evaluation.Evaluation`.
         backend: ``skimage``, the reference's Canny on floats, or ``cv2``, faster on 8 bits, with other edges.
 
     Raises:
@@ -52,7 +53,7 @@ class BoundaryProtocol:
     max_distance: float = 10.0
     completeness: Literal["official", "directed"] = "official"
     tolerance: float = 1.0
-    crop: Literal["none", "eigen", "densedepth", "p2orm"] = "none"
+    crop: Literal["none", "eigen", "densedepth", "p2orm"] | None = None
     backend: Literal["skimage", "cv2"] = "skimage"
 
     def __post_init__(self) -> None:
@@ -63,7 +64,11 @@ class BoundaryProtocol:
                 "boundary protocol: need sigma > 0, max_distance > 0 and tolerance >= 0, got "
                 f"sigma={self.sigma}, max_distance={self.max_distance} and tolerance={self.tolerance}"
             )
-        choices = {"completeness": ("official", "directed"), "crop": ("none", *CROPS), "backend": ("skimage", "cv2")}
+        choices: dict[str, tuple[str | None, ...]] = {
+            "completeness": ("official", "directed"),
+            "crop": (None, "none", *CROPS),
+            "backend": ("skimage", "cv2"),
+        }
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"boundary protocol: `{name}` is one of {known}, got `{getattr(self, name)}`")
@@ -89,7 +94,7 @@ class BoundaryProtocol:
         prediction = prediction.cpu().double()
         if prediction.shape != target.shape:
             prediction = F.interpolate(prediction, target.shape[-2:], mode="bilinear", align_corners=False)
-        rows, columns = CROPS.get(self.crop, (slice(None), slice(None)))
+        rows, columns = CROPS.get(self.crop or "none", (slice(None), slice(None)))
         target, valid = target.cpu(), valid.cpu()
         prediction, target, valid = (part[..., rows, columns] for part in (prediction, target & valid, valid))
         return prediction, target, valid
@@ -103,7 +108,7 @@ class BoundaryProtocol:
             )
         if target.dtype != torch.bool:
             raise ValueError(f"boundaries must be bool, got {target.dtype}; binarise an 8-bit annotation with `> 127`")
-        if self.crop != "none" and tuple(target.shape[-2:]) != CROPPED_SIZE:
+        if self.crop in CROPS and tuple(target.shape[-2:]) != CROPPED_SIZE:
             raise ValueError(
                 f"crop `{self.crop}` is defined on 480x640 frames, the boundaries are "
                 f"{target.shape[-2]}x{target.shape[-1]}; evaluate at the native size, or set `crop: none`"
@@ -132,7 +137,8 @@ def depth_edges(depth: NDArray[np.float64], valid: NDArray[np.bool_], protocol: 
     if protocol.backend == "cv2":
         return _opencv_edges(normalised, protocol)
     # The mask keeps what is not evaluated out of the smoothing; unknown pixels inside it spread as NaN.
-    return canny(normalised, protocol.sigma, protocol.low, protocol.high, mask=valid)
+    mask = None if valid.all() else valid  # a full one changes no bit and costs a third more
+    return canny(normalised, protocol.sigma, protocol.low, protocol.high, mask=mask)
 
 
 def _opencv_edges(normalised: NDArray[np.float64], protocol: BoundaryProtocol) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Boundary F1 from depth ratios, which needs no annotation of edges."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -32,9 +32,8 @@ def per_image_depth_boundary(
     """
     finite = (prediction.isfinite() | ~valid).flatten(1).all(1)
     positive = prediction.clamp(min=LOG_FLOOR)  # without a clamp in the protocol it may be zero or negative
-    directions = zip(_levels(positive, valid, ratios), _levels(target, valid, ratios), strict=True)
-    counts = torch.stack([_counts(predicted, true, len(ratios)) for predicted, true in directions])
-    found, predicted, true = counts.to(prediction.dtype).unbind(-1)  # each (4, B, T)
+    counts = torch.stack(list(_occlusions(torch.stack([positive, target]), valid, ratios)))
+    found, predicted, true = counts.to(prediction.dtype).unbind(1)  # each (4, B, T)
     precision, recall = (found / predicted.clamp(min=1)).mean(0), (found / true.clamp(min=1)).mean(0)
     f1 = 2 * precision * recall / (precision + recall).where(precision + recall > 0, 1.0)
     weights = precision.new_tensor(ratios) / sum(ratios)
@@ -90,21 +89,28 @@ class DepthBoundaryF1(ImageMeans):
         self.add_images(figures, valid & ~prediction.isfinite())
 
 
-def _levels(depth: Tensor, valid: Tensor, ratios: Sequence[float]) -> list[Tensor]:
-    """How many thresholds the depth ratio of neighbours exceeds, (B, pairs) uint8, for each of the four directions."""
-    thresholds = depth.new_tensor(ratios)
-    levels = []
+def _occlusions(depths: Tensor, valid: Tensor, ratios: Sequence[float]) -> Iterator[Tensor]:
+    """(3, B, T) numbers of occlusions in both maps, in the first and in the second, for each of the four directions.
+
+    Args:
+        depths: (2, B, 1, H, W) predicted and true depth.
+        valid: (B, 1, H, W) bool, the evaluated pixels.
+        ratios: the T thresholds, ascending.
+    """
+    thresholds = depths.new_tensor(ratios)
     for axis in (-1, -2):
-        length = depth.shape[axis] - 1
-        near, far = depth.narrow(axis, 0, length), depth.narrow(axis, 1, length)
+        length = depths.shape[axis] - 1
+        near, far = depths.narrow(axis, 0, length), depths.narrow(axis, 1, length)
         pair = valid.narrow(axis, 0, length) & valid.narrow(axis, 1, length)
-        for ratio in (far / near, near / far):
-            exceeded = torch.bucketize(ratio.where(pair, 1.0), thresholds, out_int32=True)  # strictly: ratio > t
-            levels.append(exceeded.flatten(1).to(torch.uint8))
-    return levels
+        for ratio in ((far / near).flatten(2), (near / far).flatten(2)):
+            # Few pairs are an occlusion in either map: only these are asked for their thresholds.
+            image, pixel = ((ratio > ratios[0]).any(0) & pair.flatten(1)).nonzero(as_tuple=True)
+            levels = torch.bucketize(ratio[:, image, pixel], thresholds)  # thresholds that the ratio exceeds, (2, N)
+            levels = torch.cat([levels.amin(0, keepdim=True), levels])
+            yield torch.stack([_exceeding(of_map, image, len(pair), len(ratios)) for of_map in levels])
 
 
-def _counts(predicted: Tensor, true: Tensor, thresholds: int) -> Tensor:
-    """(B, T, 3) occlusions at each threshold: predicted and true, predicted, true."""
-    maps = torch.stack([torch.minimum(predicted, true), predicted, true], dim=1)
-    return torch.stack([(maps > i).sum(2) for i in range(thresholds)], dim=1)
+def _exceeding(levels: Tensor, image: Tensor, images: int, thresholds: int) -> Tensor:
+    """(B, T) pairs of each image that exceed each threshold, from the (N,) numbers of thresholds they exceed."""
+    histogram = torch.bincount(image * (thresholds + 1) + levels, minlength=images * (thresholds + 1))
+    return histogram.view(images, thresholds + 1).flip(1).cumsum(1).flip(1)[:, 1:]

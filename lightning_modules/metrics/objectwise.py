@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lightning_modules.metrics.depth_errors import LOG_FLOOR, THRESHOLDS
-from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
+from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.label_maps import table_places
 from lightning_modules.metrics.protocol import EvalProtocol
 
 ObjectAveraging = Literal["per_object", "per_image", "area"]
@@ -87,7 +88,7 @@ class ObjectwiseErrors(ExactSums):
                 f"got {instances.dtype} {tuple(instances.shape)}"
             )
         sums = _object_sums(prediction, target, instances.where(valid & (instances > 0), 0))
-        pixels, neighbours, nonfinite, *_ = sums
+        pixels, nonfinite, *_, neighbours, _ = sums
         kept = pixels >= self.min_pixels
         defined = torch.stack([kept] * (len(FIGURES) - 1) + [kept & (neighbours > 0)])
         weights = self._weights(defined, pixels)
@@ -127,51 +128,41 @@ def _object_sums(prediction: Tensor, target: Tensor, objects: Tensor) -> tuple[T
         objects: (B, H, W) int64 ids, 0 where there is no object or no valid truth.
 
     Returns:
-        (B, N) sums of: pixels, pairs of neighbours, non-finite predictions, hits of delta1, relative, squared,
-        logarithmic and gradient errors. An id that an image lacks has no pixels.
+        (B, N) sums of: pixels, non-finite predictions, hits of delta1, relative, squared and logarithmic errors, pairs
+        of neighbours and gradient errors. N are the ids of the batch; one that an image lacks has no pixels.
     """
-    dtype, objects = accumulation_dtype(prediction.device), _bounded_ids(objects)
-    images, ids = len(objects), int(objects.max()) + 1
-    bins = objects + ids * torch.arange(images, device=objects.device).view(-1, 1, 1)
-
-    def total(values: Tensor, bins: Tensor = bins) -> Tensor:
-        table = torch.zeros(images * ids, dtype=dtype, device=bins.device)
-        table.index_add_(0, bins.flatten(), values.to(dtype).flatten())
-        return table.view(images, ids)[:, 1:]  # what lies on no object, infinities included, ends with column 0
-
+    places, columns = table_places(objects)
     positive = prediction.clamp(min=LOG_FLOOR)
-    error, log_error = prediction - target, positive.log() - target.log()
-    ratio = torch.maximum(positive / target, target / positive)
-    ones = torch.ones_like(prediction)
-    neighbours = gradient = torch.zeros((), dtype=dtype, device=prediction.device)
-    for axis in (1, 2):
+    ratio = positive / target
+    # A pixel is a miss (0) or a hit (1) of delta1, or not finite (2): one count answers all three.
+    hit = (ratio < THRESHOLDS[0]) & (target / positive < THRESHOLDS[0])
+    kinds = 3 * places + torch.where(prediction.isfinite(), hit, 2)
+    counts = torch.bincount(kinds.flatten(), minlength=3 * len(objects) * columns).view(-1, columns, 3)
+    counts = counts[:, 1:]  # what lies on no object, infinities included, ends in column 0
+
+    def total(values: Tensor) -> Tensor:
+        table = values.new_zeros(len(objects) * columns)
+        return table.scatter_add_(0, places.flatten(), values.flatten()).view(-1, columns)[:, 1:]
+
+    error, log_error = prediction - target, ratio.log()
+    neighbours, gradient = torch.zeros_like(target), torch.zeros_like(target)
+    for axis in (1, 2):  # what is between two pixels is added to the first
         pairs = objects.shape[axis] - 1
-        inside = bins.narrow(axis, 0, pairs).where(objects.diff(dim=axis) == 0, 0)
-        neighbours = neighbours + total(ones.narrow(axis, 0, pairs), inside)
-        gradient = gradient + total(log_error.diff(dim=axis).abs(), inside)
+        inside = places.narrow(axis, 0, pairs) == places.narrow(axis, 1, pairs)
+        neighbours.narrow(axis, 0, pairs).add_(inside)
+        gradient.narrow(axis, 0, pairs).add_(log_error.diff(dim=axis).abs_().where(inside, 0.0))
     return (
-        total(ones),
-        neighbours,
-        total(~prediction.isfinite()),
-        total(ratio < THRESHOLDS[0]),
+        *(count.to(target.dtype) for count in (counts.sum(2), counts[..., 2], counts[..., 1])),
         total(error.abs() / target),
         total(error.square()),
         total(log_error.abs()),
-        gradient,
+        total(neighbours),
+        total(gradient),
     )
 
 
 def _figures(sums: tuple[Tensor, ...]) -> Tensor:
     """(5, B, N) figures in the order of `FIGURES`, NaN where not defined."""
-    pixels, neighbours, _, hits, relative, square, log, gradient = sums
+    pixels, _, hits, relative, square, log, neighbours, gradient = sums
     rmse, log10 = (square / pixels).sqrt(), log / pixels / math.log(10)
     return torch.stack([hits / pixels, relative / pixels, rmse, log10, gradient / neighbours])
-
-
-def _bounded_ids(objects: Tensor) -> Tensor:
-    """Renumber ids that are too sparse for a table with one column per id, such as label x 65536 + instance."""
-    if objects.max() <= objects[0].numel():
-        return objects
-    # The leading 0 keeps "none" the smallest id.
-    _, ids = torch.cat([objects.new_zeros(1), objects.flatten()]).unique(return_inverse=True)
-    return ids[1:].view(objects.shape)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
+from lightning_modules.metrics.gathering import gather_rows
 
 # Cosines closer than this are equal: products of the same two vectors differ in the last bits between block shapes.
 TIE = 1e-6
@@ -46,7 +47,7 @@ class LayoutRetrieval(SuiteMetric):
     frames: list[Tensor]
 
     def __init__(self, ks: Sequence[int] = (1, 5, 10), frame_window: int = 5, chunk: int = 4096, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(dist_sync_fn=gather_rows, **kwargs)
         if min(*ks, chunk) < 1 or frame_window < 0:
             raise ValueError(f"need ks and chunk > 0 and frame_window >= 0, got {ks=}, {chunk=} and {frame_window=}")
         self.ks = tuple(ks)
@@ -77,7 +78,13 @@ class LayoutRetrieval(SuiteMetric):
         self.frames.append(frame.to(embedding.device, torch.int64))
 
     def compute(self) -> dict[str, Tensor]:
-        """The recalls and counts of the class docstring, scalars; NaN if no query has a target."""
+        """The recalls and counts of the class docstring, scalars; NaN if no query has a target.
+
+        Raises:
+            ValueError: if no process has seen a frame.
+        """
+        if not len(self.embeddings):
+            raise ValueError("retrieval of layouts without a frame: `update` was never called, in any process")
         embeddings, scenes, frames = map(dim_zero_cat, (self.embeddings, self.scenes, self.frames))
         # By scene, so that the targets of a block of queries are in few, neighbouring blocks of the gallery.
         scenes, order = scenes.sort()

@@ -1,5 +1,6 @@
 """How well a hierarchy of segments follows annotated objects and depth."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from torch.nn import functional as F
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
+from lightning_modules.metrics.gathering import gather_rows
+from lightning_modules.metrics.label_maps import compact_ids, table_places
 
 FIGURES = ("boundary_recall", "undersegmentation_error", "achievable_accuracy", "explained_variance")
 
@@ -21,17 +24,18 @@ def per_image_segment_quality(
     Returns:
         One (B,) tensor per level and figure, such as ``level0_boundary_recall``; NaN where it is not defined.
     """
-    size = instances.shape[-2:]
+    for labels in segments:
+        _check_shapes(labels, instances, depth, valid)
+    boundaries, objects = _boundaries(instances), compact_ids(instances)
+    deviations, variances = _deviations(depth[:, 0], valid[:, 0])
     figures: dict[str, Tensor] = {}
     for level, labels in enumerate(segments):
-        _check_shapes(labels, instances, depth, valid)
-        # Nearest, in a dtype that holds the labels exactly: there is no resize of integers.
-        resized = F.interpolate(labels[:, None].to(accumulation_dtype(labels.device)), size, mode="nearest-exact")
-        labels = resized[:, 0].long()
+        labels = _resized(labels, instances.shape[1:])
+        places, columns = table_places(labels)
         per_image = (
-            _boundary_recall(labels, instances, tolerance),
-            *_region_figures(labels, instances),
-            _explained_variance(labels, depth[:, 0], valid[:, 0]),
+            _boundary_recall(_boundaries(labels), boundaries, tolerance),
+            *_region_figures(places, columns, objects),
+            _explained_variance(places, columns, deviations, valid[:, 0]) / variances,
         )
         figures |= {f"level{level}_{name}": figure for name, figure in zip(FIGURES, per_image, strict=True)}
     return figures
@@ -67,7 +71,7 @@ class SegmentQuality(SuiteMetric):
     figures: list[Tensor]
 
     def __init__(self, tolerance: int = 2, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(dist_sync_fn=gather_rows, **kwargs)
         if tolerance < 0:
             raise ValueError(f"`tolerance` must be >= 0 pixels, got {tolerance}")
         self.tolerance = tolerance
@@ -94,7 +98,13 @@ class SegmentQuality(SuiteMetric):
         self.per_image = figures
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures of the class docstring, scalars such as ``level0_boundary_recall``; NaN if no image has one."""
+        """The figures of the class docstring, scalars such as ``level0_boundary_recall``; NaN if no image has one.
+
+        Raises:
+            ValueError: if no process has seen an image.
+        """
+        if not len(self.figures):
+            raise ValueError("segment quality without an image: `update` was never called, in any process")
         images = dim_zero_cat(self.figures)
         names = [f"level{level}_{name}" for level in range(images.shape[1] // len(FIGURES)) for name in FIGURES]
         boundary, region, _, depth = images.isnan().sum(0).to(images.dtype)[: len(FIGURES)]  # the same on every level
@@ -105,11 +115,14 @@ class SegmentQuality(SuiteMetric):
         }
 
 
-def _boundary_recall(labels: Tensor, instances: Tensor, tolerance: int) -> Tensor:
-    """(B,) boundary recall from (B, H, W) maps."""
-    truth, found = _boundaries(instances), _boundaries(labels)
-    near = F.max_pool2d(found[:, None].float(), 2 * tolerance + 1, stride=1, padding=tolerance)[:, 0] > 0
-    dtype = accumulation_dtype(labels.device)
+def _boundary_recall(found: Tensor, truth: Tensor, tolerance: int) -> Tensor:
+    """(B,) share of the true boundary pixels with a found one near, from (B, H, W) bool maps."""
+    near = found
+    for axis in (1, 2):
+        length = near.shape[axis]
+        around = F.pad(near, (tolerance, tolerance) if axis == 2 else (0, 0, tolerance, tolerance))
+        near = functools.reduce(torch.logical_or, (around.narrow(axis, i, length) for i in range(2 * tolerance + 1)))
+    dtype = accumulation_dtype(found.device)
     return (truth & near).sum((1, 2)).to(dtype) / truth.sum((1, 2))
 
 
@@ -120,47 +133,59 @@ def _boundaries(labels: Tensor) -> Tensor:
     return F.pad(across, (0, 1)) | F.pad(across, (1, 0)) | F.pad(down, (0, 0, 0, 1)) | F.pad(down, (0, 0, 1, 0))
 
 
-def _region_figures(labels: Tensor, instances: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) undersegmentation error and (B,) achievable segmentation accuracy from (B, H, W) maps."""
-    segment_ids, objects = _ids_over_batch(labels), int(instances.max()) + 1
-    on_object = instances > 0
-    # Sorted, so that the pairs of one segment are neighbours. A dense table would be segments x objects.
-    pairs, overlap = torch.unique((segment_ids * objects + instances)[on_object], return_counts=True)
-    ids, segment = torch.unique_consecutive(pairs // objects, return_inverse=True)
-    area = torch.zeros_like(ids).index_add(0, segment, overlap)
-    largest = torch.zeros_like(ids).scatter_reduce(0, segment, overlap, "amax")
-    leak = torch.zeros_like(ids).index_add(0, segment, torch.minimum(overlap, area[segment] - overlap))
+def _region_figures(places: Tensor, columns: int, objects: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) undersegmentation error and (B,) achievable segmentation accuracy.
 
-    image = ids // _labels_per_image(labels)
-    pixels = on_object.sum((1, 2)).to(accumulation_dtype(labels.device))
-    leaked, achieved = (torch.zeros_like(pixels).index_add(0, image, n.to(pixels.dtype)) for n in (leak, largest))
+    Args:
+        places: (B, H, W) places of the pixels in a table of segments, with this number of columns.
+        columns: as :func:`table_places` returns it.
+        objects: (B, H, W) ids; 0 = none.
+    """
+    dtype, ids = accumulation_dtype(objects.device), int(objects.max()) + 1
+    # Runs of equal pairs first: they are few, and a dense table of pairs would be segments x objects.
+    pairs, lengths = torch.unique_consecutive((places * ids + objects).flatten(), return_counts=True)
+    on_object = pairs % ids > 0
+    pairs, pair = pairs[on_object].unique(return_inverse=True)
+    overlap = torch.zeros_like(pairs).index_add(0, pair, lengths[on_object])
+
+    segment = pairs // ids
+    area, largest, leak = overlap.new_zeros(3, len(objects) * columns)
+    area.index_add_(0, segment, overlap)
+    largest.scatter_reduce_(0, segment, overlap, "amax")
+    leak.index_add_(0, segment, torch.minimum(overlap, area[segment] - overlap))
+    pixels, achieved, leaked = (table.view(-1, columns).sum(1).to(dtype) for table in (area, largest, leak))
     return leaked / pixels, achieved / pixels
 
 
-def _explained_variance(labels: Tensor, depth: Tensor, valid: Tensor) -> Tensor:
-    """(B,) share of the variance of depth that is between segments, from (B, H, W) maps."""
-    depth = depth.to(accumulation_dtype(depth.device))
-    pixels = valid.sum((1, 2))
-    mean = depth.where(valid, 0.0).sum((1, 2)) / pixels
-    deviation = (depth - mean[:, None, None]).where(valid, 0.0)
-    total = deviation.square().sum((1, 2))
+def _deviations(depth: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, H, W) differences from the mean depth of the image, 0 where not valid, and (B,) sums of their squares.
 
-    ids, segment, area = torch.unique(_ids_over_batch(labels)[valid], return_inverse=True, return_counts=True)
-    moved = deviation.new_zeros(len(ids)).index_add(0, segment, deviation[valid])
-    between = torch.zeros_like(total).index_add(0, ids // _labels_per_image(labels), moved.square() / area)
+    The sum is NaN for an image without two different valid depths.
+    """
+    depth = depth.to(accumulation_dtype(depth.device))
+    mean = depth.where(valid, 0.0).sum((1, 2)) / valid.sum((1, 2))
+    deviations = (depth - mean[:, None, None]).where(valid, 0.0)
     # Round-off gives a constant depth a variance, so it is asked for its extremes.
     varies = depth.where(valid, -torch.inf).amax((1, 2)) > depth.where(valid, torch.inf).amin((1, 2))
-    return (between / total).where(varies, torch.nan)
+    return deviations, deviations.square().sum((1, 2)).where(varies, torch.nan)
 
 
-def _labels_per_image(labels: Tensor) -> int:
-    return int(labels.max()) + 1
+def _explained_variance(places: Tensor, columns: int, deviations: Tensor, valid: Tensor) -> Tensor:
+    """(B,) sums over segments of area times squared mean deviation, from (B, H, W) maps."""
+    moved, area = (
+        deviations.new_zeros(len(places) * columns).scatter_add_(0, places.flatten(), part.flatten())
+        for part in (deviations, valid.to(deviations.dtype))
+    )
+    return (moved.square() / area.clamp(min=1)).view(-1, columns).sum(1)
 
 
-def _ids_over_batch(labels: Tensor) -> Tensor:
-    """(B, H, W) labels of which no two images share one: image b has those from b * `_labels_per_image`."""
-    images = torch.arange(len(labels), device=labels.device)
-    return images[:, None, None] * _labels_per_image(labels) + labels
+def _resized(labels: Tensor, size: torch.Size) -> Tensor:
+    """(B, h, w) labels at another size."""
+    if labels.shape[1:] != size:
+        # Nearest, in a dtype that holds the labels exactly: there is no resize of integers.
+        labels = labels.to(accumulation_dtype(labels.device))[:, None]
+        labels = F.interpolate(labels, size, mode="nearest-exact")[:, 0]
+    return labels.long()
 
 
 def _check_shapes(labels: Tensor, instances: Tensor, depth: Tensor, valid: Tensor) -> None:

@@ -53,6 +53,7 @@ def brute_force_figures(edges: np.ndarray, truth: np.ndarray, protocol: Boundary
 
 
 class TestOfficial(MetricTester):
+    averages_images = True
     protocol = BoundaryProtocol(max_distance=6)
 
     def make(self):

@@ -41,6 +41,8 @@ def loop_figures(prediction, target, valid):
 
 
 class TestDepthBoundaryF1(MetricTester):
+    averages_images = True
+
     def make(self):
         return DepthBoundaryF1(PROTOCOL)
 

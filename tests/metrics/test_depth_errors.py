@@ -48,6 +48,7 @@ def loop_reference(protocol, prediction, target, valid):
 
 class TestPerImage(MetricTester):
     protocol = PER_IMAGE
+    averages_images = True
 
     def make(self):
         return DepthErrors(self.protocol)
@@ -68,6 +69,7 @@ class TestPerImage(MetricTester):
 
 class TestPooled(TestPerImage):
     protocol = POOLED
+    averages_images = False
 
 
 def maps(*images: list[float]) -> torch.Tensor:

@@ -98,6 +98,7 @@ class TestPerObject(MetricTester):
 
 class TestPerImage(TestPerObject):
     averaging = "per_image"
+    averages_images = True
 
 
 class TestAreaOfLargeObjects(TestPerObject):

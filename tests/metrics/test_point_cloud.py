@@ -56,6 +56,7 @@ def loop_figures(predicted, true, power):
 
 
 class TestGeneralCamera(MetricTester):
+    averages_images = True
     protocol = PROTOCOL
     camera = GENERAL
     stride = 1

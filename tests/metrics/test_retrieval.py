@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.metrics.retrieval import LayoutRetrieval
-from tests.helpers.metric_tester import MetricTester
+from tests.helpers.metric_tester import MetricTester, evaluate_shard
 
 
 def loop_reference(embedding, scene, frame, ks, window):
@@ -39,6 +39,9 @@ def loop_reference(embedding, scene, frame, ks, window):
 
 
 class TestLayoutRetrieval(MetricTester):
+    # Frames have no figures of their own here, and no size.
+    test_figures_of_an_image_do_not_depend_on_its_batch = None
+    test_images_of_two_sizes_in_one_set = None
     # These three ask about a depth map.
     test_without_a_valid_pixel_there_is_no_figure = None
     test_one_nonfinite_prediction_is_counted_and_spoils_every_figure = None
@@ -140,6 +143,19 @@ def test_one_descriptor_without_a_direction_is_counted_and_spoils_every_recall(v
     assert figures.pop("nonfinite") == 1
     assert (figures.pop("excluded_scene"), figures.pop("excluded_frame")) == (1, 1)
     assert all(math.isnan(figure) for figure in figures.values())
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_without_a_frame_there_is_no_recall():
+    with pytest.raises(ValueError, match="without a frame"):
+        LayoutRetrieval().compute()
+
+
+@pytest.mark.ddp
+def test_without_a_frame_in_any_process_there_is_no_recall(tmp_path, two_processes):
+    for run in [two_processes.submit(evaluate_shard, rank, LayoutRetrieval(), [], tmp_path) for rank in range(2)]:
+        with pytest.raises(ValueError, match="without a frame"):
+            run.result()
 
 
 @pytest.mark.parametrize("options", [{"ks": (0,)}, {"chunk": 0}, {"frame_window": -1}])

@@ -61,6 +61,7 @@ class StackedLevels(SegmentQuality):
 
 
 class TestSegmentQuality(MetricTester):
+    averages_images = True
     # These three ask about a predicted depth map.
     test_without_a_valid_pixel_there_is_no_figure = None
     test_one_nonfinite_prediction_is_counted_and_spoils_every_figure = None
@@ -196,6 +197,12 @@ def test_the_number_of_levels_is_the_same_in_every_batch():
     metric.update([labels, labels], labels, labels[:, None].float(), labels[:, None] > 0)
     with pytest.raises(ValueError, match="same number of segment levels"):
         metric.update([labels], labels, labels[:, None].float(), labels[:, None] > 0)
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_without_an_image_there_is_no_figure():
+    with pytest.raises(ValueError, match="without an image"):
+        SegmentQuality().compute()
 
 
 def test_a_negative_tolerance_is_refused():
