@@ -1,6 +1,7 @@
 """What all data sets share: splits, transforms, samplers, loaders and the statistics of their depth."""
 
 import json
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,13 +13,14 @@ import numpy as np
 import torch
 from lightning.fabric.utilities import suggested_max_num_workers
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from datamodules.cache import cache_folder, remembered
 from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
 from datamodules.derived.sample_maps import DerivedMap
 from datamodules.files import ROOMS_MARKER, printable
+from datamodules.fingerprint import fingerprint
 from datamodules.frames import FrameDataset, FrameReader
 from datamodules.prepared import PreparedReader, describe
 from datamodules.preprocess import FrameStep
@@ -27,6 +29,7 @@ from datamodules.samplers import EvalSampler, TrainSampler
 from datamodules.splits import Splits, hold_out_scenes, spread
 from datamodules.store import StoreReader
 from datamodules.superpixels import Superpixels
+from datamodules.train_loader import TrainLoader
 from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
 
 #: Training frames that a statistic is taken of, at most.
@@ -64,7 +67,8 @@ class DepthDataModule(LightningDataModule, ABC):
         superpixels: made from the very network input, in the workers; None for methods that need none.
         superpixels_of: ``crop``, the very network input, or ``frame``: of the whole frame before colour jitter, made
             once and cached, of which each crop takes its part; several times faster in training.
-        batch_size: per process, in training.
+        batch_size: frames of one optimizer step, over all processes and accumulated batches: the recipe is the same on
+            one GPU and on eight. Each process loads :attr:`process_batch_size` at a time.
         eval_batch_size: per process, in evaluation.
         num_workers: loader processes per process; None takes up to 8, no more than there are free cores.
         seed: of order, augmentation and held-out scenes.
@@ -282,7 +286,37 @@ class DepthDataModule(LightningDataModule, ABC):
         if not len(self.train_set):
             raise ValueError(f"{self.name}: has no training frames, it is there to test on; train on another data set")
         sampler = TrainSampler(self.train_set, seed=self.seed, **self._process())
-        return self._loader(self.train_set, sampler, self.batch_size, drop_last=len(sampler) >= self.batch_size)
+        size = self.process_batch_size
+        options = self._loader_options(size)
+        return TrainLoader(sampler=sampler, drop_last=len(sampler) >= size, **options)
+
+    @property
+    def process_batch_size(self) -> int:
+        """Frames that one process loads at a time in training.
+
+        Raises:
+            ValueError: if processes and accumulated batches do not divide ``batch_size``.
+        """
+        processes, accumulated = self._shares
+        size, left = divmod(self.batch_size, processes * accumulated)
+        if left or not size:
+            raise ValueError(
+                f"`data.init_args.batch_size` {self.batch_size} is the whole of an optimizer step, which {processes} "
+                f"processes with {accumulated} accumulated batches each cannot share evenly; change `batch_size`, "
+                "`trainer.devices` or `trainer.accumulate_grad_batches`"
+            )
+        return size
+
+    def describe_batch(self) -> str:
+        """How the frames of an optimizer step are shared; raises as :attr:`process_batch_size` does."""
+        processes, accumulated = self._shares
+        shares = f"{processes} process{'es' if processes > 1 else ''} x {self.process_batch_size}"
+        return f"batches of {self.batch_size}: {shares}" + (f" x {accumulated} accumulated" if accumulated > 1 else "")
+
+    @property
+    def _shares(self) -> tuple[int, int]:
+        """Processes, and batches that each accumulates for a step."""
+        return self._process()["num_replicas"], getattr(self.trainer, "accumulate_grad_batches", 1)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Whole frames of the held-out scenes; no loader where none are held out."""
@@ -304,25 +338,25 @@ class DepthDataModule(LightningDataModule, ABC):
                 f"{self.name}: {process['num_replicas']} processes cannot share {len(dataset)} frames to evaluate; "
                 "lower `trainer.devices`, or hold out more scenes (`data.init_args.val_scenes`)"
             )
-        return self._loader(dataset, EvalSampler(dataset, **process), self.eval_batch_size, drop_last=False)
+        return DataLoader(
+            dataset,
+            sampler=EvalSampler(dataset, **process),
+            generator=torch.Generator(),  # starting workers draws nothing from the global one, which is the network's
+            **self._loader_options(self.eval_batch_size),
+        )
 
-    def _loader(
-        self, dataset: FrameDataset, sampler: Sampler[Any], batch_size: int, *, drop_last: bool
-    ) -> DataLoader[Sample]:
+    def _loader_options(self, batch_size: int) -> dict[str, Any]:
         workers = self.num_workers
         if workers is None:
             workers = min(8, suggested_max_num_workers(getattr(self.trainer, "num_devices", 1)))
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=drop_last,
-            worker_init_fn=use_one_thread,
-            persistent_workers=workers > 0,
-        )
+        return {
+            "batch_size": batch_size,
+            "num_workers": workers,
+            "collate_fn": collate,
+            "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": prepare_worker,
+            "persistent_workers": workers > 0,
+        }
 
     def _process(self) -> dict[str, int]:
         """World size and rank, as samplers name them."""
@@ -374,7 +408,24 @@ class DepthDataModule(LightningDataModule, ABC):
             "normalization": [list(values) for values in self.normalization],
         }
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Stands for frames, parts, options and depth, the same on every machine."""
+        return fingerprint(self.describe(), self.splits, self.reader)
+
 
 def use_one_thread(worker: int) -> None:
     """Keep OpenCV from starting a thread per core in every worker; torch does so by itself."""
     cv2.setNumThreads(0)
+
+
+def prepare_worker(worker: int) -> None:
+    """Use one thread, and let signals stop training, not its workers.
+
+    A terminal and a batch system send their signals to all processes of a group; the training process then finishes its
+    step and saves, for which it needs its workers. They still end with it, and at a second SIGTERM.
+    """
+    use_one_thread(worker)
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -23,7 +23,13 @@ class TrainSampler(DistributedSampler[Any]):
         seed: of the order.
         num_replicas: number of processes.
         rank: of this process.
+
+    Attributes:
+        start: frames of this process's part of the epoch to leave out at its beginning: they were seen before an
+            interruption.
     """
+
+    start = 0
 
     def __init__(self, dataset: Sized, *, seed: int = 0, num_replicas: int = 1, rank: int = 0):
         drop_last = len(dataset) >= num_replicas
@@ -34,7 +40,8 @@ class TrainSampler(DistributedSampler[Any]):
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
         order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
         order = (order * -(-self.total_size // len(order)))[: self.total_size]
-        return ((position, self.epoch) for position in order[self.rank :: self.num_replicas])
+        mine = order[self.rank :: self.num_replicas]
+        return ((position, self.epoch) for position in mine[self.start :])
 
 
 class EvalSampler(DistributedSampler[Any]):

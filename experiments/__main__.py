@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 
 USAGE = """usage: segdepth COMMAND ...
 
@@ -14,7 +16,9 @@ USAGE = """usage: segdepth COMMAND ...
   evaluate  figures of predictions of any program       segdepth evaluate --predictions FOLDER --data nyuv2
   compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
   table     published figures beside measured ones      segdepth table shed/table2
+  sweep     a grid of runs, resumable                   segdepth sweep shed_segments
   data      state, check, copy and picture of the data  segdepth data status
+  doctor    what is wrong with this machine             segdepth doctor
 
 `segdepth COMMAND --help` lists a command's options."""
 
@@ -38,12 +42,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
+#: Commands that train nothing: module and function.
+OTHER_COMMANDS = {
+    "evaluate": ("experiments.evaluate_command", "evaluate"),
+    "compare": ("experiments.compare", "compare"),
+    "table": ("experiments.table_command", "table"),
+    "sweep": ("experiments.sweep_command", "sweep"),
+    "data": ("experiments.data_command", "data"),
+    "doctor": ("experiments.doctor", "doctor"),
+}
+TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
+
+
 def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
     from experiments.compose import ConfigError
 
+    if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
+        raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
     try:
-        from experiments import cli, compare, data_command, evaluate_command, table_command
+        if command in TRAINER_COMMANDS:
+            from experiments.cli import run_trainer_command
+
+            do: Callable[[Sequence[str]], None] = partial(run_trainer_command, command)
+        else:
+            module, function = OTHER_COMMANDS[command]
+            do = getattr(import_module(module), function)
     except ImportError as error:
         if ".so" in str(error):
             raise ConfigError(
@@ -51,18 +75,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
                 "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1"
             ) from error
         raise
-    others = {
-        "evaluate": evaluate_command.evaluate,
-        "compare": compare.compare,
-        "table": table_command.table,
-        "data": data_command.data,
-    }
-    if command in others:
-        others[command](arguments)
-    elif command in cli.TRAINER_COMMANDS:
-        cli.run_trainer_command(command, arguments)
-    else:
-        raise ConfigError(f"no command `{command}`; commands: {', '.join([*cli.TRAINER_COMMANDS, *others])}")
+    do(arguments)
 
 
 def one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from experiments.run_folder import RunSettings
 
 
-def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any]) -> None:
+def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any], batch: str | None = None) -> None:
     """Say experiment, method, data set and profile; say plainly what the figures will not mean.
 
     Args:
@@ -16,12 +16,15 @@ def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any
         profile: name of the profile in force.
         model: the method.
         data: what the data module says of itself.
+        batch: how the frames of an optimizer step are shared; None outside training.
     """
     frames = ", ".join(f"{count} {part}" for part, count in data["frames"].items())
     lines = [
         f"[bold]{run.experiment}[/bold]: {type(model).__name__} on [bold]{data['name']}[/bold] ({frames} frames)",
         f"protocol {model.protocol.name}, profile {profile or 'paper'}, run {run.folder}",
     ]
+    if batch is not None:
+        lines.append(batch)
     if data.get("synthetic"):
         lines.append("Rooms is synthetic: its figures say that a method learns, and nothing about NYUv2")
     if profile == "quick":

@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.losses.reduction import sum_over_processes
+
 
 class SILogLoss(nn.Module):
     r"""Scale-invariant logarithmic loss (Eigen et al. 2014, Eq. 4).
@@ -16,6 +18,7 @@ class SILogLoss(nn.Module):
 
     the right-hand side being what is computed: no difference of nearly equal numbers in float32. Depth Anything v2
     trains metric depth with lambda 0.5 and the root, BTS with lambda 0.85 and scale 10, Eigen et al. without the root.
+    Means are over the batches of all processes, so that the loss does not depend on their number.
 
     Args:
         lam: 0 (plain log error) to 1 (blind to scale).
@@ -70,12 +73,21 @@ class SILogLoss(nn.Module):
         prediction, target = prediction.to(dtype).where(valid, 1.0), target.to(dtype).where(valid, 1.0)
         log_error = prediction.clamp(min=self.eps).log() - target.log()
 
-        pixels = (0, 1, 2, 3) if self.reduction == "batch" else (1, 2, 3)
-        count = valid.sum(pixels, keepdim=True)
-        mean = log_error.sum(pixels, keepdim=True) / count.clamp(min=1)
-        variance = (log_error - mean).where(valid, 0.0).square().sum(pixels, keepdim=True) / count.clamp(min=1)
+        whole = self.reduction == "batch"
+        pixels = (0, 1, 2, 3) if whole else (1, 2, 3)
+
+        def total(values: Tensor) -> Tensor:
+            sums = values.sum(pixels, keepdim=True)
+            return sum_over_processes(sums) if whole else sums
+
+        count = total(valid.to(dtype))
+        mean = total(log_error) / count.clamp(min=1)
+        variance = total((log_error - mean).where(valid, 0.0).square()) / count.clamp(min=1)
         loss = variance + (1 - self.lam) * mean.square()
         if self.form == "sqrt":
             loss = loss.clamp(min=self.eps).sqrt()
         seen = count > 0
-        return self.scale * loss.where(seen, 0.0 * loss).sum() / seen.sum().clamp(min=1)
+        losses, images = loss.where(seen, 0.0 * loss).sum(), seen.sum().to(dtype)
+        if not whole:
+            losses, images = sum_over_processes(torch.stack([losses, images]))
+        return self.scale * losses / images.clamp(min=1)

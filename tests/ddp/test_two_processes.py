@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,41 @@ def test_training_and_evaluation(tmp_path):
 
 
 @pytest.mark.ddp
+@pytest.mark.parametrize(("reduction", "accumulated"), [("batch", 1), ("image", 2)])
+def test_two_processes_train_as_one(tmp_path, reduction, accumulated):
+    """The same frames in every step, the same loss and the same figures, whoever has how many of the frames.
+
+    The network is one without batch norm, which on a CPU sees the frames of its process alone. A loss over the pixels
+    of a batch is another one where the batch comes in parts, so that is tried with the mean over images.
+    """
+    write_tiny_nyu(tmp_path / "data" / "nyuv2", frames=44)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    options = [
+        *("--model.init_args.backbone", "test_convnext+test_vit"),
+        *("--model.init_args.depth_loss.init_args.reduction", reduction),
+        *("--data.init_args.batch_size", "4", "--data.init_args.val_scenes", "0.1"),
+        *("--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"),
+        *("--trainer.logger", "lightning.pytorch.loggers.CSVLogger"),
+    ]
+    curves, results = [], []
+    for processes, accumulate in ((1, 1), (2, accumulated)):
+        name = f"processes-{processes}"
+        shares = [
+            *("--trainer.devices", str(processes), "--trainer.accumulate_grad_batches", str(accumulate)),
+            *("--run.name", name, "--trainer.logger.init_args.save_dir", name),
+        ]
+        output = segdepth(tmp_path, "exp", "--config", "dpt_hybrid", options=[*TINY_QUICK, *options, *shares])
+        assert ("batches of 4: 1 process x 4" if processes == 1 else "batches of 4: 2 processes x ") in output
+        with (tmp_path / name / "lightning_logs" / "version_0" / "metrics.csv").open() as file:
+            losses = [row["train/loss_epoch"] for row in csv.DictReader(file) if row["train/loss_epoch"]]
+        curves.append([float(loss) for loss in losses])
+        results.append(figures(tmp_path / "runs" / "dpt_hybrid" / name)[0])
+    assert len(curves[0]) == 3
+    assert curves[0] == pytest.approx(curves[1], rel=1e-5)
+    assert results[0] == pytest.approx(results[1], rel=1e-5, nan_ok=True)
+
+
+@pytest.mark.ddp
 def test_predictions_of_another_program(tmp_path):
     """Seven frames, four in one process and three in the other: tables and figures are those of one process."""
     write_tiny_nyu(tmp_path / "data" / "nyuv2", frames=14)
@@ -76,6 +112,34 @@ def test_predictions_of_another_program(tmp_path):
     assert rows_of_one == rows_of_two
     assert [int(row["index"]) for row in rows_of_two] == list(range(7, 14))
     assert sheet_of_one == sheet_of_two
+
+
+@pytest.mark.ddp
+def test_two_nodes_under_torchrun(tmp_path):
+    """Two agents on this machine, each of which believes to be a node: one run, one folder, each frame once."""
+    write_tiny_nyu(tmp_path / "data" / "nyuv2", frames=14)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
+        *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "lab", "-m", "experiments"),
+        *("exp", "--config", "dpt_hybrid", *TINY_QUICK, "--trainer.num_nodes", "2", "--trainer.devices", "1"),
+    ]
+    environment = {**os.environ, "DATA_ROOT": str(tmp_path / "data"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    nodes = [
+        subprocess.Popen(launch, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    outputs = [node.communicate(timeout=280)[0].decode() for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    (run,) = (tmp_path / "runs" / "dpt_hybrid").iterdir()
+    assert run.name == "lab-nyuv2-quick"
+    measured, rows = figures(run)
+    assert "test/nyuv2/abs_rel" in measured
+    assert [int(row["index"]) for row in rows] == list(range(7, 14))
+    assert (run / "checkpoints" / "best.ckpt").is_file()
 
 
 @pytest.mark.ddp
