@@ -1,46 +1,21 @@
-"""The two checkpoints of a run: the best by a validation figure, and the last, whatever happened."""
+"""``best.ckpt``: the weights that are tested."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from callbacks.run_logger import RunLogger
 
 
-class RunCheckpoint(ModelCheckpoint):
-    """One file, ``checkpoints/<filename>.ckpt`` in the run folder, replaced atomically.
+class BestCheckpoint(ModelCheckpoint):
+    """``checkpoints/best.ckpt``, by a validation figure; where nothing is held out for validation, the last epoch's.
 
-    Args:
-        filename: stem of the file.
-        monitor: logged figure that decides whether to replace; None always does.
-        mode: ``min`` or ``max``.
-        save_on_train_epoch_end: after every epoch; None waits for validation.
-    """
-
-    def __init__(
-        self,
-        filename: str,
-        monitor: str | None = None,
-        mode: str = "min",
-        *,
-        save_on_train_epoch_end: bool | None = None,
-    ):
-        super().__init__(
-            filename=filename, monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
-            enable_version_counter=False, save_on_train_epoch_end=save_on_train_epoch_end,
-        )  # fmt: skip
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Point to the run folder, which the trainer's ``default_root_dir`` is."""
-        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
-        super().setup(trainer, pl_module, stage)
-
-
-class BestCheckpoint(RunCheckpoint):
-    """``best.ckpt``, by a validation figure; where nothing is held out for validation, the last epoch's.
+    Its score goes along when training is resumed, also from a run folder that was moved; a run that goes on from
+    another run's checkpoint begins with a copy of that run's best.
 
     Args:
         monitor: logged figure.
@@ -48,7 +23,45 @@ class BestCheckpoint(RunCheckpoint):
     """
 
     def __init__(self, monitor: str = "val/abs_rel", mode: str = "min"):
-        super().__init__("best", monitor, mode)
+        super().__init__(
+            filename="best", monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )  # fmt: skip
+
+    @property
+    def state_key(self) -> str:
+        """The same whether a figure is monitored or, without validation, none."""
+        return type(self).__qualname__
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(str(self.dirpath)) / f"{self.filename}.ckpt"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Point to the run folder, which the trainer's ``default_root_dir`` is."""
+        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best so far, wherever its folder was."""
+        origin = state_dict["best_model_path"]
+        if not origin or state_dict["monitor"] not in (self.monitor, None):
+            return
+        if not self.path.exists() and Path(origin).exists():
+            _copy(Path(origin), self.path)
+        if not (self.path.exists() or Path(origin).exists()):
+            rank_zero_warn(f"{origin}, the best checkpoint so far, is gone: the best is chosen anew")
+            return
+        mine = str(self.path)
+        moved = {
+            "dirpath": self.dirpath,
+            "best_model_path": mine,
+            "kth_best_model_path": mine if state_dict["best_k_models"] else "",
+            "best_k_models": dict.fromkeys([mine] * len(state_dict["best_k_models"]), state_dict["best_model_score"]),
+            "last_model_path": "",
+        }
+        super().load_state_dict({**state_dict, **moved})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fall back to the last epoch without validation; tell W&B what best means."""
@@ -66,21 +79,20 @@ class BestCheckpoint(RunCheckpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the end of a training that was too short to be validated."""
         super().on_train_end(trainer, pl_module)
+        self._take_the_last(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The same for a training that was over when it was resumed: its end is not reached again."""
+        self._take_the_last(trainer)
+
+    def _take_the_last(self, trainer: Trainer) -> None:
         if not self.best_model_path and not getattr(trainer, "fast_dev_run", False):
-            self.best_model_path = str(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
-            trainer.save_checkpoint(self.best_model_path)
+            self.best_model_path = str(self.path)
+            trainer.save_checkpoint(self.path)
 
 
-class LastCheckpoint(RunCheckpoint):
-    """``last.ckpt``, after every epoch and when training is interrupted by Ctrl-C or an error."""
-
-    def __init__(self) -> None:
-        super().__init__("last", save_on_train_epoch_end=True)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save where training stands; nothing is saved before the first step."""
-        fitting = trainer.state.fn == TrainerFn.FITTING  # also while validating
-        if fitting and trainer.global_step > 0 and not getattr(trainer, "fast_dev_run", False):
-            path = Path(str(self.dirpath)) / f"{self.filename}.ckpt"
-            trainer.save_checkpoint(path)
-            rank_zero_info(f"interrupted: {path} is left; go on with the same command and `--ckpt_path last`")
+@rank_zero_only
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, partial := target.with_name(f"{target.name}.partial"))
+    partial.replace(target)

@@ -2,29 +2,40 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import wandb
 import yaml
 from jsonargparse import ArgumentError
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from callbacks import RunRecorder
+from callbacks import ExactResume, NonFiniteReport, RunRecorder
+from callbacks.checkpoint_io import AtomicCheckpointIO
+from callbacks.run_logger import finish_run
 from datamodules import DepthDataModule
 from datamodules.files import ROOMS_MARKER
 from experiments.banner import print_banner
+from experiments.checkpoint_file import check_checkpoint
 from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
-from experiments.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
+from experiments.failures import explain_failure
+from experiments.published import tables_of
+from experiments.run_folder import (
+    RUN_ENVIRONMENT,
+    RunSettings,
+    find_checkpoint,
+    name_run,
+    resume_checkpoint,
+    was_requeued,
+)
 from experiments.trainer import ExperimentTrainer
 from lightning_modules import DepthModule
-
-TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
 
 
 class SegdepthCLI(LightningCLI):
@@ -41,6 +52,7 @@ class SegdepthCLI(LightningCLI):
             DepthModule,
             DepthDataModule,
             trainer_class=ExperimentTrainer,
+            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport()]},
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -65,14 +77,17 @@ class SegdepthCLI(LightningCLI):
         run = RunSettings(**config.run.as_dict())
         run.experiment = run.experiment or self.composition.experiment
         if config.get("ckpt_path") in ("last", "best"):
-            checkpoint = find_checkpoint(Path(run.root), run.experiment, config.ckpt_path, run.name)
-            config.ckpt_path = str(checkpoint)
-            run.name = checkpoint.parent.parent.name  # whatever is done with a run's checkpoint belongs to the run
+            found = find_checkpoint(Path(run.root), run.experiment, config.ckpt_path, run.name)
+            config.ckpt_path = str(found)
+            run.name = found.parent.parent.name  # whatever is done with a run's checkpoint belongs to the run
         data = config.data.class_path.rsplit(".", 1)[-1].removesuffix("DataModule").lower()
         root = Path(str(config.data.init_args.get("root", ""))).expanduser()
         if (root / ROOMS_MARKER).is_file():  # synthetic data is never called by another set's name
             data = f"rooms-{data}"
         run.name = run.name or name_run(data, self.composition.profile)
+        goes_on = (run.resume or was_requeued()) and self.subcommand in ("exp", "fit")
+        if goes_on and not config.get("ckpt_path") and (checkpoint := resume_checkpoint(run)):
+            config.ckpt_path = str(checkpoint)
         run.tags = list(dict.fromkeys([run.experiment, data, *filter(None, [self.composition.profile]), *run.tags]))
         for key, value in vars(run).items():
             config.run[key] = value
@@ -93,17 +108,29 @@ class SegdepthCLI(LightningCLI):
         self.datamodule.prepare_data()
         self.datamodule.setup()
         self.model.check_data(self.datamodule)
+        training = self.subcommand in ("exp", "fit")
+        if path := self.config[self.subcommand].get("ckpt_path"):
+            check_checkpoint(Path(path), self.model, self.datamodule, training=training)
+        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # else the user has chosen another
+            self.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        batch = None
+        if training:
+            self.datamodule.trainer = self.trainer  # as Lightning does when it starts: whose processes share a batch
+            batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
-            print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe())
+            print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
 
     def _point_logger(self, logger: Any, run: RunSettings) -> None:
         """Tell :class:`~callbacks.RunLogger` of the run; any other logger is the user's own affair."""
         if getattr(logger, "class_path", "").endswith("RunLogger"):
             logger.init_args.save_dir = str(run.folder)
             logger.init_args.name = f"{run.experiment}/{run.name}"
-            logger.init_args.group = run.experiment
+            tables = tables_of(str(run.experiment))
+            method = self.config[self.subcommand].model.class_path.rsplit(".", 1)[-1]
+            papers = dict.fromkeys(table.partition("/")[0] for table in tables)
+            logger.init_args.group = " ".join(tables) or run.experiment
             logger.init_args.job_type = self.subcommand
-            logger.init_args.tags = run.tags
+            logger.init_args.tags = [*run.tags, method, *papers, *tables]
 
 
 def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
@@ -112,7 +139,9 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: for a configuration that cannot be used, in one line.
     """
-    names, rest = take_flag(arguments, "--config", "-c")
+    named, rest = take_flag(arguments, "--experiment")  # W&B's agent orders a sweep's flags as it likes
+    names, rest = take_flag(rest, "--config", "-c")
+    names = [*named, *names]
     if not names and not {"-h", "--help"} & set(rest) and not any(a.startswith("--help") for a in rest):
         raise ConfigError(f"`segdepth {command}` needs a configuration: segdepth {command} --config shed_hybrid")
     composition = compose(names)
@@ -126,8 +155,12 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
         raise ConfigError(explain(str(error), composition)) from error
+    except Exception as error:
+        if line := explain_failure(error):
+            raise ConfigError(line) from error
+        raise
     finally:
-        wandb.finish()  # writes what is still in flight
+        finish_run(failed=sys.exception() is not None)
         if not inherited:
             os.environ.pop(RUN_ENVIRONMENT, None)  # the next run of this process is another one
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from callbacks.checkpoint_io import PREVIOUS, damage, previous
 from experiments.compose import ConfigError
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
@@ -20,12 +23,15 @@ class RunSettings:
         experiment: name of the experiment; the first configuration file's by default.
         name: name of the run; time, data set and profile by default.
         tags: further tags for W&B.
+        resume: go on where the run of this name was left, or start it if it was not; the very same command then both
+            starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
     """
 
     root: str = "runs"
     experiment: str | None = None
     name: str | None = None
     tags: list[str] = field(default_factory=list)
+    resume: bool = False
 
     @property
     def folder(self) -> Path:
@@ -58,13 +64,56 @@ def name_run(data: str, profile: str) -> str:
 def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = None) -> Path:
     """Newest ``best.ckpt`` or ``last.ckpt`` of an experiment, or that of one of its runs.
 
+    A file that cannot be read is passed over, with a warning, for the one before it in the same run
+    (``last-previous.ckpt``).
+
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if there is none, or none can be read.
     """
     pattern = f"{run or '*'}/checkpoints/{which}.ckpt"
-    found = sorted((root / experiment).glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not found:
+    files = [*(root / experiment).glob(pattern), *map(_replaced, (root / experiment).glob(_previous_of(pattern)))]
+    if not files:
         raise ConfigError(
             f"no {root / experiment / pattern}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`)"
         )
-    return found[-1]
+    newest = max(dict.fromkeys(files), key=_age)
+    for path in (newest, previous(newest)):
+        reason = damage(path) if path.exists() else "missing"
+        if reason is None:
+            return path
+        if path == newest:
+            first = f"{path} cannot be read ({reason})"
+            rank_zero_info(f"{first}; looking for {previous(path).name}")
+    other = "last" if which == "best" else "best"
+    raise ConfigError(f"{first}, and there is none before it; take another one: `--ckpt_path {other}`")
+
+
+def resume_checkpoint(run: "RunSettings") -> Path | None:
+    """Where `--run.resume` goes on: the run's ``last.ckpt``; None where it is to be started.
+
+    Raises:
+        ConfigError: if there are checkpoints and none can be read.
+    """
+    last = run.folder / "checkpoints" / "last.ckpt"
+    if not (last.exists() or previous(last).exists()):
+        return None
+    return find_checkpoint(Path(run.root), str(run.experiment), "last", run.name)
+
+
+def was_requeued() -> bool:
+    """Whether SLURM or torchrun has started this job before."""
+    return any(int(os.environ.get(key) or 0) > 0 for key in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
+
+
+def _previous_of(pattern: str) -> str:
+    return pattern.removesuffix(".ckpt") + f"{PREVIOUS}.ckpt"
+
+
+def _replaced(path: Path) -> Path:
+    """The file of which this one is the one before."""
+    return path.with_name(path.name.replace(f"{PREVIOUS}.", "."))
+
+
+def _age(path: Path) -> float:
+    file = path if path.exists() else previous(path)
+    return file.stat().st_mtime

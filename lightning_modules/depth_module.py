@@ -2,17 +2,19 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
+from lightning_modules.nonfinite import NonFiniteGuard
 from lightning_modules.prediction import Prediction
 from lightning_modules.schedules import Schedule
 
@@ -34,6 +36,8 @@ class DepthModule(LightningModule, ABC):
         depth_loss: module of (prediction, truth, valid), each (B, 1, H, W), to a scalar.
         optimizer: builds the optimizer from the parameters.
         schedule: learning rate over training.
+        nonfinite: what to do with a step whose gradient is not finite: ``stop`` training, or ``skip`` the step and
+            count it in `train/nonfinite_batches`.
     """
 
     #: Keys of a sample that the method reads besides ``image``, ``depth`` and ``valid``.
@@ -50,6 +54,7 @@ class DepthModule(LightningModule, ABC):
         depth_loss: nn.Module | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         schedule: Schedule | None = None,
+        nonfinite: Literal["stop", "skip"] = "stop",
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -58,6 +63,7 @@ class DepthModule(LightningModule, ABC):
         self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
         self.optimizer = optimizer
         self.schedule = schedule or Schedule()
+        self.nonfinite = NonFiniteGuard(nonfinite)
         self.val_errors = DepthErrors(protocol)
         self.evaluations = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
 
@@ -100,10 +106,13 @@ class DepthModule(LightningModule, ABC):
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step; the loss is finite or the run stops here, by name."""
-        losses = self.losses(self(batch), batch)
+        """The loss of one batch."""
+        prediction = self(batch)
+        losses = self.losses(prediction, batch)
         loss = torch.stack(list(losses.values())).sum()
         size = len(batch["image"])
+        if not self.nonfinite.note(losses, batch, prediction):
+            return loss  # not logged: the step is skipped or the last one, see on_before_optimizer_step
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=size, sync_dist=False)
         if "skipped" in batch:
             skipped = batch["skipped"].sum().float()
@@ -112,9 +121,27 @@ class DepthModule(LightningModule, ABC):
             self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=size)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the validation metrics."""
-        self.val_errors.update(self(batch).depth, batch["depth"], batch["valid"])
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Keep non-finite gradients out of the weights, on all processes alike.
+
+        Raises:
+            NonFiniteError: as :class:`NonFiniteGuard` decides.
+        """
+        if self.trainer.precision == "16-mixed":
+            return  # the loss scaling looks for them itself, and meets some by design
+        finite = self.nonfinite.check(self.parameters(), self.trainer.global_step)
+        if self.nonfinite.policy == "skip":
+            self.log("train/nonfinite_batches", float(not finite), on_step=False, on_epoch=True, reduce_fx="sum")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Update the validation metrics.
+
+        Returns:
+            ``prediction``: the :class:`Prediction`, for pictures.
+        """
+        prediction = self(batch)
+        self.val_errors.update(prediction.depth, batch["depth"], batch["valid"])
+        return {"prediction": prediction}
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Update the metrics of one test set.
@@ -144,6 +171,11 @@ class DepthModule(LightningModule, ABC):
         measured.reset()
         for name, value in figures.items():
             self.log(f"{key}/{name}", value.float(), prog_bar=name in bar, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note method and data: a checkpoint of another experiment is refused by name."""
+        data = getattr(getattr(self.trainer, "datamodule", None), "name", "")
+        checkpoint["origin"] = {"method": type(self).__name__, "data": data}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and the schedule over all steps of the run.

@@ -1,4 +1,5 @@
 import os
+import zipfile
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_the_newest_checkpoint_is_found(tmp_path):
     for age, run in enumerate(("b", "a", "c")):
         path = tmp_path / "shed_hybrid" / run / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
-        path.touch()
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("data.pkl", b"weights")
         os.utime(path, (100 - age, 100 - age))
     assert find_checkpoint(tmp_path, "shed_hybrid", "last").parent.parent.name == "b"
     assert find_checkpoint(tmp_path, "shed_hybrid", "last", "c").parent.parent.name == "c"

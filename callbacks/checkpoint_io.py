@@ -1,0 +1,99 @@
+"""Checkpoint files that are whole or not there, whatever happens while they are written."""
+
+import errno
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+#: Ending of the name a file has while it is written.
+PARTIAL = ".partial"
+#: What is added to the name of the file that was replaced last.
+PREVIOUS = "-previous"
+
+
+class CheckpointError(OSError):
+    """A checkpoint that could not be written; the one before it is intact."""
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write beside the file, flush to the disk, then rename; Lightning's own goes through memory and ``/tmp``.
+
+    Args:
+        keep_previous: names of files of which the one before is kept, as ``<stem>-previous.ckpt``: disks and network
+            file systems also damage what was whole.
+    """
+
+    def __init__(self, keep_previous: tuple[str, ...] = ("last.ckpt",)):
+        super().__init__()
+        self.keep_previous = keep_previous
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            CheckpointError: if there is no room, in one line that says how much there is.
+        """
+        path = Path(path)
+        partial = path.with_name(path.name + PARTIAL)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.name in self.keep_previous and path.exists():
+                path.replace(previous(path))
+            partial.replace(path)
+            _flush_folder(path.parent)
+        except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError of its own
+            partial.unlink(missing_ok=True)
+            cause = error if isinstance(error, OSError) else error.__context__
+            if isinstance(error, RuntimeError) and not isinstance(cause, OSError) and _free(path.parent) > 2**20:
+                raise
+            code = getattr(cause, "errno", None) or errno.ENOSPC
+            raise CheckpointError(
+                f"{path}: {os.strerror(code)}, {_free(path.parent) / 2**30:.1f} GiB are free; checkpoints written "
+                "before are intact: make room, and go on with the same command and `--ckpt_path last`"
+            ) from error
+
+
+def previous(path: Path) -> Path:
+    """Where the file that was replaced last is kept."""
+    return path.with_name(f"{path.stem}{PREVIOUS}{path.suffix}")
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a file as a checkpoint, in a few words; None if all of it can be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        return str(error) or type(error).__name__
+    return None if bad is None else f"checksum of {bad} is wrong"
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for path in folder.glob(f"*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring the rename itself to the disk, where folders can be opened (not on Windows)."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free if folder.exists() else 0

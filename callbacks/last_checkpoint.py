@@ -1,0 +1,138 @@
+"""``last.ckpt``: where training stands, so that little is lost when it is interrupted."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from callbacks.checkpoint_io import remove_partial
+from callbacks.stop_signals import StopSignals
+
+STOPPED = "should_stop"
+
+
+class LastCheckpoint(Checkpoint):
+    """``checkpoints/last.ckpt``, after every epoch, every few minutes, and when a signal asks training to stop.
+
+    It is only ever written between two optimizer steps, on all processes after the same one: training that goes on from
+    it equals one that was not interrupted. SIGTERM, SIGUSR1, SIGUSR2 and the first Ctrl-C save after the step under way
+    (during validation: after the epoch) and end with exit status 128 + signal; a second Ctrl-C ends at once. Where
+    SLURM requeues jobs (Lightning's ``SLURMEnvironment``), the warning signal then submits the job again.
+
+    Args:
+        every_minutes: time between two of them within an epoch; None waits for the epoch's end.
+        every_n_steps: optimizer steps between two of them, as well.
+    """
+
+    def __init__(self, every_minutes: float | None = 10.0, every_n_steps: int | None = None):
+        self.every_minutes = every_minutes
+        self.every_n_steps = every_n_steps
+        self.signals = StopSignals()
+        self.path = Path()
+        self._saved_at = 0.0
+        self._saved_step = -1
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Point to the run folder, which the trainer's ``default_root_dir`` is, and clear up after a killed process."""
+        self.path = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        if stage == TrainerFn.FITTING and trainer.is_global_zero:
+            remove_partial(self.path.parent)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note that training was stopped early (``EarlyStopping``): it does not go on."""
+        checkpoint[STOPPED] = trainer.should_stop
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Do not go on with a training that was stopped early."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            trainer.should_stop = checkpoint.get(STOPPED, False)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals over."""
+        self._saved_at = time.monotonic()
+        self.signals.install()
+        if trainer.received_sigterm:  # while the model was set up
+            self.signals.received = self.signals.received or signal.SIGTERM
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if it is time or a signal asks for it, unless the next thing is a validation or the epoch's end."""
+        loop = trainer.fit_loop.epoch_loop
+        data_fetcher = trainer.fit_loop._data_fetcher
+        assert data_fetcher is not None
+        if loop._should_accumulate() or loop._is_training_done or loop._should_check_val_fx(data_fetcher):
+            return  # Lightning cannot go on from within these without a difference
+        save, received = self._agree(trainer)
+        if save or received:
+            self._save(trainer)
+        if received:
+            self._stop(trainer, received)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here for a signal of the last epoch's end, when its figures are logged."""
+        if self._saved_step == trainer.global_step and (received := self._agree(trainer)[1]):
+            self._stop(trainer, received)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, after :class:`~callbacks.BestCheckpoint`: its best score is in the file."""
+        self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here for a signal of the last epoch, before the test."""
+        received = self._agree(trainer)[1]
+        self.signals.restore()
+        if received:
+            self._stop(trainer, received)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing to save: end at SIGTERM."""
+        self.signals.end_at_once()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing to save: end at SIGTERM."""
+        self.signals.end_at_once()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Say where training can go on; weights in the middle of a step are not worth saving."""
+        self.signals.restore()
+        if trainer.state.fn == TrainerFn.FITTING and not isinstance(exception, SystemExit):
+            if self.path.is_file():
+                hint = f"{self.path} is left; go on with the same command and `--ckpt_path last`"
+            else:
+                hint = "before the first checkpoint; nothing is left to go on from"
+            rank_zero_info(f"interrupted at step {trainer.global_step}: {hint}")
+
+    def _agree(self, trainer: Trainer) -> tuple[bool, int]:
+        """Whether to save, and the signal to stop for, 0 without one; the same on all processes."""
+        minutes = (time.monotonic() - self._saved_at) / 60
+        due = self.every_minutes is not None and minutes >= self.every_minutes
+        if self.every_n_steps is not None:
+            due |= trainer.global_step % self.every_n_steps == 0 and trainer.global_step != self._saved_step
+        if trainer.world_size == 1:
+            return due, self.signals.received
+        wish = torch.tensor([int(due), self.signals.received], device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(wish, torch.distributed.ReduceOp.MAX)
+        due, received = wish.tolist()
+        return bool(due), received
+
+    def _save(self, trainer: Trainer) -> None:
+        if not getattr(trainer, "fast_dev_run", False):
+            trainer.save_checkpoint(self.path)
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+
+    def _stop(self, trainer: Trainer, received: int) -> None:
+        name = signal.Signals(received).name
+        rank_zero_info(
+            f"{name}: stopped after step {trainer.global_step}; {self.path} is left; go on with the same command and "
+            "`--ckpt_path last`"
+        )
+        if requeue := self.signals.requeue_handler(received):
+            requeue(received, None)
+        raise SystemExit(128 + received)

@@ -1,0 +1,36 @@
+"""What to do about what goes wrong with machines rather than with configurations."""
+
+import re
+from collections.abc import Iterator
+
+import torch
+
+MEMORY = (
+    "halve what is loaded at once by doubling `trainer.accumulate_grad_batches` (the recipe stays the same), or lower "
+    "`data.init_args.batch_size`, or set `trainer.precision` to bf16-mixed"
+)
+WORKERS = (
+    "the machine ran out of memory or of shared memory (/dev/shm): lower `data.init_args.num_workers` "
+    "(0 reads in the training process), or give it more (docker: --shm-size)"
+)
+
+
+def explain_failure(error: BaseException) -> str | None:
+    """One line for memory that is full and workers that were killed; None for everything else."""
+    for cause in _chain(error):
+        text = str(cause)
+        if isinstance(cause, torch.OutOfMemoryError):
+            wanted = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
+            return f"GPU memory is full{f' ({wanted[1]} more were wanted)' if wanted else ''}: {MEMORY}"
+        if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
+            return f"memory is full: {MEMORY}"
+        if isinstance(cause, RuntimeError) and (worker := re.search(r"DataLoader worker \(pid\(?s?\)? ?[^)]*\)", text)):
+            signal = re.search(r"killed by signal: ([\w ]+)", text)
+            return f"{worker[0]} was killed{f' by signal {signal[1]}' if signal else ''}: {WORKERS}"
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
