@@ -1,0 +1,95 @@
+"""`segdepth doctor`: what this machine, its software and its data are like, and what is wrong with them."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from experiments.health import Section, hardware, software, storage
+
+
+def doctor(arguments: Sequence[str]) -> None:
+    """Print what there is and what is wrong, with its mend. Asks nothing of any network.
+
+    Raises:
+        SystemExit: with status 1 if something would stop `make exp`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="segdepth doctor", description="Environment, hardware, data, W&B, weights and git, and what is wrong."
+    )
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (runs)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    sections = examine(options.root)
+    if options.json:
+        print(json.dumps(as_json(sections), indent=2))
+    else:
+        _print(sections)
+    if any(problem.stops for section in sections for problem in section.problems):
+        sys.exit(1)
+
+
+def examine(runs: Path) -> list[Section]:
+    """Look at everything.
+
+    Args:
+        runs: folder of all runs.
+    """
+    looks: dict[str, Callable[[], Section]] = {
+        "environment": software.environment,
+        "machine": hardware.cpu,
+        "GPU": hardware.gpus,
+        "folders": partial(storage.folders, runs),
+        "data": storage.data,
+        "weights": storage.weights,
+        "W&B": partial(storage.tracking, runs),
+        "git": software.git,
+    }
+    return [_look(name, look) for name, look in looks.items()]
+
+
+def as_json(sections: Sequence[Section]) -> dict:
+    """Facts by section, problems in a row, and ``ok``: whether nothing would stop an experiment."""
+    problems = [{"section": section.name, **vars(problem)} for section in sections for problem in section.problems]
+    return {
+        "ok": not any(problem["stops"] for problem in problems),
+        "problems": problems,
+        "facts": {section.name: section.facts for section in sections},
+    }
+
+
+def _look(name: str, look: Callable[[], Section]) -> Section:
+    """One side of the machine; what cannot even be looked at is a problem of its own."""
+    try:
+        return look()
+    except Exception as error:  # whatever a broken library raises
+        section = Section(name)
+        section.warn(
+            f"{name} cannot be looked at ({type(error).__name__}: {error})", "mend what is named above it first"
+        )
+        return section
+
+
+def _print(sections: Sequence[Section]) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    for section in sections:
+        facts = Table.grid(padding=(0, 2))
+        for name, fact in section.facts.items():
+            facts.add_row(f"  {escape(name)}", escape(fact))
+        console.print(f"[bold]{section.name}[/bold]")
+        console.print(facts)
+    problems = [problem for section in sections for problem in section.problems]
+    for problem in sorted(problems, key=lambda problem: not problem.stops):
+        word = "[red]stops[/red]  " if problem.stops else "[yellow]warning[/yellow]"
+        console.print(f"{word}  {escape(problem.what)}\n           -> {escape(problem.mend)}")
+    stopping = sum(problem.stops for problem in problems)
+    if not problems:
+        console.print("nothing is wrong")
+    else:
+        console.print(f"{stopping} problem(s) would stop an experiment, {len(problems) - stopping} would not")

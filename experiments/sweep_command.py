@@ -1,0 +1,147 @@
+"""`segdepth sweep`: a W&B sweep file without W&B."""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from experiments import sweep_grid
+from experiments.compose import ConfigError
+from experiments.machine import usable_cores, visible_gpus
+from experiments.sweep_grid import FAILED, GridRunner, Slot
+from experiments.sweep_jobs import Job, make_jobs
+from experiments.sweep_points import Sweep, find_sweep, read_sweep
+from experiments.sweep_results import rank, table, write_csv
+
+EPILOG = """\
+Flags after `--` go to every run:   segdepth sweep shed_readings -- --config data/rooms --config profile/quick
+
+A point that is finished is not run again, one that was interrupted goes on from its last checkpoint: give the same
+command again, here or in another terminal or on another machine that sees the same folder. With W&B's server, the same
+files are for `wandb sweep FILE` and `wandb agent ID`."""
+
+
+def sweep(arguments: Sequence[str]) -> None:
+    """Run the points of a sweep file, then print and write their figures.
+
+    Raises:
+        ConfigError: for a file or a flag that cannot be used.
+        SystemExit: with status 1 if a run failed.
+        KeyboardInterrupt: after an interrupt has stopped the running points.
+    """
+    options, extra = _parse(arguments)
+    described = read_sweep(find_sweep(options.file))
+    jobs = make_jobs(described, described.points(options.count, options.seed), options.root, extra)
+    if options.dry_run:
+        _print_plan(jobs)
+        return
+    runner = GridRunner(jobs, make_slots(options.devices, options.jobs), sweep_grid.PROGRAM, _say)
+    try:
+        with _sigterm_interrupts():
+            runner.run()
+    except KeyboardInterrupt:
+        finished = sum(job.is_finished for job in jobs)
+        _say(f"interrupted: {finished} of {len(jobs)} points are finished; the same command goes on")
+        raise
+    _print_results(described, runner, options.root)
+    failed = [job for job in jobs if runner.status[job.folder] == FAILED]
+    for job in failed:
+        _say(f"failed: {job.name}: {job.log}")
+    if failed:
+        sys.exit(1)
+
+
+def make_slots(devices: str = "auto", jobs: int | None = None) -> list[Slot]:
+    """Room for processes: one per GPU, or one on the CPU, unless ``jobs`` says how many.
+
+    Args:
+        devices: number of GPUs to use, ``auto`` for all that are visible; 0 is the CPU.
+        jobs: processes at a time; several share a GPU if there are more of them.
+
+    Raises:
+        ConfigError: for more GPUs than there are.
+    """
+    gpus = visible_gpus() if devices != "0" else []
+    if devices != "auto":
+        if not devices.isdigit() or int(devices) > len(gpus):
+            raise ConfigError(
+                f"`--devices {devices}`: need auto or a number up to {len(gpus)}, the GPUs that there are"
+            )
+        gpus = gpus[: int(devices)]
+    jobs = jobs or len(gpus) or 1
+    threads = max(1, usable_cores() // jobs)
+    return [Slot(number, gpus[number % len(gpus)] if gpus else None, threads) for number in range(jobs)]
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    own, extra = list(arguments), []
+    if "--" in own:
+        own, extra = own[: own.index("--")], own[own.index("--") + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="segdepth sweep",
+        description="Run the points of a W&B sweep file on this machine.",
+        usage="segdepth sweep FILE [options] [-- flags of `segdepth exp`]",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help="sweep file, or the name of one in experiments/sweeps")
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (runs)")
+    parser.add_argument("--devices", default="auto", help="GPUs to use, one per run (auto: all; 0: the CPU)")
+    parser.add_argument("--jobs", type=_positive, help="runs at a time (one per GPU, or one on the CPU)")
+    parser.add_argument("--count", type=_positive, help="most points to run (the file's run_cap, or all)")
+    parser.add_argument("--seed", type=int, default=0, help="of a random search (0)")
+    parser.add_argument("--dry_run", action="store_true", help="print the points and their commands")
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; `segdepth sweep --help` lists the options, and flags for the runs follow a `--`")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(own), extra
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"need a positive number, got {text}")
+    return int(text)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM, as a cluster sends it, like Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _print_plan(jobs: Sequence[Job]) -> None:
+    for number, job in enumerate(jobs, 1):
+        state = "finished" if job.is_finished else "goes on" if job.has_begun else "new"
+        print(f"[{number}/{len(jobs)}] {job.name}: {state}")
+        print(f"    segdepth {shlex.join(job.command())}")
+
+
+def _print_results(described: Sweep, runner: GridRunner, root: Path) -> None:
+    rows = rank(described, runner.jobs, runner.status)
+    console = Console()
+    console.print(table(described, rows))
+    path = root / described.name / "sweep.csv"
+    write_csv(path, rows)
+    console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,137 @@
+"""What runs for each point of a sweep: a command line, a run folder of a settled name, and how far it got."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from experiments.command_line import take_flag
+from experiments.compose import Composition, ConfigError, compose
+from experiments.sweep_points import Point, Sweep, flags
+
+#: Characters of a run's name that tell its parameters; the whole configuration is in the eight digits behind them.
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Job:
+    """One point of a sweep.
+
+    Attributes:
+        sweep: its name, which tags the run.
+        point: the parameters.
+        experiment: name of the experiment.
+        name: name of the run; the same for the same configuration, on every machine.
+        arguments: of `segdepth`, but for where and under which name it runs.
+        folder: of the run.
+        log: what the run prints.
+        lock: file that is locked while the run is in progress.
+    """
+
+    sweep: str
+    point: Point
+    experiment: str
+    name: str
+    arguments: tuple[str, ...]
+    folder: Path
+    log: Path
+    lock: Path
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was trained and tested."""
+        return (self.folder / "metrics.json").is_file()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any((self.folder / "checkpoints").glob("last*.ckpt"))
+
+    def command(self) -> list[str]:
+        """Arguments of `segdepth` that start the run, or go on with it."""
+        where = ["--run.root", str(self.folder.parent.parent), "--run.name", self.name]
+        return [*self.arguments, *where, f"--run.tags+={self.sweep}", "--run.resume=true"]
+
+
+def make_jobs(sweep: Sweep, points: Sequence[Point], root: Path, extra: Sequence[str] = ()) -> list[Job]:
+    """The jobs of a sweep's points.
+
+    Args:
+        sweep: the sweep; its parameter ``experiment``, if it has one, picks the first configuration.
+        points: to be run.
+        root: folder of all runs.
+        extra: flags for every point; those of the point come after them.
+
+    Raises:
+        ConfigError: if a configuration cannot be composed.
+    """
+    composed = cache(compose)  # most points differ in flags only
+    return [_make_job(sweep, point, root, extra, composed) for point in points]
+
+
+def _make_job(
+    sweep: Sweep, point: Point, root: Path, extra: Sequence[str], composed: Callable[[tuple[str, ...]], Composition]
+) -> Job:
+    others = {name: value for name, value in point.items() if name != "experiment"}
+    first = ["--config", str(point["experiment"])] if "experiment" in point else []
+    verb, *rest = sweep.command
+    arguments = [verb, *first, *rest, *extra, *flags(others)]
+    configs, overrides = take_flag(arguments[1:], "--config", "-c")
+    if not configs:
+        raise ConfigError(f"{sweep.path}: name an experiment, by `--config` in `command` or a parameter `experiment`")
+    composition = composed(tuple(configs))
+    content = json.dumps([composition.config, overrides], sort_keys=True, default=str)
+    if data_root := os.environ.get("DATA_ROOT"):  # another machine may keep the same data elsewhere
+        content = content.replace(data_root, "DATA_ROOT")
+    words = [f"{name.rpartition('.')[2]}-{value}" for name, value in others.items()]
+    readable = "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-") for word in words)[:LONGEST_NAME]
+    name = "-".join(filter(None, [readable, hashlib.sha256(content.encode()).hexdigest()[:8]]))
+    own = root / sweep.name
+    return Job(
+        sweep=sweep.name,
+        point=point,
+        experiment=composition.experiment,
+        name=name,
+        arguments=tuple(arguments),
+        folder=root / composition.experiment / name,
+        log=own / "logs" / f"{composition.experiment}-{name}.log",
+        lock=own / "locks" / f"{composition.experiment}-{name}.lock",
+    )
+
+
+def try_lock(path: Path) -> int | None:
+    """Lock a file, or return None at once if another process holds it.
+
+    The lock belongs to the open file, so a child that inherits the descriptor keeps it when its parent is killed, and
+    the system releases it with the last process that has it open. (`filelock` does not show its descriptor.)
+
+    Returns:
+        The descriptor, for :func:`unlock`.
+
+    Raises:
+        ConfigError: if the file system has no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(
+            f"{path}: cannot be locked ({error.strerror}): put the runs elsewhere with `--root`"
+        ) from error
+    return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Release a lock, also for children that inherited it."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)

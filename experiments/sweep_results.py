@@ -1,0 +1,79 @@
+"""The figures of a sweep: a table for the terminal and `sweep.csv`, best first."""
+
+import csv
+import io
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from datamodules.files import write_text_atomically
+from experiments.finished_runs import read_json
+from experiments.sweep_jobs import Job
+from experiments.sweep_points import Sweep
+
+#: Test figures of the table; the CSV file has all.
+SHOWN = ("abs_rel", "rmse", "delta1")
+
+Row = dict[str, Any]
+
+
+def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[Row]:
+    """One row per point: run, status, parameters, the sweep's metric and all test figures; best first.
+
+    A point without a finite metric comes last.
+    """
+    rows = []
+    for job in jobs:
+        figures = {key: math.nan if value is None else value for key, value in read_json(_metrics(job)).items()}
+        own = {sweep.metric: figures.get(sweep.metric, best_score(job, sweep.metric))} if sweep.metric else {}
+        run: Row = {"run": f"{job.experiment}/{job.name}", "status": status[job.folder]}
+        rows.append({**run, **job.point, **own, **figures})
+    sign = -1 if sweep.goal == "maximize" else 1
+
+    def order(row: Row) -> tuple[bool, float]:
+        value = row.get(sweep.metric, math.nan)
+        return (False, sign * value) if math.isfinite(value) else (True, 0)
+
+    return sorted(rows, key=order)
+
+
+def best_score(job: Job, metric: str) -> float:
+    """The validation figure by which a finished run's best checkpoint was chosen; NaN if it was another one."""
+    path = job.folder / "checkpoints" / "best.ckpt"
+    if not job.is_finished or not zipfile.is_zipfile(path):  # missing, or cut off since
+        return math.nan
+    states = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("callbacks", {}).values()
+    scores = [state["best_model_score"] for state in states if state.get("monitor") == metric]
+    return float(scores[0]) if scores and scores[0] is not None else math.nan
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """All columns of all rows; what a row does not have stays empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_atomically(path, text.getvalue())
+
+
+def table(sweep: Sweep, rows: Sequence[Row]) -> Table:
+    """Parameters, the sweep's metric and the usual test figures."""
+    tests = [key for row in rows for key in row if key.startswith("test/") and key.rpartition("/")[2] in SHOWN]
+    figures = list(dict.fromkeys([*filter(None, [sweep.metric]), *tests]))
+    shown = Table(
+        *(name.rpartition(".")[2] for name in sweep.parameters), *figures, "status",
+        title=f"{sweep.name}, by {sweep.metric or 'no metric'}", title_justify="left",
+    )  # fmt: skip
+    for row in rows:
+        values = [f"{row[key]:.4f}" if isinstance(row.get(key), int | float) else "" for key in figures]
+        shown.add_row(*(str(row[name]) for name in sweep.parameters), *values, row["status"])
+    return shown
+
+
+def _metrics(job: Job) -> Path:
+    return job.folder / "metrics.json"
