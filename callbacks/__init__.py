@@ -1,7 +1,11 @@
 """What watches a run: logger, checkpoints, tables, pictures, records."""
 
-from callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from callbacks.checkpoints import BestCheckpoint
 from callbacks.constant_baseline import ConstantBaseline
+from callbacks.exact_resume import ExactResume
+from callbacks.history import History
+from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.nonfinite_report import NonFiniteReport
 from callbacks.panels import Panels
 from callbacks.parameter_table import ParameterTable
 from callbacks.per_image_table import PerImageTable
@@ -9,12 +13,18 @@ from callbacks.prediction_writer import PredictionWriter
 from callbacks.run_logger import RunLogger
 from callbacks.run_recorder import RunRecorder
 from callbacks.run_summary import RunSummary
+from callbacks.thumbnails import Thumbnails
+from callbacks.training_monitor import TrainingMonitor
+from callbacks.validation_panels import ValidationPanels
 from callbacks.worst_cases import WorstCases
 
 __all__ = [
     "BestCheckpoint",
     "ConstantBaseline",
+    "ExactResume",
+    "History",
     "LastCheckpoint",
+    "NonFiniteReport",
     "Panels",
     "ParameterTable",
     "PerImageTable",
@@ -22,5 +32,8 @@ __all__ = [
     "RunLogger",
     "RunRecorder",
     "RunSummary",
+    "Thumbnails",
+    "TrainingMonitor",
+    "ValidationPanels",
     "WorstCases",
 ]

@@ -1,14 +1,16 @@
 """One test frame as pictures show it: image, truth and prediction on the truth's grid, and their relative error."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from callbacks.colors import Picture, depth_picture, error_picture
 
@@ -47,6 +49,11 @@ class FrameView:
         """Mean relative error; NaN where nothing is evaluated."""
         return float(self.relative_error[self.evaluated].mean()) if self.evaluated.any() else float("nan")
 
+    @property
+    def native_image(self) -> Picture:
+        """The image at the size of the truth, (H, W, 3)."""
+        return cast(Picture, cv2.resize(self.image, self.truth.shape[::-1], interpolation=cv2.INTER_AREA))
+
     def pictures(self) -> tuple[Picture, Picture, Picture]:
         """Truth, prediction, relative error; where nothing finite is predicted, black and the largest error."""
         error = np.nan_to_num(self.relative_error, nan=np.inf)
@@ -57,17 +64,33 @@ class FrameView:
         )
 
 
-def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any) -> FrameView:
-    """Frame ``i`` of a batch, given the method's prediction for the batch."""
+def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int | None = None) -> FrameView:
+    """Frame ``i`` of a batch, given the method's prediction for the batch.
+
+    Args:
+        prediction: the method's, for the batch.
+        batch: the batch.
+        i: position in the batch.
+        pl_module: the method.
+        width: of all pictures, reduced to it before they are coloured; None leaves every picture its own size.
+    """
     protocol = pl_module.protocol
     one = slice(i, i + 1)
     prepared = protocol.prepare(prediction.depth[one], batch["depth"][one], batch["valid"][one])
     predicted, truth, evaluated = (map_[0, 0].cpu().numpy() for map_ in prepared)
+    image = batch["image"][i]
+    if width is not None:
+        size = (width, max(1, round(truth.shape[0] * width / truth.shape[1])))
+        image = F.interpolate(image[None], size[::-1], mode="area")[0]
+        # depth is never averaged over an edge, nor a hole into a depth
+        maps = (predicted, truth, evaluated.astype(np.uint8))
+        predicted, truth, evaluated = (cv2.resize(map_, size, interpolation=cv2.INTER_NEAREST) for map_ in maps)
+        evaluated = evaluated.astype(bool)
     predicted, truth = predicted * protocol.unit, truth * protocol.unit
     seen = truth[evaluated]
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
-    image = to_picture(batch["image"][i], *pl_module.normalization)
-    return FrameView(image, truth, predicted, evaluated, float(low), float(high))
+    picture = to_picture(image, *pl_module.normalization)
+    return FrameView(picture, truth, predicted, evaluated, float(low), float(high))
 
 
 def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Picture:

@@ -1,5 +1,6 @@
-"""Pictures of what a method sees and says: image, truth, prediction, error, segment hierarchy."""
+"""Pictures of what a method sees and says: image, truth, prediction, error, boundaries, segment hierarchy."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from callbacks.colors import segment_picture
-from callbacks.frame_view import depth_scale, error_scale, view_frame
+from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
+from callbacks.thumbnails import boundary_picture
 
 
 class Panels(Callback):
@@ -38,15 +40,11 @@ class Panels(Callback):
         name = datamodule.test_names()[dataloader_idx]
         loader: Any = trainer.test_dataloaders
         loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
-        chosen = self._chosen(len(loader.dataset))
-        for i, index in enumerate(batch["index"].tolist()):
-            # processes take frames in turn: rank, rank + world size, ...
-            position = (batch_idx * loader.batch_size + i) * trainer.world_size + trainer.global_rank
-            if position in chosen:
-                figure = self.draw(outputs["prediction"], batch, i, pl_module)
-                path = Path(trainer.default_root_dir) / "panels" / f"{name}_{index:04d}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(path, dpi=100)
+        for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
+            view = view_frame(outputs["prediction"], batch, i, pl_module)
+            path = Path(trainer.default_root_dir) / "panels" / f"{name}_{int(batch['index'][i]):04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_panel(view, outputs["prediction"], batch, i).savefig(path, dpi=100)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send all processes' pictures to W&B."""
@@ -56,24 +54,41 @@ class Panels(Callback):
             if paths:
                 trainer.logger.log_image("test/panels", [str(path) for path in paths], caption=[p.stem for p in paths])
 
-    def _chosen(self, total: int) -> set[int]:
-        count = min(self.frames, total)
-        return set(np.linspace(0, total - 1, count).round().astype(int).tolist()) if count else set()
 
-    def draw(self, prediction: Any, batch: Any, i: int, pl_module: Any) -> Figure:
-        """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction."""
-        view = view_frame(prediction, batch, i, pl_module)
-        truth, predicted, error = view.pictures()
-        pictures = {
-            f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": view.image,
-            "ground truth": truth,
-            "prediction": predicted,
-            f"|error| / truth, mean {view.abs_rel:.3f}": error,
-        }
-        for level, segments in enumerate(prediction.segments):
-            ids = segments[i].cpu().numpy()
-            pictures[f"level {level}: {len(np.unique(ids))} segments"] = segment_picture(ids, view.image)
-        return compose_panel(pictures, view.low, view.high)
+def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, frames: int) -> list[int]:
+    """Positions in a batch of those frames that are drawn.
+
+    They are evenly spread over the data set, the same for every method and every number of processes.
+
+    Args:
+        trainer: knows the processes.
+        batch: of this process.
+        batch_idx: its number.
+        loader: that it comes from.
+        frames: how many of the data set are drawn.
+    """
+    total = len(loader.dataset)
+    count = min(frames, total)
+    chosen = set(np.linspace(0, total - 1, count).round().astype(int).tolist()) if count else set()
+    # processes take frames in turn: rank, rank + world size, ...
+    first, world = batch_idx * loader.batch_size, trainer.world_size
+    return [i for i in range(len(batch["index"])) if (first + i) * world + trainer.global_rank in chosen]
+
+
+def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int) -> Figure:
+    """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction."""
+    truth, predicted, error = view.pictures()
+    pictures = {
+        f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": view.image,
+        "ground truth": truth,
+        "prediction": predicted,
+        f"|error| / truth, mean {view.abs_rel:.3f}": error,
+        "boundaries: true blue, predicted orange": boundary_picture(replace(view, image=view.native_image)),
+    }
+    for level, segments in enumerate(prediction.segments):
+        ids = segments[i].cpu().numpy()
+        pictures[f"level {level}: {len(np.unique(ids))} segments"] = segment_picture(ids, view.image)
+    return compose_panel(pictures, view.low, view.high)
 
 
 def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float) -> Figure:

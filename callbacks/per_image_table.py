@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+
+from callbacks.gathering import gather_objects
 
 Row = dict[str, Any]
 
@@ -36,10 +37,7 @@ class PerImageTable(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the rows of all processes, in the order of the data set, and write them."""
-        gathered: list[list[Row]] = [self.rows]
-        if dist.is_available() and dist.is_initialized():
-            gathered = [[] for _ in range(trainer.world_size)]
-            dist.all_gather_object(gathered, self.rows)
+        gathered = gather_objects(self.rows)
         rows = sorted((row for part in gathered for row in part), key=lambda row: (row["dataset"], row["index"]))
         if not trainer.is_global_zero or not rows:
             return

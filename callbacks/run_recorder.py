@@ -67,11 +67,13 @@ class RunRecorder(SaveConfigCallback):
         (folder / f"environment{suffix}.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
         if isinstance(trainer.logger, Logger):
             plain = {key: value for key, value in self.config.as_dict().items() if key != "config"}
-            trainer.logger.log_hyperparams({**plain, "environment": environment})
+            record = {**plain, "environment": environment}
+            # what was trained stays on top; a later command in the run's folder is recorded below its own name
+            trainer.logger.log_hyperparams({suffix.removeprefix("-"): record} if suffix else record)
 
     def environment(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
         """Versions, commit, hardware, data and size of the model, as plain JSON."""
-        describe = getattr(getattr(trainer, "datamodule", None), "describe", dict)
+        datamodule = getattr(trainer, "datamodule", None)
         return {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -87,7 +89,8 @@ class RunRecorder(SaveConfigCallback):
                 "processes": trainer.world_size,
                 "precision": str(trainer.precision),
             },
-            "data": describe(),
+            "data": getattr(datamodule, "describe", dict)(),
+            "data_fingerprint": getattr(datamodule, "fingerprint", None),
             "method": type(pl_module).__name__,
             "parameters": {
                 name: sum(p.numel() for p in part.parameters()) for name, part in pl_module.network.named_children()

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from callbacks.colors import Picture
 from callbacks.frame_view import depth_scale, error_scale, view_frame
+from callbacks.gathering import gather_objects
 
 #: Width in pixels that pictures are reduced to: they wait in memory, and travel between processes.
 MAX_WIDTH = 400
@@ -97,10 +97,7 @@ class WorstCases(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the cases of all processes, and draw them on the first."""
-        gathered = [self.cases]
-        if dist.is_available() and dist.is_initialized():
-            gathered = [{} for _ in range(trainer.world_size)]
-            dist.all_gather_object(gathered, self.cases)
+        gathered = gather_objects(self.cases)
         if not trainer.is_global_zero:
             return
         folder = Path(trainer.default_root_dir)

@@ -187,6 +187,11 @@ def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[Published
     return list(tables.values())
 
 
+def tables_of(experiment: str) -> list[str]:
+    """Names of the published tables, ``<paper>/<table>``, that an experiment repeats rows of; none for one's own."""
+    return [table.name for table in read_published() if any(row.experiment == experiment for row in table.rows)]
+
+
 def select_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> list[PublishedTable]:
     """The tables that names (``shed``, or ``shed/table2``) select, in their own order; all without names.
 

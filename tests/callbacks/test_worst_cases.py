@@ -96,12 +96,7 @@ def test_all_processes_take_part(trainer, drawn, monkeypatch):
     other.on_test_start(trainer, METHOD)
     show(other, trainer, batch_of([1, 3]), [0.4, 0.2])
 
-    def all_gather_object(gathered, mine):
-        gathered[:] = [mine, other.cases]
-
-    monkeypatch.setattr(worst_cases.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(worst_cases.dist, "all_gather_object", all_gather_object)
-    trainer.world_size = 2
+    monkeypatch.setattr(worst_cases, "gather_objects", lambda mine: [mine, other.cases])
     callback = WorstCases(frames=2)
     callback.on_test_start(trainer, METHOD)
     show(callback, trainer, batch_of([0, 2]), [0.3, 0.5])

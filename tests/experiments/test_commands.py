@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from callbacks.history import read_history
 from experiments.__main__ import main
 from lightning_modules import SHED
 from tests.experiments.conftest import tiny
@@ -44,9 +45,16 @@ def test_exp_leaves_everything_a_run_promises(workplace, capsys, name):
     pictures = sorted((run / "panels").glob("*.png"))
     assert [p.name for p in pictures] == [f"nyuv2_{i:04d}.png" for i in (4, 5, 6, 7)]
     assert min(cv2.imread(str(p)).std() for p in pictures) > 10  # not blank
+    assert cv2.imread(str(run / "worst_nyuv2.png")).std() > 10
+    strips = sorted((run / "thumbnails" / "nyuv2").iterdir())
+    assert [p.name for p in strips] == [f"{i:04d}.jpg" for i in (4, 5, 6, 7)]
+    assert {cv2.imread(str(p)).shape for p in strips} == {(120, 5 * 160, 3)}
+    lines = read_history(run / "history.jsonl")
+    assert any("train/loss_epoch" in line for line in lines)
+    assert any("val/abs_rel" in line for line in lines)
     assert list(run.glob("wandb/offline-run-*"))
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
-    assert any("'monitor': 'val/abs_rel'" in key for key in best["callbacks"])  # chosen, not just the last
+    assert best["callbacks"]["BestCheckpoint"]["monitor"] == "val/abs_rel"  # chosen, not just the last
     output = capsys.readouterr().out
     assert "median depth everywhere" in output
     assert "wandb sync" in output
@@ -108,7 +116,7 @@ def test_without_validation_the_best_is_the_last(workplace, flags):
     run = the_run(workplace, "dpt_hybrid")
     best, last = (torch.load(run / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
     if "val_scenes" in flags[0]:
-        assert not any("'monitor': 'val/abs_rel'" in key for key in best["callbacks"])
+        assert best["callbacks"]["BestCheckpoint"]["monitor"] is None
     for name, weights in best["state_dict"].items():
         assert torch.equal(weights, last["state_dict"][name])
     assert (run / "metrics.json").exists()

@@ -11,7 +11,7 @@ import yaml
 from experiments.compose import ConfigError
 from experiments.finished_runs import read_runs
 from experiments.measured import measure
-from experiments.published import METRICS, PublishedRow, read_published, select_tables
+from experiments.published import METRICS, PublishedRow, read_published, select_tables, tables_of
 from experiments.table_command import table
 from experiments.table_formats import escape_latex, escape_markdown
 
@@ -368,3 +368,9 @@ def test_a_figure_that_is_not_finite_was_measured_all_the_same(runs, show):
     (line,) = markdown_lines(show("shed/table2"), "measured [1]")
     assert "nan" in line
     assert "0.500" in line
+
+
+def test_tables_of_an_experiment():
+    assert tables_of("mti_net_guided") == ["mti_net/text"]
+    assert tables_of("dpt_hybrid") == ["shed/table1", "shed/table2", "shed/table3", "shed/fig5"]
+    assert tables_of("my_own") == []

@@ -1,0 +1,88 @@
+"""A small picture of every test frame, for `segdepth compare`: what lies behind each point of a scatter plot."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+
+from callbacks.colors import Picture
+from callbacks.frame_view import FrameView, view_frame
+from lightning_modules.metrics import BoundaryProtocol
+from lightning_modules.metrics.boundary import depth_edges
+
+#: What the pictures of a strip show, from left to right.
+TILES = ("image", "truth", "prediction", "error", "boundaries")
+
+#: Edges of the truth alone, of the prediction alone, and of both.
+EDGE_COLORS = ((60, 200, 255), (255, 120, 40), (255, 255, 255))
+
+EDGES = BoundaryProtocol(backend="cv2")
+
+
+class Thumbnails(Callback):
+    """Write ``thumbnails/<data set>/<index>.jpg`` for every test frame: a strip of the pictures of :data:`TILES`.
+
+    Boundaries are the Canny edges that ``boundary_acc`` is measured with, of depth reduced to the size of the picture:
+    true edges are blue, predicted ones orange, common ones white. Each process writes its own frames.
+
+    Args:
+        width: of a picture, in pixels.
+        quality: of the JPEG, 1 to 100.
+
+    Raises:
+        ValueError: if width or quality is out of range.
+    """
+
+    def __init__(self, width: int = 160, quality: int = 85):
+        if width < 16:
+            raise ValueError(f"Thumbnails: `width` must be at least 16 pixels, got {width}")
+        if not 1 <= quality <= 100:
+            raise ValueError(f"Thumbnails: `quality` must be from 1 to 100, got {quality}")
+        self.width, self.quality = width, quality
+        self.writes = True
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the strips of a batch; a disk that is full ends them, not the test."""
+        if not self.writes:
+            return
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        folder = Path(trainer.default_root_dir) / "thumbnails" / datamodule.test_names()[dataloader_idx]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for i, index in enumerate(batch["index"].tolist()):
+                view = view_frame(outputs["prediction"], batch, i, pl_module, width=self.width)
+                _, encoded = cv2.imencode(
+                    ".jpg", strip(view)[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, self.quality)
+                )  # OpenCV takes BGR
+                (folder / f"{index:04d}.jpg").write_bytes(encoded.tobytes())
+        except OSError as error:
+            self.writes = False
+            rank_zero_warn(f"{folder}: {error.strerror or error}; no further thumbnails, the test goes on")
+
+
+def strip(view: FrameView) -> Picture:
+    """The pictures of :data:`TILES` beside each other, (h, 5 w, 3)."""
+    return np.concatenate((view.image, *view.pictures(), boundary_picture(view)), axis=1)
+
+
+def boundary_picture(view: FrameView) -> Picture:
+    """Edges of truth and prediction, (h, w, 3), over the image in dark grey."""
+    gray = view.image.mean(axis=2, keepdims=True) * 0.4
+    picture = np.repeat(gray, 3, axis=2).astype(np.uint8)
+    finite = view.evaluated & np.isfinite(view.predicted)
+    true = depth_edges(view.truth, view.evaluated, EDGES)
+    predicted = depth_edges(np.where(finite, view.predicted, 0), finite, EDGES)
+    for edges, color in zip((true & ~predicted, predicted & ~true, true & predicted), EDGE_COLORS, strict=True):
+        picture[edges] = color
+    return picture

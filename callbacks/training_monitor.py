@@ -1,0 +1,67 @@
+"""How fast training goes, what it waits for, and how large its steps, gradients and memory are."""
+
+from time import perf_counter
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
+
+
+class TrainingMonitor(Callback):
+    """Log, at every step that the trainer logs (``log_every_n_steps``), over the steps since the last one:
+
+    ===========================  =================================================================================
+    ``train/images_per_second``  of all processes, validation left aside
+    ``train/data_wait``          share of the time for which the loop waited for the next batch
+    ``train/lr``                 learning rate of the logged step, of the first group of parameters
+    ``train/grad_norm``          L2 norm of all gradients of the logged step, before clipping
+    ``train/gpu_memory``         GiB, the most that tensors of global rank zero have held so far; only with CUDA
+    ===========================  =================================================================================
+
+    Work on a GPU goes on while Python runs ahead; where the GPU is what limits, the wait for data is small. Unlike
+    Lightning's ``LearningRateMonitor``, it also works without a logger: the figures are in ``history.jsonl``, too.
+    """  # noqa: D415  # a table follows
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count."""
+        self.images, self.elapsed, self.waited = 0, 0.0, 0.0
+        self.logged_step = trainer.global_step
+        self.mark = perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """The batch is there."""
+        self.waited += perf_counter() - self.mark
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Log learning rate and norm of the gradients; Lightning clips them later."""
+        if (trainer.global_step + 1) % _interval(trainer) == 0:
+            pl_module.log("train/lr", optimizer.param_groups[0]["lr"])
+            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            pl_module.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the batch, and log where it is time to."""
+        now = perf_counter()
+        self.elapsed += now - self.mark
+        self.mark = now
+        self.images += len(batch["image"])
+        step = trainer.global_step
+        if step == self.logged_step or step % _interval(trainer):
+            return
+        pl_module.log("train/images_per_second", self.images * trainer.world_size / self.elapsed)
+        pl_module.log("train/data_wait", self.waited / self.elapsed)
+        if pl_module.device.type == "cuda":
+            pl_module.log("train/gpu_memory", torch.cuda.max_memory_allocated(pl_module.device) / 2**30)
+        self.images, self.elapsed, self.waited = 0, 0.0, 0.0
+        self.logged_step = step
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the validation out of the time of training."""
+        self.mark = perf_counter()
+
+
+def _interval(trainer: Trainer) -> int:
+    return trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it without declaring it

@@ -1,0 +1,68 @@
+"""What the monitor logs, against figures that a toy model gives by hand."""
+
+import time
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch.utils.data import DataLoader, Dataset
+
+from callbacks import TrainingMonitor
+
+
+class Slow(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        time.sleep(0.02)
+        return {"image": torch.full((3,), float(index))}
+
+
+class Linear(LightningModule):
+    """Loss: the weights times the mean image; its gradient is that mean, whatever the weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+        self.logged = []
+
+    def training_step(self, batch, batch_idx):
+        return (self.weight * batch["image"].mean(0)).sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.125)
+
+    def log(self, name, value, **options):
+        self.logged.append((self.trainer.global_step, name, float(value)))
+        super().log(name, value, **options)
+
+
+def fit(tmp_path, interval, **options):
+    model = Linear()
+    trainer = Trainer(
+        default_root_dir=tmp_path, max_epochs=1, accelerator="cpu", devices=1, logger=False, log_every_n_steps=interval,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[TrainingMonitor()], **options,
+    )  # fmt: skip
+    trainer.fit(model, DataLoader(Slow(), batch_size=2))
+    return model.logged
+
+
+def test_gradients_before_clipping_learning_rate_and_speed(tmp_path):
+    logged = fit(tmp_path, 2, gradient_clip_val=0.1)
+    norms = [(step, value) for step, name, value in logged if name == "train/grad_norm"]
+    # optimizer steps 2 and 4 see frames (2, 3) and (6, 7): means 2.5 and 6.5 in each of three weights
+    assert norms == [(1, pytest.approx(2.5 * 3**0.5)), (3, pytest.approx(6.5 * 3**0.5))]
+    assert [value for _, name, value in logged if name == "train/lr"] == [0.125, 0.125]
+    assert [step for step, name, _ in logged if name == "train/images_per_second"] == [2, 4]
+    speeds = [value for _, name, value in logged if name == "train/images_per_second"]
+    assert all(0 < speed < 50 for speed in speeds)  # a frame takes 20 ms to read
+    assert all(0.1 < value <= 1 for _, name, value in logged if name == "train/data_wait")
+    assert not [name for _, name, _ in logged if name == "train/gpu_memory"]
+
+
+def test_accumulated_batches_are_one_step(tmp_path):
+    logged = fit(tmp_path, 1, accumulate_grad_batches=2)
+    assert [step for step, name, _ in logged if name == "train/images_per_second"] == [1, 2]
+    assert len([name for _, name, _ in logged if name == "train/grad_norm"]) == 2
