@@ -50,6 +50,15 @@ exp: $(READY) ## Train and test an experiment: NAME=... [DATA_ROOT=...] [PROFILE
 	@test -n "$(NAME)" || { echo "name an experiment: make exp NAME=shed_hybrid" >&2; exit 2; }
 	@$(SEGDEPTH) exp $(CONFIGS) --trainer.devices $(DEVICES) $(ARGS)
 
+SWEEP ?= shed_segments_quick
+.PHONY: sweep
+sweep: $(READY) ## Run every point of a sweep file, those not run yet: SWEEP=shed_segments_quick [PROFILE=...] [ARGS="--jobs 2"]
+	@$(SEGDEPTH) sweep $(SWEEP) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+
+.PHONY: doctor
+doctor: $(READY) ## Say what is wrong with this machine, and what to do about it
+	@$(SEGDEPTH) doctor $(ARGS)
+
 .PHONY: compare
 compare: $(READY) ## Print the finished runs side by side
 	@$(SEGDEPTH) compare $(ARGS)
@@ -71,6 +80,7 @@ bench: $(READY) ## Measure cost and speed against peers, as ratios
 	@$(BIN)/python -m benchmarks.shed_vs_dpt $(ARGS)
 	@$(BIN)/python -m benchmarks.loader_throughput $(ARGS)
 	@$(BIN)/python -m benchmarks.metric_speed $(ARGS)
+	@$(BIN)/python -m benchmarks.trainer_overhead $(ARGS)
 
 .PHONY: lock
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (keeps pins that still fit)
