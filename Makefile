@@ -60,7 +60,7 @@ doctor: $(READY) ## Say what is wrong with this machine, and what to do about it
 	@$(SEGDEPTH) doctor $(ARGS)
 
 .PHONY: compare
-compare: $(READY) ## Print the finished runs side by side
+compare: $(READY) ## Put runs side by side: a table, and the page runs/compare.html
 	@$(SEGDEPTH) compare $(ARGS)
 
 .PHONY: test

@@ -1,4 +1,4 @@
-"""`segdepth compare`: finished runs side by side."""
+"""`segdepth compare`: runs side by side, in a table and on a page."""
 
 import argparse
 import os
@@ -8,29 +8,101 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from experiments.comparison.page import MEGABYTE, write_page
+from experiments.comparison.run_records import RunRecord, find_runs
+from experiments.comparison.wandb_report import publish
 from experiments.compose import ConfigError
-from experiments.finished_runs import read_runs
+from experiments.finished_runs import RunResult, read_runs
+from experiments.published import PublishedTable, read_published, select_tables
 
 METRICS = ("abs_rel", "baseline_abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
 
 
 def compare(arguments: Sequence[str]) -> None:
-    """Print one row per run and test set.
+    """Print one row per run and test set, and write the page.
 
     Raises:
-        ConfigError: if there is no finished run.
+        ConfigError: if there is no run, a name selects none, or a file of a run cannot be read.
     """
-    parser = argparse.ArgumentParser(prog="segdepth compare", description="Finished runs side by side.")
+    options = read_command_line(arguments)
+    tables = select_tables(read_published(), [options.paper] if options.paper else [])
+    runs = select_runs(options, tables)
+    results = [result for run in runs for result in run.results]
+    if results:
+        print_table(results, options.metrics, f"Runs in {options.root}")
+    else:
+        print(f"no finished run among {len(runs)} under {options.root}")
+    if options.html:
+        path = options.output or options.root / "compare.html"
+        title = " ".join(["segdepth:", *(options.experiments or [options.paper or options.tag or "all runs"])])
+        size = write_page(path, runs, tables, title, options.embed_mb)
+        print(f"{path} ({size / MEGABYTE:.1f} MB): open it in a browser")
+    if options.wandb:
+        print(publish(runs, options.wandb_project, options.root / "compare_wandb.json"))
+
+
+def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
+    """Options of the command.
+
+    Raises:
+        ConfigError: for a negative budget.
+    """
+    parser = argparse.ArgumentParser(prog="segdepth compare", description="Runs side by side.")
     parser.add_argument("experiments", nargs="*", help="names of experiments; all by default")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
-    parser.add_argument("--metrics", nargs="+", default=METRICS, help="figures to show")
+    parser.add_argument("--tag", help="only runs with this tag, such as quick or rooms")
+    parser.add_argument("--paper", help="only experiments of a paper, such as shed, or a table, such as shed/table2")
+    parser.add_argument("--metrics", nargs="+", default=METRICS, help="figures to print; the page has all")
+    parser.add_argument("--html", type=truth, default=True, help="false: no page")
+    parser.add_argument("--output", type=Path, help="the page; <root>/compare.html by default")
+    parser.add_argument("--embed_mb", type=float, default=25, help="megabytes of pictures within the page")
+    parser.add_argument("--wandb", type=truth, default=True, help="false: no W&B workspace and report")
+    parser.add_argument("--wandb_project", default="segdepth", help="W&B project, or entity/project")
     options = parser.parse_args(arguments)
-    results = read_runs(options.root, options.experiments)
-    if not results:
+    if not options.embed_mb >= 0:
+        raise ConfigError(f"--embed_mb: need megabytes, 0 or more, got {options.embed_mb:g}")
+    if options.output is not None and options.output.is_dir():
+        raise ConfigError(f"--output: {options.output} is a folder; name a file, such as compare.html")
+    return options
+
+
+def truth(text: str) -> bool:
+    """``true`` or ``false``."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
+    return text.lower() == "true"
+
+
+def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -> list[RunRecord]:
+    """Runs that the options ask for.
+
+    Raises:
+        ConfigError: if there is none, or a name selects none.
+    """
+    runs = find_runs(options.root, read_runs(options.root, options.experiments), options.experiments)
+    if not runs:
         raise ConfigError(f"no finished run under {options.root}: `make exp NAME=shed_hybrid` makes one")
-    table = Table("experiment", "run", "test set", "seed", "commit", *options.metrics, title=f"Runs in {options.root}")
+    if absent := sorted(set(options.experiments) - {run.experiment for run in runs}):
+        raise ConfigError(f"no run of {', '.join(absent)} under {options.root}")
+    if options.paper:
+        own = {row.experiment for table in tables for row in table.rows}
+        runs = [run for run in runs if run.experiment in own]
+    if options.tag:
+        known = sorted({tag for run in runs for tag in run.tags})
+        runs = [run for run in runs if options.tag in run.tags]
+        if not runs and known:
+            raise ConfigError(f"no run with the tag `{options.tag}` under {options.root}; tags: {', '.join(known)}")
+    if not runs:
+        wanted = " and ".join(filter(None, (options.paper, options.tag and f"the tag `{options.tag}`")))
+        raise ConfigError(f"no run of {wanted} under {options.root}")
+    return runs
+
+
+def print_table(results: Sequence[RunResult], metrics: Sequence[str], title: str) -> None:
+    """Print one row per run and test set."""
+    table = Table("experiment", "run", "test set", "seed", "commit", *metrics, title=title)
     for result in results:
-        values = [f"{result.figures[name]:.4f}" if name in result.figures else "" for name in options.metrics]
+        values = [f"{result.figures[name]:.4f}" if name in result.figures else "" for name in metrics]
         table.add_row(result.experiment, result.run, result.dataset, result.seed, result.commit, *values)
     width = int(os.environ.get("COLUMNS", "0")) or max(Console().width, 160)
     Console(width=width).print(table)

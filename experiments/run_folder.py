@@ -55,7 +55,9 @@ def name_run(data: str, profile: str) -> str:
             )
         stamp = launch
     else:
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        # agents of a W&B sweep start runs in the same second
+        agent = os.environ.get("WANDB_RUN_ID", "") if os.environ.get("WANDB_SWEEP_ID") else ""
+        stamp = "-".join(filter(None, (datetime.now().strftime("%Y%m%d-%H%M%S"), agent)))
     name = "-".join(part for part in (stamp, data, profile) if part)
     os.environ[RUN_ENVIRONMENT] = name
     return name

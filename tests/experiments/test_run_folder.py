@@ -43,3 +43,13 @@ def test_the_newest_checkpoint_is_found(tmp_path):
     assert find_checkpoint(tmp_path, "shed_hybrid", "last", "c").parent.parent.name == "c"
     with pytest.raises(ConfigError, match=r"no .*best\.ckpt: train first"):
         find_checkpoint(tmp_path, "shed_hybrid", "best")
+
+
+def test_runs_of_a_sweep_s_agents_that_start_in_the_same_second_differ(monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    names = set()
+    for agent in ("a1", "b2"):
+        monkeypatch.setenv("WANDB_RUN_ID", agent)
+        monkeypatch.setenv(RUN_ENVIRONMENT, "")
+        names.add(name_run("nyuv2", ""))
+    assert {name.split("-")[2] for name in names} == {"a1", "b2"}

@@ -1,0 +1,159 @@
+"""What the page shows, as plain JSON: columns instead of rows, five significant digits."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from experiments.comparison.flat_config import differences
+from experiments.comparison.run_records import FrameTable, RunRecord
+from experiments.finished_runs import RunResult
+from experiments.measured import figures_of, objection, remarks
+from experiments.published import METRICS, TEST_DATA, PublishedTable
+from lightning_modules.metrics.directions import better
+
+Json = dict[str, Any]
+
+#: How the page knows which way a figure is better: the sign of a gain; 0 for a count.
+SIGNS = {"max": 1, "min": -1, None: 0}
+
+
+def page_data(
+    runs: Sequence[RunRecord],
+    tables: Sequence[PublishedTable],
+    title: str,
+    page: Path,
+    frames: Mapping[tuple[int, str], FrameTable],
+) -> Json:
+    """All but the figures of single images, which :func:`frame_data` gives.
+
+    Args:
+        runs: in the order in which the page knows them.
+        tables: published ones to compare with.
+        title: of the page.
+        page: file that will hold it; run folders are linked relative to it.
+        frames: (position of a run, test set) to figures of images.
+    """
+    results = [(number, result) for number, run in enumerate(runs) for result in run.results]
+    names = sorted({name for _, result in results for name in result.figures}, key=_rank)
+    return {
+        "title": title,
+        "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "metrics": [{"key": name, "better": SIGNS[better(name)]} for name in names],
+        "runs": [run_data(run, page) for run in runs],
+        "results": [
+            {
+                "run": number,
+                "dataset": result.dataset,
+                "figures": [shorten(result.figures.get(name)) for name in names],
+                "published": published_for(result, tables),
+                "frames": f"frames-{number}-{result.dataset}" if (number, result.dataset) in frames else None,
+            }
+            for number, result in results
+        ],
+        "published": [
+            {
+                "method": row.method, "experiment": row.experiment, "table": table.title,
+                "train": row.train_data, "test": row.test_data, "values": published_values(row.values),
+            }
+            for table in tables
+            for row in table.rows
+        ],
+        "config": differences([run.config for run in runs]),
+    }  # fmt: skip
+
+
+def run_data(run: RunRecord, page: Path) -> Json:
+    """What the page says of a run besides its figures."""
+    record = RunResult(run.folder, "", {}, run.environment)
+    data = run.environment.get("data") or {}
+    thumbnails = run.thumbnails()
+    missing = {
+        "no metrics.json: the run is not finished, or not tested": not run.results,
+        "no per_image.csv: test the run again for the scatter plot": not (run.folder / "per_image.csv").exists(),
+        "no history.jsonl: made without the History callback, no curves": not run.history,
+        "no thumbnails: made without the Thumbnails callback, no pictures": not thumbnails,
+        "no config.yaml: no configuration to compare": not run.config,
+    }
+    return {
+        "experiment": run.experiment,
+        "name": run.folder.name,
+        "folder": quote(Path(os.path.relpath(run.folder, page.parent)).as_posix()),
+        "seed": record.seed,
+        "commit": record.commit,
+        "profile": str(run.environment.get("profile") or ""),
+        "data": record.trained_on or "",
+        "synthetic": bool(data.get("synthetic")),
+        "started": str(run.environment.get("started") or "")[:16].replace("T", " "),
+        "tags": run.tags,
+        "thumbnails": thumbnails,
+        "missing": [text for text, absent in missing.items() if absent],
+    }
+
+
+def history_data(lines: Iterable[Json]) -> dict[str, Json]:
+    """Name of a figure to its steps, epochs and values."""
+    curves: dict[str, Json] = {}
+    for line in lines:
+        for name, value in line.items():
+            if name in ("step", "epoch") or isinstance(value, bool) or not isinstance(value, int | float | None):
+                continue
+            curve = curves.setdefault(name, {"step": [], "epoch": [], "value": []})
+            curve["step"].append(line["step"])
+            curve["epoch"].append(line.get("epoch"))
+            curve["value"].append(shorten(value))
+    return dict(sorted(curves.items()))
+
+
+def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[str, list[Json]]:
+    """Figure's name to what was published of the same method on the same data, and what sets the run apart.
+
+    Raises:
+        ConfigError: if a record of the run cannot be read.
+    """
+    found: dict[str, list[Json]] = {}
+    for table in tables:
+        for row in table.rows:
+            if row.experiment != result.experiment or objection(row, result):
+                continue
+            notes = list(remarks(result, TEST_DATA[row.test_data]))
+            comparable = figures_of(result, list(row.values))
+            for key, value in published_values({name: row.values[name] for name in comparable}).items():
+                source = f"{table.title}, {row.method}"
+                found.setdefault(key, []).append({"value": value, "source": source, "remarks": notes})
+    return found
+
+
+def published_values(values: Mapping[str, str]) -> dict[str, float]:
+    """Figure's name in ``metrics.json`` to the published figure; what testing does not give is left out."""
+    keys = {name: METRICS[name].key for name in values}
+    return {key: float(values[name]) for name, key in keys.items() if key is not None}
+
+
+def frame_data(table: FrameTable) -> Json:
+    """Figures of single images, in columns."""
+    return {
+        "index": [index for index, _, _ in table.frames],
+        "scene": [scene for _, scene, _ in table.frames],
+        "frame": [frame for _, _, frame in table.frames],
+        "figures": {name: [shorten(value) for value in values] for name, values in table.figures.items()},
+        "better": {name: SIGNS[better(name)] for name in table.figures},
+    }
+
+
+def shorten(value: float | None) -> float | int | None:
+    """Five significant digits; None where there is no finite figure, for which JSON has no word."""
+    if value is None or not math.isfinite(value):
+        return None
+    short = float(f"{value:.5g}")
+    return int(short) if short.is_integer() else short
+
+
+def _rank(name: str) -> tuple[int, int, str]:
+    """Order of figures: those of published tables first, counts and baselines last."""
+    published = [metric.key for metric in METRICS.values()]
+    late = (better(name) is None) + 2 * name.startswith("baseline_")
+    return late, published.index(name) if name in published else len(published), name
