@@ -101,16 +101,17 @@ const TEXT_COLUMNS = [
 
 function allRows() {
   const rows = data.results.map((result) => ({
-    ...data.runs[result.run], run: result.run, dataset: result.dataset, published: result.published,
+    ...data.runs[result.run], run: result.run, dataset: result.dataset, set: result.dataset,
+    synthetic: result.synthetic, published: result.published,
     value: (metric) => result.figures[position[metric]],
   }));
   const tested = new Set(data.results.map((result) => result.run));
   data.runs.forEach((run, number) => {
-    if (!tested.has(number)) rows.push({ ...run, run: number, dataset: "", published: {}, value: () => null });
+    if (!tested.has(number)) rows.push({ ...run, run: number, dataset: "", set: "", synthetic: false, published: {}, value: () => null });
   });
   for (const row of data.published) {
     rows.push({
-      run: null, experiment: row.experiment, name: `${row.table}: ${row.method}`, dataset: row.test, data: row.train,
+      run: null, experiment: row.experiment, name: `${row.table}: ${row.method}`, dataset: row.test, set: row.dataset, data: row.train,
       profile: "published", seed: "", commit: "", tags: [], missing: [], published: {},
       value: (metric) => (metric in row.values ? row.values[metric] : null),
     });
@@ -123,6 +124,7 @@ function allRows() {
 
 const rows = allRows();
 let shown = [];
+let apart = 0; // rows left out as they are on synthetic data
 let drawn = 0;
 let best = {};
 
@@ -130,7 +132,10 @@ function selectRows() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   const set = $("test-set").value;
   const published = $("show-published").checked;
-  shown = rows.filter((row) => (published || row.run !== null) && (!set || row.dataset === set) && words.every((word) => row.text.includes(word)));
+  const fitting = rows.filter((row) => (!set || row.set === set) && words.every((word) => row.text.includes(word)));
+  // synthetic figures never stand beside published ones
+  shown = fitting.filter((row) => (published ? !row.synthetic : row.run !== null));
+  apart = fitting.filter((row) => published && row.synthetic).length;
   const { column, descending } = state.sort;
   const key = TEXT_COLUMNS.some(([name]) => name === column) ? (row) => row[column] || null : (row) => row.value(column) ?? null;
   const order = (one, other) => (typeof one === "number" ? one - other : String(one).localeCompare(String(other), undefined, { numeric: true }));
@@ -164,7 +169,8 @@ function drawTable() {
     body.append(make("tr", {}, cell));
   }
   const measured = shown.filter((row) => row.run !== null).length;
-  $("row-count").textContent = `${measured} measured` + (shown.length > measured ? `, ${shown.length - measured} published` : "");
+  $("row-count").textContent = `${measured} measured` + (shown.length > measured ? `, ${shown.length - measured} published` : "")
+    + (apart ? `; ${apart} on synthetic data, not shown beside published ones` : "");
   drawFootnotes();
 }
 

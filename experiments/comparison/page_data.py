@@ -48,6 +48,7 @@ def page_data(
             {
                 "run": number,
                 "dataset": result.dataset,
+                "synthetic": result.dataset.startswith("rooms"),
                 "figures": [shorten(result.figures.get(name)) for name in names],
                 "published": published_for(result, tables),
                 "frames": f"frames-{number}-{result.dataset}" if (number, result.dataset) in frames else None,
@@ -57,7 +58,8 @@ def page_data(
         "published": [
             {
                 "method": row.method, "experiment": row.experiment, "table": table.title,
-                "train": row.train_data, "test": row.test_data, "values": published_values(row.values),
+                "train": row.train_data, "test": row.test_data, "dataset": TEST_DATA[row.test_data].name,
+                "values": published_values(row.values),
             }
             for table in tables
             for row in table.rows

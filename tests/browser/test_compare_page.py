@@ -139,6 +139,21 @@ def test_runs_that_lack_everything_are_shown_with_what_is_missing(opened, tmp_pa
 
 
 @pytest.mark.slow
+def test_synthetic_runs_leave_where_published_rows_come(opened, tmp_path):
+    for dataset in ("rooms", "nyuv2"):
+        write_run(tmp_path / "runs" / "shed_hybrid" / f"on-{dataset}", dataset=dataset)
+    page = opened()
+    rows = page.locator("#run-table tbody tr")
+    assert rows.filter(has_text="on-rooms").count() == 1
+    page.locator("#show-published").check()
+    assert rows.filter(has_text="on-rooms").count() == 0
+    assert rows.filter(has_text="on-nyuv2").count() == 1
+    assert "not shown beside published ones" in page.inner_text("#row-count")
+    page.locator("#test-set").select_option("nyuv2")
+    assert rows.filter(has_text="DPT").count() >= 1  # the published rows of that very set
+
+
+@pytest.mark.slow
 def test_fifty_runs_open_in_time(opened, tmp_path):
     """Not a benchmark: a page that takes ten times as long as measured (1.4 s) is broken."""
     for seed in range(50):
