@@ -88,7 +88,7 @@ class BestCheckpoint(ModelCheckpoint):
     def _take_the_last(self, trainer: Trainer) -> None:
         if not self.best_model_path and not getattr(trainer, "fast_dev_run", False):
             self.best_model_path = str(self.path)
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
 
 
 @rank_zero_only
