@@ -104,7 +104,9 @@ def test_killed_anywhere_a_run_ends_as_if_it_was_not(place):
 
 def weights(place, name):
     content = torch.load(place / "runs/tiny" / name / "checkpoints/last.ckpt", weights_only=True)
-    state = {key: content[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+    keys = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+    averaged = ("current_model_state", "averaging_state")  # with EMA, `state_dict` is the average
+    state = {key: content[key] for key in (*keys, *averaged) if key in content}
     return state, content["callbacks"]["BestCheckpoint"]["best_model_score"]
 
 
@@ -118,8 +120,17 @@ def weights(place, name):
         (["--trainer.max_steps", "8"], 5),
         (["--trainer.max_steps", "8"], 7),
         (["--trainer.check_val_every_n_epoch", "2"], 7),
+        (["--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging", "--trainer.callbacks.decay=0.9"], 5),
     ],
-    ids=["workers", "accumulated", "validation within epochs", "steps", "steps at an epoch's end", "rare validation"],
+    ids=[
+        "workers",
+        "accumulated",
+        "validation within epochs",
+        "steps",
+        "steps at an epoch's end",
+        "rare validation",
+        "weight averaging",
+    ],
 )
 def test_interrupted_within_an_epoch(place, monkeypatch, flags, step):
     monkeypatch.setattr(LastCheckpoint.__init__, "__defaults__", (None, 1))

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from lightning.pytorch.trainer import call
@@ -75,6 +76,14 @@ class Events:
         Path.replace = renamed
 
 
+def log_to(stream: TextIO) -> None:
+    """Send what Lightning says to a stream; which of its loggers has the handler depends on what was imported first."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(stream)
+
+
 def run_forked(arguments, log: Path, *, record=None, fatal=None, number=signal.SIGKILL) -> int:
     """Exit status of `segdepth arguments` in a fork, negative if a signal ended it; what it says goes to the log."""
     child = os.fork()
@@ -82,9 +91,7 @@ def run_forked(arguments, log: Path, *, record=None, fatal=None, number=signal.S
         status = 99
         try:
             sys.stdout = sys.stderr = log.open("a", buffering=1)
-            for handler in logging.getLogger("lightning.pytorch").handlers:
-                if isinstance(handler, logging.StreamHandler):
-                    handler.setStream(sys.stderr)
+            log_to(sys.stderr)
             torch.set_num_threads(1)
             Events(record, fatal, number).watch()
             main(arguments)
