@@ -36,6 +36,7 @@ class RoomsDataModule(NYUv2OCDataModule):
 
     def prepare_data(self) -> None:
         """Render what is not there yet; Lightning calls this in one process per machine, while the others wait."""
+        super().prepare_data()
         if self.store is None:
             ensure_rooms(self.rooms, Path(self.root).expanduser())
 

@@ -116,7 +116,7 @@ def _build_cloud(protocol: EvalProtocol, options: EvaluationOptions, classes: in
 
 def _boundary_arguments(protocol: EvalProtocol, prediction: Prediction, batch: Batch) -> tuple[Any, ...]:
     """Aligned and clamped: boundaries are looked for in the very map that the other figures are about."""
-    prepared, _, _ = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
+    prepared, _, _ = protocol.prepare(cast(Tensor, prediction.depth), batch["depth"], batch["valid"])
     return prepared, batch["occlusion"]
 
 
