@@ -10,8 +10,7 @@ from datamodules.nyuv2 import NYUv2DataModule
 from datamodules.nyuv2_oc import NYUv2OCDataModule
 from datamodules.nyuv2_raw import NYUv2RawDataModule
 from datamodules.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame, UnitDepth
-from datamodules.rooms_datamodule import RoomsDataModule
-from datamodules.rooms_hypersim import RoomsHyperSimDataModule
+from datamodules.rooms_datamodule import RoomsDataModule, RoomsHyperSimDataModule
 from datamodules.sample import Sample, collate
 from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
 

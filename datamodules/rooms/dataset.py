@@ -115,27 +115,18 @@ class RenderedScenes(Scenes[RenderedScene]):
 
 
 @dataclass(frozen=True)
-class RoomsLayout:
-    """A data set's layout that Rooms are kept in.
+class RoomsFormat:
+    """How a rendered set is written.
 
     Attributes:
-        suffix: of the cache folder.
-        scenes: what is rendered, from parameters and device.
-        write: writes rendered scenes, in order, into an existing folder.
+        suffix: of the cache folder's name.
+        scenes: what is rendered of each scene.
+        write: writes all of it, scene by scene, into an existing folder.
     """
 
     suffix: str
     scenes: Callable[[RoomsParameters, str], Scenes[Any]]
     write: Callable[[Path, RoomsParameters, Iterator[Any]], None]
-
-
-def write_nyuv2(folder: Path, parameters: RoomsParameters, rendered: Iterator[RenderedScene]) -> None:
-    """Write NYUv2's labelled file, its split and class mapping, and occlusion boundaries of all frames."""
-    size = (parameters.height, parameters.width)
-    write_data_set(folder, scene_infos(parameters), rendered, parameters.frames_per_scene, size)
-
-
-NYUV2_LAYOUT = RoomsLayout("", RenderedScenes, write_nyuv2)
 
 
 def build(parameters: RoomsParameters, index: int) -> tuple[Scene, list[Pose]]:
@@ -156,11 +147,20 @@ def scene_infos(parameters: RoomsParameters) -> list[SceneInfo]:
     return [SceneInfo(f"{scene_type(i)}_{i:04d}", scene_type(i), i in test) for i in range(parameters.scenes)]
 
 
+def _write_labelled(folder: Path, parameters: RoomsParameters, rendered: Iterator[RenderedScene]) -> None:
+    size = (parameters.height, parameters.width)
+    write_data_set(folder, scene_infos(parameters), rendered, parameters.frames_per_scene, size)
+
+
+#: ``nyu_depth_v2_labeled.mat``, ``splits.mat``, ``classMapping40.mat`` and ``nyuv2_oc/``.
+NYUV2_FORMAT = RoomsFormat("", RenderedScenes, _write_labelled)
+
+
 def ensure_rooms(
     parameters: RoomsParameters,
     cache: Path,
     *,
-    layout: RoomsLayout = NYUV2_LAYOUT,
+    form: RoomsFormat = NYUV2_FORMAT,
     device: str = "auto",
     progress: bool = True,
 ) -> Path:
@@ -173,29 +173,28 @@ def ensure_rooms(
     Args:
         parameters: what the set holds.
         cache: folder of all rendered sets.
-        layout: in which it is written.
+        form: how it is written.
         device: ``auto`` takes the GPU where there is one.
         progress: show a bar.
 
     Returns:
-        Folder of the files; in NYUv2's layout with ``nyu_depth_v2_labeled.mat``, ``splits.mat``,
-        ``classMapping40.mat`` and ``nyuv2_oc/``.
+        The folder.
 
     Raises:
         OSError: if the disk is full or the cache cannot be written, naming folder and mend.
     """
-    folder = cache / f"{parameters.key}{layout.suffix}"
+    folder = cache / f"{parameters.key}{form.suffix}"
     if folder.is_dir():
         return folder
     with _explain_disk_errors(cache, parameters):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
-                _render(parameters, folder, layout, device, progress)
+                _render(parameters, folder, form, device, progress)
     return folder
 
 
-def _render(parameters: RoomsParameters, folder: Path, layout: RoomsLayout, device: str, progress: bool) -> None:
+def _render(parameters: RoomsParameters, folder: Path, form: RoomsFormat, device: str, progress: bool) -> None:
     """Render into a temporary folder and rename it; whoever calls holds the lock, so older such folders are wrecks."""
     for wreck in folder.parent.glob(f"{folder.name}.part-*"):
         shutil.rmtree(wreck)
@@ -205,8 +204,8 @@ def _render(parameters: RoomsParameters, folder: Path, layout: RoomsLayout, devi
         device = "cuda" if torch.cuda.is_available() else "cpu"
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     try:
-        with closing(_scenes(layout.scenes(parameters, device))) as scenes:  # an error here ends its processes
-            layout.write(partial, parameters, _with_progress(scenes, parameters, folder, progress))
+        with closing(_scenes(form, parameters, device)) as scenes:  # an error here ends the processes that render
+            form.write(partial, parameters, _with_progress(scenes, parameters, folder, progress))
         _flush(partial)
         partial.chmod(0o755)
         partial.rename(folder)
@@ -215,11 +214,11 @@ def _render(parameters: RoomsParameters, folder: Path, layout: RoomsLayout, devi
         raise
 
 
-def _scenes(scenes: Scenes[Item]) -> Generator[Item, None, None]:
+def _scenes(form: RoomsFormat, parameters: RoomsParameters, device: str) -> Generator[Any, None, None]:
     """Rendered scenes in order; on a CPU by one process per core, which beats threads inside one process."""
     cores = available_cores()
-    workers = min(cores, len(scenes)) if scenes.device == "cpu" and cores > 1 else 0
-    yield from DataLoader(scenes, batch_size=None, num_workers=workers)
+    workers = min(cores, parameters.scenes) if device == "cpu" and cores > 1 else 0
+    yield from DataLoader(form.scenes(parameters, device), batch_size=None, num_workers=workers)
 
 
 def available_cores() -> int:
@@ -227,7 +226,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _with_progress(scenes: Iterator[Item], parameters: RoomsParameters, folder: Path, shown: bool) -> Iterator[Item]:
+def _with_progress(scenes: Iterator[Any], parameters: RoomsParameters, folder: Path, shown: bool) -> Iterator[Any]:
     console = Console(stderr=True)
     columns = (TextColumn("rendering Rooms"), BarColumn(), MofNCompleteColumn(), TextColumn("scenes"))
     if shown:

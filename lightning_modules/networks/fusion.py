@@ -58,7 +58,9 @@ class FusionBlock(nn.Module):
         # The release resizes first. A 1x1 convolution commutes with interpolation (the weights of each output pixel sum
         # to one) and costs a quarter before a doubling.
         path = self.project(self.unit(path))
-        return path if size is None else F.interpolate(path, size, mode="bilinear", align_corners=True)
+        if size is None or path.shape[-2:] == size:
+            return path
+        return F.interpolate(path, size, mode="bilinear", align_corners=True)
 
 
 def fuse_pyramid(blocks: nn.ModuleList, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
@@ -72,7 +74,7 @@ def fuse_pyramid(blocks: nn.ModuleList, maps: Sequence[Tensor], size: tuple[int,
     Returns:
         (B, width, *size).
     """
-    sizes = [size, *(tuple(m.shape[-2:]) for m in maps[:-1])]
+    sizes = [size, *((m.shape[-2], m.shape[-1]) for m in maps[:-1])]
     path = blocks[-1](maps[-1], size=sizes[-1])
     for level in reversed(range(len(maps) - 1)):
         path = blocks[level](path, maps[level], size=sizes[level])
