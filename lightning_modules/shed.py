@@ -52,7 +52,7 @@ class SHED(DepthModule):
         assignment: ``shared`` by encoder and decoder, or the decoder's ``own``.
         reverse: whether there is a reverse hierarchy.
         spatial_reduction: of the level maps, ``none`` or ``dpt``; the latter needs ``level_fusion: maps``.
-        projection_stride: of the level maps, 8 or 4.
+        projection_stride: of the level maps, 4 or 8; None is 8, the features' own.
         kwargs: see :class:`DepthModule`.
     """
 
@@ -84,7 +84,7 @@ class SHED(DepthModule):
         assignment: AssignmentRule = "shared",
         reverse: bool = True,
         spatial_reduction: ReductionRule = "none",
-        projection_stride: int = 8,
+        projection_stride: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

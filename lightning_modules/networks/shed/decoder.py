@@ -77,7 +77,8 @@ class SegmentDecoder(nn.Module):
         scale: of its own assignments' similarity.
 
     Raises:
-        ValueError: if an option is unknown or the blocks cannot be split evenly.
+        ValueError: if an option is unknown, the blocks cannot be split evenly, or assignments of the decoder's own were
+            to be hard: their similarity would never learn.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class SegmentDecoder(nn.Module):
         check_option("cls", cls, ClassTokenRule)
         check_option("unpool", unpool, UnpoolRule)
         check_option("assignment", assignment, AssignmentRule)
+        if (unpool, assignment) == ("hard", "own"):
+            raise ValueError("`assignment: own` learns through soft unpooling only: set `unpool: soft`, or share")
         self.unpool: UnpoolRule = unpool
         self.base = BlockStage(blocks[:base_blocks])
         self.stages = split_blocks(blocks[base_blocks:], levels)

@@ -108,7 +108,7 @@ class SHEDNetwork(nn.Module):
         self.map_projections = nn.ModuleList(
             nn.Conv2d(channels, width, 3, padding=1, bias=False) for channels in (channels4, channels8)
         )
-        if trunk.projection_stride not in (4, 8):
+        if trunk.projection_stride not in (None, 4, 8):
             raise ValueError(f"`projection_stride` is {trunk.projection_stride}; the maps are projected at 4 or 8")
         if trunk.spatial_reduction != "none" and level_fusion != "maps":
             raise ValueError(
@@ -116,7 +116,7 @@ class SHEDNetwork(nn.Module):
                 "set it to maps"
             )
         # Projected at stride 4, the levels join after the stride-8 map, which then begins the path.
-        self.levels_first = trunk.projection_stride == 8
+        self.levels_first = trunk.projection_stride != 4
         self.fusion = nn.ModuleList([FusionBlock(width), FusionBlock(width, with_skip=self.levels_first)])
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 

@@ -24,9 +24,6 @@ from lightning_modules.networks.shed.options import (
 )
 from lightning_modules.networks.shed.positions import sincos_positions
 
-#: Pixels along a side of the cells of the features that become tokens.
-FEATURE_STRIDE = 8
-
 
 @dataclass
 class TrunkOutput:
@@ -96,7 +93,7 @@ class SHEDTrunk(nn.Module):
             is the descriptor.
         spatial_reduction: ``none``, or ``dpt``: the map of level l is on a grid of h0 / 2^l x w0 / 2^l cells, rounded
             up.
-        projection_stride: pixels along a side of the cells of the maps; 8 is the grid of the features.
+        projection_stride: pixels along a side of the cells of the maps; None for the grid of the features.
 
     Raises:
         ValueError: if an option is unknown, the number of blocks does not fit, or a level does not exist.
@@ -125,7 +122,7 @@ class SHEDTrunk(nn.Module):
         assignment: AssignmentRule = "shared",
         reverse: bool = True,
         spatial_reduction: ReductionRule = "none",
-        projection_stride: int = 8,
+        projection_stride: int | None = None,
     ) -> None:
         super().__init__()
         blocks = list(blocks)
@@ -190,7 +187,7 @@ class SHEDTrunk(nn.Module):
         tokens, pad = segment_mean(features + positions.mT.unflatten(1, grid), cells, num_superpixels)
         encoded = self.encoder(tokens, pad)
         decoded = self._decode(encoded)
-        if self.projection_stride != FEATURE_STRIDE:
+        if self.projection_stride is not None:
             grid = (height // self.projection_stride, width // self.projection_stride)
             cells = assign_cells(superpixels, grid, num_superpixels, self.s0)
         reduced = []
