@@ -97,9 +97,8 @@ class DepthAnythingV2(DepthModule):
         """
         weights = rename(read_weights(path), RELEASED_NAMES, path)
         weights["head.max_depth"] = self.network.head.max_depth  # the release keeps it outside its weights
-        within = "backbone." if part == "encoder" else ""
-        own = {name: value for name, value in weights.items() if name.startswith(within)}
-        load_released(self.network, own, path, within=within)
+        wanted = "backbone." if part == "encoder" else ""
+        load_released(self.network, weights, path, wanted=lambda name: name.startswith(wanted))
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict from ``image``."""

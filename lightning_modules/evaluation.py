@@ -14,6 +14,7 @@ from lightning_modules.metrics import (
     DepthErrors,
     EdgeDetection,
     EvalProtocol,
+    ImageClasses,
     LayoutRetrieval,
     ObjectwiseErrors,
     PlanarityErrors,
@@ -150,6 +151,12 @@ GROUPS: dict[str, Group] = {
         truth=frozenset({"semantics"}),
         predicted="semantics",
         arguments=lambda _, prediction, batch: (prediction.semantics, batch["semantics"]),
+    ),
+    "image_class": Group(
+        lambda protocol, options, classes: ImageClasses(classes),
+        truth=frozenset({"semantics"}),
+        predicted="image_classes",
+        arguments=lambda _, prediction, batch: (prediction.image_classes, batch["semantics"]),
     ),
     "edge": Group(
         lambda protocol, options, _: EdgeDetection(options.edge_threshold, options.edge_levels),

@@ -2,7 +2,8 @@
 
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,8 @@ def read_weights(path: str) -> dict[str, Tensor]:
     """
     key = "`model.init_args.checkpoint`"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Namespace]):  # training scripts keep their arguments beside the weights
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such file; {key} names the released weights, or null for none") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -59,19 +61,26 @@ def rename(released: Mapping[str, Tensor], names: Names, source: str) -> dict[st
     return renamed
 
 
-def load_released(network: nn.Module, weights: Mapping[str, Tensor], source: str, *, within: str = "") -> None:
+def load_released(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    source: str,
+    *,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> None:
     """Load weights whose every name and shape fits.
 
     Args:
         network: takes them.
         weights: under the network's own names.
         source: for messages.
-        within: only parameters and buffers whose names begin so have to be there.
+        wanted: of which names; all else in the network stays as it is.
 
     Raises:
         ValueError: if a name is missing or unknown, or a shape differs, naming the first.
     """
-    own = {name: value for name, value in network.state_dict().items() if name.startswith(within)}
+    own = {name: value for name, value in network.state_dict().items() if wanted(name)}
+    weights = {name: value for name, value in weights.items() if wanted(name)}
     for name in sorted(own.keys() | weights.keys()):
         here = tuple(own[name].shape) if name in own else "not there"
         there = tuple(weights[name].shape) if name in weights else "not there"
@@ -80,4 +89,4 @@ def load_released(network: nn.Module, weights: Mapping[str, Tensor], source: str
                 f"{source}: `{name}` is {there} in the file and {here} in this network; "
                 "name weights of this size of the method, or change `model.init_args`"
             )
-    network.load_state_dict(dict(weights), strict=False)
+    network.load_state_dict(weights, strict=False)
