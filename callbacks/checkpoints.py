@@ -18,11 +18,11 @@ class BestCheckpoint(ModelCheckpoint):
     another run's checkpoint begins with a copy of that run's best.
 
     Args:
-        monitor: logged figure.
+        monitor: logged figure; None takes the method's ``selected_by``.
         mode: ``min`` or ``max``.
     """
 
-    def __init__(self, monitor: str = "val/abs_rel", mode: str = "min"):
+    def __init__(self, monitor: str | None = None, mode: str = "min"):
         super().__init__(
             filename="best", monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
             enable_version_counter=False,
@@ -41,6 +41,7 @@ class BestCheckpoint(ModelCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Point to the run folder, which the trainer's ``default_root_dir`` is."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        self.monitor = self.monitor or getattr(pl_module, "selected_by", None)
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

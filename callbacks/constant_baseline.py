@@ -9,7 +9,10 @@ from lightning_modules.metrics import DepthErrors
 
 
 class ConstantBaseline(Callback):
-    """Log ``test/<data set>/baseline_<metric>`` of the constant predictor, under the method's own protocol.
+    """Log ``test/<data set>/baseline_<metric>`` of the constant predictor, under the protocol of each data set.
+
+    The constant is the median of the training data, on whatever it is tested. A method that predicts no depth has no
+    such figure to beat.
 
     Args:
         metrics: figures to log.
@@ -27,7 +30,7 @@ class ConstantBaseline(Callback):
             return
         self.median = datamodule.train_depth_median()
         self.names = datamodule.test_names()
-        self.errors = {name: DepthErrors(pl_module.protocol).to(pl_module.device) for name in self.names}
+        self.errors = {name: DepthErrors(pl_module.protocols[name]).to(pl_module.device) for name in self.names}
 
     def on_test_batch_end(
         self,
@@ -39,7 +42,7 @@ class ConstantBaseline(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Evaluate the constant on the batch."""
-        if not self.errors:
+        if not self.errors or outputs["prediction"].depth is None:
             return
         constant = torch.full_like(batch["depth"], self.median)
         self.errors[self.names[dataloader_idx]].update(constant, batch["depth"], batch["valid"])
@@ -47,6 +50,8 @@ class ConstantBaseline(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the figures, the same on every process."""
         for name, errors in self.errors.items():
+            if not errors.update_called:
+                continue
             figures = errors.compute()
             for metric in self.metrics:
                 pl_module.log(f"test/{name}/baseline_{metric}", figures[metric].float(), sync_dist=True)

@@ -25,7 +25,7 @@ class FrameView:
     Attributes:
         image: (h, w, 3), at the network's input size.
         truth: (H, W) metres.
-        predicted: (H, W) metres, resized, aligned and clamped.
+        predicted: (H, W) metres, resized, aligned and clamped; None where the method predicts no depth.
         evaluated: (H, W) bool, the pixels that figures are of.
         low: metres, where the colours of depth begin: nearly all of the truth lies between the two.
         high: metres, where they end.
@@ -33,21 +33,25 @@ class FrameView:
 
     image: Picture
     truth: NDArray[np.float64]
-    predicted: NDArray[np.float64]
+    predicted: NDArray[np.float64] | None
     evaluated: NDArray[np.bool_]
     low: float
     high: float
 
     @property
     def relative_error(self) -> NDArray[np.float64]:
-        """(H, W), 0 where it is not evaluated."""
+        """(H, W), 0 where it is not evaluated, and where no depth is predicted."""
+        if self.predicted is None:
+            return np.zeros_like(self.truth)
         error = np.abs(self.predicted - self.truth) / np.where(self.evaluated, self.truth, 1)
         return np.where(self.evaluated, error, 0)
 
     @property
     def abs_rel(self) -> float:
-        """Mean relative error; NaN where nothing is evaluated."""
-        return float(self.relative_error[self.evaluated].mean()) if self.evaluated.any() else float("nan")
+        """Mean relative error; NaN where nothing is evaluated, or predicted."""
+        if self.predicted is None or not self.evaluated.any():
+            return float("nan")
+        return float(self.relative_error[self.evaluated].mean())
 
     @property
     def native_image(self) -> Picture:
@@ -55,10 +59,16 @@ class FrameView:
         return cast(Picture, cv2.resize(self.image, self.truth.shape[::-1], interpolation=cv2.INTER_AREA))
 
     def pictures(self) -> tuple[Picture, Picture, Picture]:
-        """Truth, prediction, relative error; where nothing finite is predicted, black and the largest error."""
+        """Truth, prediction, relative error; where nothing finite is predicted, black and the largest error.
+
+        Of a method without depth, prediction and error are black.
+        """
+        truth = depth_picture(self.truth, self.low, self.high, self.evaluated)
+        if self.predicted is None:
+            return truth, np.zeros_like(truth), np.zeros_like(truth)
         error = np.nan_to_num(self.relative_error, nan=np.inf)
         return (
-            depth_picture(self.truth, self.low, self.high, self.evaluated),
+            truth,
             depth_picture(self.predicted, self.low, self.high),
             error_picture(error, MAX_RELATIVE_ERROR, self.evaluated),
         )
@@ -76,7 +86,9 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     """
     protocol = pl_module.protocol
     one = slice(i, i + 1)
-    prepared = protocol.prepare(prediction.depth[one], batch["depth"][one], batch["valid"][one])
+    # without a prediction the truth stands in for it, for range and crop, and is dropped below
+    depth = batch["depth"] if prediction.depth is None else prediction.depth
+    prepared = protocol.prepare(depth[one], batch["depth"][one], batch["valid"][one])
     predicted, truth, evaluated = (map_[0, 0].cpu().numpy() for map_ in prepared)
     image = batch["image"][i]
     if width is not None:
@@ -90,7 +102,8 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     seen = truth[evaluated]
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
     picture = to_picture(image, *pl_module.normalization)
-    return FrameView(picture, truth, predicted, evaluated, float(low), float(high))
+    shown = None if prediction.depth is None else predicted
+    return FrameView(picture, truth, shown, evaluated, float(low), float(high))
 
 
 def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Picture:

@@ -78,21 +78,21 @@ def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, fra
 def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int) -> Figure:
     """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction."""
     truth, predicted, error = view.pictures()
-    pictures = {
-        f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": view.image,
-        "ground truth": truth,
-        "prediction": predicted,
-        f"|error| / truth, mean {view.abs_rel:.3f}": error,
-        "boundaries: true blue, predicted orange": boundary_picture(replace(view, image=view.native_image)),
-    }
+    pictures = {f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": view.image, "ground truth": truth}
+    if view.predicted is not None:
+        pictures |= {
+            "prediction": predicted,
+            f"|error| / truth, mean {view.abs_rel:.3f}": error,
+            "boundaries: true blue, predicted orange": boundary_picture(replace(view, image=view.native_image)),
+        }
     for level, segments in enumerate(prediction.segments):
         ids = segments[i].cpu().numpy()
         pictures[f"level {level}: {len(np.unique(ids))} segments"] = segment_picture(ids, view.image)
-    return compose_panel(pictures, view.low, view.high)
+    return compose_panel(pictures, view.low, view.high, with_error=view.predicted is not None)
 
 
-def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float) -> Figure:
-    """Titled pictures, four a row, with bars for depth (metres) and relative error."""
+def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float, *, with_error: bool = True) -> Figure:
+    """Titled pictures, four a row, with bars for depth (metres) and, where the fourth shows it, relative error."""
     columns = 4
     rows = -(-len(pictures) // columns)
     height, width = next(iter(pictures.values())).shape[:2]
@@ -103,6 +103,8 @@ def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float) -> F
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture)
         axis.set_title(title, fontsize=9)
-    figure.colorbar(depth_scale(low, high), ax=axes[0, :3], label="depth [m]", shrink=0.85, pad=0.01)
-    figure.colorbar(error_scale(), ax=axes[0, 3], label="relative error", shrink=0.85, pad=0.02)
+    last = 3 if with_error else 2
+    figure.colorbar(depth_scale(low, high), ax=axes[0, :last], label="depth [m]", shrink=0.85, pad=0.01)
+    if with_error:
+        figure.colorbar(error_scale(), ax=axes[0, 3], label="relative error", shrink=0.85, pad=0.02)
     return figure

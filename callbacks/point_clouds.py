@@ -22,9 +22,11 @@ def colored_cloud(view: FrameView, intrinsics: torch.Tensor, points: int = MAX_P
         points: at most so many.
 
     Returns:
-        (N, 6): x to the right, y upwards and z towards the camera, metres to the millimetre, then red, green and blue,
-        0 to 255.
+        (N, 6), N = 0 where no depth is predicted: x to the right, y upwards and z towards the camera, metres to the
+        millimetre, then red, green and blue, 0 to 255.
     """
+    if view.predicted is None:
+        return np.empty((0, 6), dtype=np.float32)
     height, width = view.truth.shape
     stride = int(np.ceil(np.sqrt(height * width / points)))
     while -(-height // stride) * -(-width // stride) > points:  # what is left of rows and columns rounds up

@@ -15,7 +15,8 @@ class PredictionWriter(BasePredictionWriter):
 
     Resizing, alignment and clamp are the evaluation protocol's affair and come later: `segdepth evaluate` on these
     files gives the very figures of `segdepth test`, under any protocol. The number is the frame's own in its data set,
-    counted from 1 as NYUv2 does.
+    counted from 1 as NYUv2 does. Of a method that predicts no depth, ``segments/<data set>/<number>.npz`` is written:
+    its label maps (h, w) int64 as ``level0``, ``level1``, ..., fine to coarse.
 
     Args:
         full_size: resize to the size of the truth, bilinearly as the protocol does, for use in other programs.
@@ -37,8 +38,14 @@ class PredictionWriter(BasePredictionWriter):
     ) -> None:
         """Write the frames of a batch."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        folder = Path(trainer.default_root_dir) / "predictions" / datamodule.test_names()[dataloader_idx]
+        kind = "segments" if prediction.depth is None else "predictions"
+        folder = Path(trainer.default_root_dir) / kind / datamodule.test_names()[dataloader_idx]
         folder.mkdir(parents=True, exist_ok=True)
+        if prediction.depth is None:
+            for i, index in enumerate(batch["index"].tolist()):
+                levels = {f"level{level}": ids[i].cpu().numpy() for level, ids in enumerate(prediction.segments)}
+                np.savez_compressed(folder / f"{index + 1:04d}.npz", **levels)
+            return
         depth = prediction.depth.float()
         if self.full_size:
             size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners

@@ -44,9 +44,10 @@ class RunSummary(Callback):
         figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
         merge_json(folder / "metrics.json", figures)
         console = Console()
-        method, protocol = self.method or folder.parent.name, pl_module.protocol.name
+        method = self.method or folder.parent.name
         for name in sorted({key.split("/")[1] for key in figures}):
-            console.print(self.table(name, figures, title=f"{method} on {name}, {protocol}"))
+            title = f"{method} on {name}, {pl_module.protocols[name].name}"
+            console.print(self.table(name, figures, title))
         for name in ("config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "panels", "checkpoints"):
             for path in sorted(folder.glob(name)):
                 console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)

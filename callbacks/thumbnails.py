@@ -1,5 +1,6 @@
 """A small picture of every test frame, for `segdepth compare`: what lies behind each point of a scatter plot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import cv2
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from numpy.typing import NDArray
 
-from callbacks.colors import Picture
+from callbacks.colors import Picture, segment_picture
 from callbacks.frame_view import FrameView, view_frame
 from lightning_modules.metrics import BoundaryProtocol
 from lightning_modules.metrics.boundary import depth_edges
@@ -26,7 +28,8 @@ class Thumbnails(Callback):
     """Write ``thumbnails/<data set>/<index>.jpg`` for every test frame: a strip of the pictures of :data:`TILES`.
 
     Boundaries are the Canny edges that ``boundary_acc`` is measured with, of depth reduced to the size of the picture:
-    true edges are blue, predicted ones orange, common ones white. Each process writes its own frames.
+    true edges are blue, predicted ones orange, common ones white. Of a method without depth, its finest and coarsest
+    segments take the places of prediction and error. Each process writes its own frames.
 
     Args:
         width: of a picture, in pixels.
@@ -62,27 +65,36 @@ class Thumbnails(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             for i, index in enumerate(batch["index"].tolist()):
                 view = view_frame(outputs["prediction"], batch, i, pl_module, width=self.width)
-                _, encoded = cv2.imencode(
-                    ".jpg", strip(view)[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, self.quality)
-                )  # OpenCV takes BGR
+                segments = [ids[i].cpu().numpy() for ids in outputs["prediction"].segments]
+                picture = strip(view, segments)[..., ::-1]  # OpenCV takes BGR
+                _, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
                 (folder / f"{index:04d}.jpg").write_bytes(encoded.tobytes())
         except OSError as error:
             self.writes = False
             rank_zero_warn(f"{folder}: {error.strerror or error}; no further thumbnails, the test goes on")
 
 
-def strip(view: FrameView) -> Picture:
-    """The pictures of :data:`TILES` beside each other, (h, 5 w, 3)."""
-    return np.concatenate((view.image, *view.pictures(), boundary_picture(view)), axis=1)
+def strip(view: FrameView, segments: Sequence[NDArray[np.int64]] = ()) -> Picture:
+    """The pictures of :data:`TILES` beside each other, (h, 5 w, 3); ``segments`` are label maps, fine to coarse."""
+    truth, *predicted = view.pictures()
+    if view.predicted is None and segments:
+        size = (view.image.shape[1], view.image.shape[0])
+        predicted = [
+            segment_picture(cv2.resize(ids.astype(np.int32), size, interpolation=cv2.INTER_NEAREST), view.image)
+            for ids in (segments[0], segments[-1])
+        ]
+    return np.concatenate((view.image, truth, *predicted, boundary_picture(view)), axis=1)
 
 
 def boundary_picture(view: FrameView) -> Picture:
     """Edges of truth and prediction, (h, w, 3), over the image in dark grey."""
     gray = view.image.mean(axis=2, keepdims=True) * 0.4
     picture = np.repeat(gray, 3, axis=2).astype(np.uint8)
-    finite = view.evaluated & np.isfinite(view.predicted)
     true = depth_edges(view.truth, view.evaluated, EDGES)
-    predicted = depth_edges(np.where(finite, view.predicted, 0), finite, EDGES)
+    predicted = np.zeros_like(true)
+    if view.predicted is not None:
+        finite = view.evaluated & np.isfinite(view.predicted)
+        predicted = depth_edges(np.where(finite, view.predicted, 0), finite, EDGES)
     for edges, color in zip((true & ~predicted, predicted & ~true, true & predicted), EDGE_COLORS, strict=True):
         picture[edges] = color
     return picture

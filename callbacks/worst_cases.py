@@ -49,7 +49,7 @@ class WorstCases(Callback):
     """Write ``worst_<data set>.png`` into the run folder: the test frames with the largest error, worst first.
 
     A frame whose prediction is not finite is worse than any other; one without an evaluated pixel has no error and is
-    never shown. The frames are the same for every number of processes.
+    never shown, nor is any of a method that predicts no depth. The frames are the same for every number of processes.
 
     Args:
         frames: how many of each test set.
@@ -82,6 +82,8 @@ class WorstCases(Callback):
         Raises:
             ValueError: if single images have no such figure.
         """
+        if outputs["prediction"].depth is None:
+            return
         if self.metric not in outputs["per_image"]:
             known = ", ".join(outputs["per_image"])
             raise ValueError(f"WorstCases: `metric`: images have no figure `{self.metric}`; they have {known}")
@@ -128,7 +130,7 @@ def make_case(error: float, prediction: Any, batch: Any, i: int, pl_module: Any)
     """
     view = view_frame(prediction, batch, i, pl_module)
     if math.isnan(error):
-        if np.isfinite(view.predicted[view.evaluated]).all():
+        if view.predicted is None or np.isfinite(view.predicted[view.evaluated]).all():
             return None
         error = math.inf
     index = int(batch["index"][i])

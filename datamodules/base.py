@@ -35,6 +35,11 @@ from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransf
 #: Training frames that a statistic is taken of, at most.
 STATISTICS_FRAMES = 1500
 
+#: Options that say how the network is shown a frame in evaluation: those of all test sets of a run.
+VIEW_OPTIONS = (
+    "resize", "eval_size", "superpixels", "superpixels_of", "derived", "eval_batch_size", "num_workers", "mean", "std",
+)  # fmt: skip
+
 IMAGENET_NORMALIZATION: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -74,9 +79,11 @@ class DepthDataModule(LightningDataModule, ABC):
         seed: of order, augmentation and held-out scenes.
         mean: of RGB in [0, 1], for normalisation; None takes the method's.
         std: likewise; None with ``mean``.
+        extra_tests: further data sets whose test parts are tested on in the same run, their frames shown to the network
+            as this one's are (:data:`VIEW_OPTIONS`). `tests: [data/...]` in a YAML fills it in.
 
     Raises:
-        ValueError: unless 0 < min_depth < max_depth.
+        ValueError: unless 0 < min_depth < max_depth, or if a further test set has test sets of its own.
     """
 
     #: What the data set is called.
@@ -107,6 +114,7 @@ class DepthDataModule(LightningDataModule, ABC):
         seed: int = 0,
         mean: RGB | None = None,
         std: RGB | None = None,
+        extra_tests: "list[DepthDataModule] | None" = None,
     ):
         super().__init__()
         if (mean is None) != (std is None):
@@ -130,6 +138,14 @@ class DepthDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.mean, self.std = mean, std
+        self.extra_tests = extra_tests or []
+        for data in self.extra_tests:
+            if data.extra_tests:
+                raise ValueError(
+                    f"`data.init_args.extra_tests`: `{data.data_set}` has test sets of its own; list all here"
+                )
+            for option in VIEW_OPTIONS:
+                setattr(data, option, getattr(self, option))
 
     @abstractmethod
     def open_reader(self) -> FrameReader:
@@ -216,9 +232,18 @@ class DepthDataModule(LightningDataModule, ABC):
         """What to do so that a key of a sample is provided."""
         return "configure it under `data.init_args`, or take another data set"
 
+    def test_sets(self) -> "list[DepthDataModule]":
+        """The data set of each test loader: this one, then the further ones."""
+        return [self, *self.extra_tests]
+
     def test_names(self) -> list[str]:
         """Name of each test loader."""
-        return [self.name]
+        return [data.name for data in self.test_sets()]
+
+    def prepare_data(self) -> None:
+        """Make what has to be made once per machine, of the further test sets."""
+        for data in self.extra_tests:
+            data.prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
         """Check files and sizes, and make the data sets.
@@ -232,11 +257,10 @@ class DepthDataModule(LightningDataModule, ABC):
             parts.append(self.splits.train)
         self.reader.check_files(position for part in parts for position in part)
         self._check_sizes()
+        self._check_derived()
         for map_ in self.derived:
-            if map_.needs != "image" and map_.needs not in self.reader.provides:
-                raise ValueError(f"{type(map_).__name__} needs {map_.needs}: {self.hint(map_.needs)}")
             map_.fit(self.reader, self.splits.train)
-        finish = Finish(*self.normalization, self.superpixels, self.derived, self.reader.size)
+        finish = self._finish()
         augment = TrainTransform(finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window)
         view = EvalTransform(finish, self.eval_size or self.resize)
         skip = self.on_bad_sample == "skip"
@@ -244,6 +268,31 @@ class DepthDataModule(LightningDataModule, ABC):
         self.val_set, self.test_set = (
             FrameDataset(self.reader, part, view, self.seed) for part in (self.splits.val, self.splits.test)
         )
+        for data in self.extra_tests:
+            data.trainer = self.trainer
+            data.setup_test()
+        names = self.test_names()
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"two test sets are called `{min(twice)}`, and so would be their figures; leave one out of "
+                "`data.init_args.extra_tests`"
+            )
+
+    def setup_test(self) -> None:
+        """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
+        self.reader.check_files(self.splits.test)
+        self._check_superpixels(self.eval_size or self.resize or self.reader.size)
+        self._check_derived()
+        view = EvalTransform(self._finish(), self.eval_size or self.resize)
+        self.test_set = FrameDataset(self.reader, self.splits.test, view, self.seed)
+
+    def _finish(self) -> Finish:
+        return Finish(*self.normalization, self.superpixels, self.derived, self.reader.size)
+
+    def _check_derived(self) -> None:
+        for map_ in self.derived:
+            if map_.needs != "image" and map_.needs not in self.reader.provides:
+                raise ValueError(f"{type(map_).__name__} needs {map_.needs}: {self.hint(map_.needs)}")
 
     @property
     def train_window(self) -> tuple[int, int, int, int] | None:
@@ -260,14 +309,18 @@ class DepthDataModule(LightningDataModule, ABC):
                 f"{self.name}: frames of {height}x{width} pixels are smaller than the training crop of "
                 f"{self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop` or a larger `resize`"
             )
+        self._check_superpixels(self.crop, self.eval_size or self.resize or self.reader.size)
+        of_frame = self.superpixels is not None and self.superpixels_of == "frame"
+        if of_frame and self.resize not in (None, self.reader.size):
+            raise ValueError(
+                f"{self.name}: `superpixels_of: frame` makes superpixels at the frames' {self.reader.size}, but "
+                f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
+            )
+
+    def _check_superpixels(self, *sizes: Size) -> None:
         if self.superpixels is not None:
-            for size in (self.crop, self.eval_size or self.resize or self.reader.size):
+            for size in sizes:
                 self.superpixels.check(*size)
-            if self.superpixels_of == "frame" and self.resize not in (None, self.reader.size):
-                raise ValueError(
-                    f"{self.name}: `superpixels_of: frame` makes superpixels at the frames' {self.reader.size}, but "
-                    f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
-                )
 
     @property
     def normalization(self) -> tuple[RGB, RGB]:
@@ -322,13 +375,14 @@ class DepthDataModule(LightningDataModule, ABC):
         """Whole frames of the held-out scenes; no loader where none are held out."""
         return self._eval_loader(self.val_set) if len(self.val_set) else []
 
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """Whole test frames, each exactly once over all processes."""
-        return self._eval_loader(self.test_set)
+    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Whole test frames, each exactly once over all processes; a loader for each test set where there are more."""
+        loaders = [data._eval_loader(data.test_set) for data in self.test_sets()]
+        return loaders if self.extra_tests else loaders[0]
 
-    def predict_dataloader(self) -> DataLoader[Sample]:
+    def predict_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """The test frames."""
-        return self._eval_loader(self.test_set)
+        return self.test_dataloader()
 
     def _eval_loader(self, dataset: FrameDataset) -> DataLoader[Sample]:
         process = self._process()
@@ -406,6 +460,7 @@ class DepthDataModule(LightningDataModule, ABC):
             "frame_size": list(self.reader.size),
             "provides": sorted(self.provides),
             "normalization": [list(values) for values in self.normalization],
+            "extra_tests": [data.describe() for data in self.extra_tests],
         }
 
     @cached_property

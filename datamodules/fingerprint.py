@@ -9,7 +9,9 @@ from datamodules.frames import FrameReader
 from datamodules.splits import Splits, spread
 
 #: Facts of a description that belong to the machine or to the method, not to the data.
-NOT_OF_THE_DATA = frozenset({"root", "store", "class_mapping", "normalization", "provides", "layout", "depth_key"})
+NOT_OF_THE_DATA = frozenset(
+    {"root", "store", "class_mapping", "normalization", "provides", "layout", "depth_key", "extra_tests"}
+)
 
 #: Frames of each part whose depth is read.
 PROBES = 3

@@ -107,8 +107,8 @@ class SegdepthCLI(LightningCLI):
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
         self.datamodule.prepare_data()
         self.datamodule.setup()
-        self.model.check_data(self.datamodule)
         training = self.subcommand in ("exp", "fit")
+        self.model.check_data(self.datamodule, training=training)
         if path := self.config[self.subcommand].get("ckpt_path"):
             check_checkpoint(Path(path), self.model, self.datamodule, training=training)
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # else the user has chosen another

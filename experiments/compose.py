@@ -1,7 +1,7 @@
 """Merge experiment YAMLs: what a file builds on, what a profile changes, what a later file overrides.
 
 jsonargparse parses and type-checks one configuration but cannot include another and override it in the same file, so
-the files are merged here, by OmegaConf, before LightningCLI sees them. Three keys are ours and never reach it:
+the files are merged here, by OmegaConf, before LightningCLI sees them. Five keys are ours and never reach it:
 
 ``base``
     list of files that this one builds on, merged first, in order;
@@ -9,7 +9,13 @@ the files are merged here, by OmegaConf, before LightningCLI sees them. Three ke
     names the profile in force (``quick`` or ``paper``);
 ``profiles``
     sections by profile name; naming a profile applies the sections of all files merged so far, and later files override
-    them.
+    them;
+``tests``
+    further data sets to test on in the same run, by the names of their files (``data/nyuv2``), each under the protocol
+    that its file names; becomes ``data.init_args.extra_tests`` and ``model.init_args.test_protocols``;
+``instead``
+    files by the names of those in whose place they are taken when they are named later: an experiment that trains on
+    one data set and tests on another has its own counterpart of ``data/rooms``.
 """
 
 import inspect
@@ -73,12 +79,13 @@ def compose(names: Sequence[str]) -> Composition:
     Raises:
         ConfigError: for a missing file, broken YAML, an unknown profile, or an interpolation that does not resolve.
     """
-    paths = [find_config(name) for name in names]
+    experiment = find_config(names[0]).stem if names else ""
     merged = OmegaConf.create({})
     sections: DictConfig = OmegaConf.create({})
     sources: dict[str, str] = {}
     profile = ""
-    for path, content in _expand(paths):
+    counterparts: dict[Path, Path] = {}
+    for path, content in _expand_all(names, counterparts):
         sections = _merge(sections, OmegaConf.create(content.pop("profiles", {})))
         layers = [content]
         if "profile" in content:
@@ -91,7 +98,35 @@ def compose(names: Sequence[str]) -> Composition:
         config = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except OmegaConfBaseException as error:
         raise ConfigError(_explain_interpolation(error, sources)) from error
-    return Composition(config, profile, paths[0].stem if paths else "", sources)
+    _add_tests(config, sources.get("tests", "configuration"))
+    return Composition(config, profile, experiment, sources)
+
+
+def _add_tests(config: dict[str, Any], source: str) -> None:
+    """Replace ``tests`` by the data sets that it names, and their protocols."""
+    names = config.pop("tests", None) or []
+    if not names:
+        return
+    arguments = config.setdefault("model", {}).setdefault("init_args", {})
+    extra, protocols = [], []
+    for name in names:
+        tested = compose([name]).config
+        if "class_path" not in tested.get("data", {}):
+            raise ConfigError(f"{source}: key `tests`: `{name}` configures no data set")
+        extra.append(tested["data"])
+        protocols.append(tested.get("model", {}).get("init_args", {}).get("protocol", arguments.get("protocol")))
+    config.setdefault("data", {}).setdefault("init_args", {})["extra_tests"] = extra
+    arguments["test_protocols"] = protocols
+
+
+def _expand_all(names: Sequence[str], counterparts: dict[Path, Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Contents of all files, of a file's counterpart where one that was merged before names it (``instead``)."""
+    for name in names:
+        path = find_config(name).resolve()
+        for expanded, content in _expand([counterparts.get(path, find_config(name))]):
+            for there, here in (content.pop("instead", None) or {}).items():
+                counterparts[find_config(there).resolve()] = find_config(here, relative_to=expanded.parent)
+            yield expanded, content
 
 
 def _expand(paths: Sequence[Path], including: tuple[Path, ...] = ()) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -33,7 +33,14 @@ USAGE = """segdepth evaluate --predictions FOLDER --data nyuv2 [--protocol nyu_e
        [--data.init_args.KEY VALUE] [--protocol.KEY VALUE] [--evaluation.KEY VALUE] [options]"""
 
 #: What a configuration says of training and of the network's input means nothing here.
-NO_NETWORK = {"resize": None, "crop": [1, 1], "eval_size": None, "superpixels": None, "derived": None}
+NO_NETWORK = {
+    "resize": None,
+    "crop": [1, 1],
+    "eval_size": None,
+    "superpixels": None,
+    "derived": None,
+    "extra_tests": None,
+}
 
 
 @dataclass

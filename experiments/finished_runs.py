@@ -62,7 +62,7 @@ class RunResult:
         """Environment and configuration of the test; empty where none is recorded.
 
         A test in the folder of a trained run leaves records of its own beside those of the training; the newest that
-        names the data set counts.
+        names the data set, its own or a further test set, counts. Data and protocol are then those of the test set.
 
         Raises:
             ConfigError: if a record cannot be read.
@@ -70,10 +70,22 @@ class RunResult:
         found = [*self.folder.glob("environment.json"), *self.folder.glob("environment-test*.json")]
         for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
             environment = read_json(path)
-            if environment.get("data", {}).get("name") == self.dataset:
-                config = path.with_name(path.name.replace("environment", "config")).with_suffix(".yaml")
-                return environment, read_yaml(config)
+            data = environment.get("data", {})
+            for number, tested in enumerate([data, *data.get("extra_tests", [])]):
+                if tested.get("name") == self.dataset:
+                    config = path.with_name(path.name.replace("environment", "config")).with_suffix(".yaml")
+                    return {**environment, "data": tested}, with_protocol(read_yaml(config), number)
         return {}, {}
+
+
+def with_protocol(config: dict[str, Any], number: int) -> dict[str, Any]:
+    """Configuration of a test whose protocol is that of its test set ``number``; 0 is the set that it trained on."""
+    model = config.get("model", {})
+    arguments = model.get("init_args", {})
+    protocols = [arguments.get("protocol"), *(arguments.get("test_protocols") or [])]
+    if not 0 < number < len(protocols):
+        return config
+    return {**config, "model": {**model, "init_args": {**arguments, "protocol": protocols[number]}}}
 
 
 def read_runs(root: Path, experiments: Sequence[str] = ()) -> list[RunResult]:

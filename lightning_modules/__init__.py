@@ -1,8 +1,10 @@
 """What learns: one LightningModule per paper method, over shared backbones, losses and metrics."""
 
+from lightning_modules.cast import CAST
+from lightning_modules.depth_anything import DepthAnythingV2
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.dpt import DPTHybrid
 from lightning_modules.prediction import Prediction
 from lightning_modules.shed import SHED
 
-__all__ = ["SHED", "DPTHybrid", "DepthModule", "Prediction"]
+__all__ = ["CAST", "SHED", "DPTHybrid", "DepthAnythingV2", "DepthModule", "Prediction"]

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -15,6 +16,7 @@ from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
 from lightning_modules.nonfinite import NonFiniteGuard
+from lightning_modules.parameter_groups import parameter_groups
 from lightning_modules.prediction import Prediction
 from lightning_modules.schedules import Schedule
 
@@ -33,8 +35,11 @@ class DepthModule(LightningModule, ABC):
     Args:
         protocol: how predictions are compared with the truth.
         evaluation: what is measured in `test`.
+        test_protocols: the same for each of the data's ``extra_tests``, in order; None takes ``protocol`` for all.
         depth_loss: module of (prediction, truth, valid), each (B, 1, H, W), to a scalar.
         optimizer: builds the optimizer from the parameters.
+        lr_scale: factor on the learning rate of the parameters whose name begins so (``network.backbone: 0.1``); of
+            several beginnings the longest counts.
         schedule: learning rate over training.
         nonfinite: what to do with a step whose gradient is not finite: ``stop`` training, or ``skip`` the step and
             count it in `train/nonfinite_batches`.
@@ -42,6 +47,12 @@ class DepthModule(LightningModule, ABC):
 
     #: Keys of a sample that the method reads besides ``image``, ``depth`` and ``valid``.
     requires: ClassVar[frozenset[str]] = frozenset()
+
+    #: Further keys that only its training reads.
+    learns_from: ClassVar[frozenset[str]] = frozenset()
+
+    #: The validation figure, lower is better, that tells the best checkpoint.
+    selected_by: ClassVar[str] = "val/abs_rel"
 
     #: The method's network; its ``backbone`` says how images are normalised.
     network: Any
@@ -51,17 +62,22 @@ class DepthModule(LightningModule, ABC):
         *,
         protocol: EvalProtocol,
         evaluation: EvaluationOptions | None = None,
+        test_protocols: Sequence[EvalProtocol] | None = None,
         depth_loss: nn.Module | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scale: Mapping[str, float] | None = None,
         schedule: Schedule | None = None,
         nonfinite: Literal["stop", "skip"] = "stop",
     ):
         super().__init__()
         self.save_hyperparameters()
-        self.protocol = protocol
+        self.test_protocols = None if test_protocols is None else list(test_protocols)
+        self.protocols = {"data": protocol}  # of each test set, by name
+        self.dataset_at_hand = 0
         self.evaluation = evaluation or EvaluationOptions()
         self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
         self.optimizer = optimizer
+        self.lr_scale = dict(lr_scale or {})
         self.schedule = schedule or Schedule()
         self.nonfinite = NonFiniteGuard(nonfinite)
         self.val_errors = DepthErrors(protocol)
@@ -72,6 +88,11 @@ class DepthModule(LightningModule, ABC):
         """Predict from the batch's ``image`` and what else the method ``requires``."""
 
     @property
+    def protocol(self) -> EvalProtocol:
+        """Of the test set that the batch at hand comes from; outside `test` and `predict`, of the method's own data."""
+        return list(self.protocols.values())[self.dataset_at_hand]
+
+    @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """RGB mean and standard deviation that the backbone expects; data modules read it."""
         return self.network.backbone.mean, self.network.backbone.std
@@ -80,30 +101,57 @@ class DepthModule(LightningModule, ABC):
         """Weighted terms of the training loss, by name; their sum is minimised."""
         return {"depth": self.depth_loss(prediction.depth, batch["depth"], batch["valid"])}
 
-    def check_data(self, datamodule: Any) -> None:
-        """Check that a data module provides what the method reads.
+    def check_data(self, datamodule: Any, *, training: bool = False) -> None:
+        """Check that a data module, and every further test set, provides what the method reads.
+
+        Args:
+            datamodule: the data.
+            training: whether the method is to be trained on them.
 
         Raises:
             ValueError: if it does not, naming the keys.
         """
-        if missing := self.requires - datamodule.provides:
-            key = min(missing)
-            raise ValueError(
-                f"{type(self).__name__} requires {', '.join(sorted(missing))}, which `{datamodule.name}` does not "
-                f"provide; for {key}: {datamodule.hint(key)}"
-            )
+        for number, data in enumerate(datamodule.test_sets()):
+            required = self.requires | self.learns_from if training and number == 0 else self.requires
+            if missing := required - data.provides:
+                key = min(missing)
+                raise ValueError(
+                    f"{type(self).__name__} requires {', '.join(sorted(missing))}, which `{data.name}` does not "
+                    f"provide; for {key}: {data.hint(key)}"
+                )
 
     def setup(self, stage: str) -> None:
         """Check the data, and make the metrics of each test set."""
         datamodule = getattr(self.trainer, "datamodule", None)
-        if datamodule is not None:
-            self.check_data(datamodule)
-        names = datamodule.test_names() if datamodule is not None else ["data"]
-        provides: frozenset[str] = getattr(datamodule, "provides", frozenset())
-        classes = getattr(datamodule, "classes", 40)
+        if datamodule is None:
+            self.evaluations = nn.ModuleDict({"test/data": Evaluation(self.protocol, self.evaluation)})
+            return
+        self.check_data(datamodule, training=stage == "fit")
+        sets = datamodule.test_sets()
+        self.protocols = dict(zip((data.name for data in sets), self._protocols_of(sets), strict=True))
         self.evaluations = nn.ModuleDict(
-            {f"test/{name}": Evaluation(self.protocol, self.evaluation, provides, classes) for name in names}
+            {
+                f"test/{data.name}": Evaluation(
+                    self.protocols[data.name], self.evaluation, data.provides, getattr(data, "classes", 40)
+                )
+                for data in sets
+            }
         )
+
+    def _protocols_of(self, sets: Sequence[Any]) -> list[EvalProtocol]:
+        """One for each test set.
+
+        Raises:
+            ValueError: if ``test_protocols`` are not as many as there are further test sets.
+        """
+        own, extra = next(iter(self.protocols.values())), len(sets) - 1
+        further = [own] * extra if self.test_protocols is None else self.test_protocols
+        if len(further) != extra:
+            raise ValueError(
+                f"`model.init_args.test_protocols` has {len(further)} entries, `data.init_args.extra_tests` {extra}: "
+                "name a protocol for each, or leave the protocols out; `tests: [data/...]` in a YAML sets both"
+            )
+        return [own, *further]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -140,8 +188,15 @@ class DepthModule(LightningModule, ABC):
             ``prediction``: the :class:`Prediction`, for pictures.
         """
         prediction = self(batch)
-        self.val_errors.update(prediction.depth, batch["depth"], batch["valid"])
+        if prediction.depth is not None:
+            self.val_errors.update(prediction.depth, batch["depth"], batch["valid"])
         return {"prediction": prediction}
+
+    def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Take up the protocol of the test set that the batch is from."""
+        self.dataset_at_hand = dataloader_idx
+
+    on_predict_batch_start = on_test_batch_start
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Update the metrics of one test set.
@@ -159,12 +214,19 @@ class DepthModule(LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation figures, the same on every process."""
-        self._log_figures("val", self.val_errors, bar=frozenset({"abs_rel", "delta1"}))
+        if self.val_errors.update_called:
+            self._log_figures("val", self.val_errors, bar=frozenset({"abs_rel", "delta1"}))
 
     def on_test_epoch_end(self) -> None:
         """Log the test figures of every data set, the same on every process."""
         for key, evaluation in self.evaluations.items():
             self._log_figures(key, cast(Evaluation, evaluation))
+
+    def on_test_end(self) -> None:
+        """Go back to the protocol of the method's own data."""
+        self.dataset_at_hand = 0
+
+    on_predict_end = on_test_end
 
     def _log_figures(self, key: str, measured: DepthErrors | Evaluation, bar: frozenset[str] = frozenset()) -> None:
         figures = measured.compute()
@@ -183,7 +245,9 @@ class DepthModule(LightningModule, ABC):
         Raises:
             ValueError: if the schedule needs an end that the trainer does not have.
         """
-        optimizer = self.optimizer(self.parameters())
+        optimizer = self.optimizer(parameter_groups(self.named_parameters(), self.lr_scale))
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("lr_scale", 1.0)
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps) and self.schedule.name != "constant":
             raise ValueError(f"schedule `{self.schedule.name}` needs an end: set `trainer.max_epochs` or `max_steps`")

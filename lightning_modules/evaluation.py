@@ -14,6 +14,7 @@ from lightning_modules.metrics import (
     DepthErrors,
     EdgeDetection,
     EvalProtocol,
+    ImageClasses,
     LayoutRetrieval,
     ObjectwiseErrors,
     PlanarityErrors,
@@ -116,7 +117,7 @@ def _build_cloud(protocol: EvalProtocol, options: EvaluationOptions, classes: in
 
 def _boundary_arguments(protocol: EvalProtocol, prediction: Prediction, batch: Batch) -> tuple[Any, ...]:
     """Aligned and clamped: boundaries are looked for in the very map that the other figures are about."""
-    prepared, _, _ = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
+    prepared, _, _ = protocol.prepare(cast(Tensor, prediction.depth), batch["depth"], batch["valid"])
     return prepared, batch["occlusion"]
 
 
@@ -150,6 +151,12 @@ GROUPS: dict[str, Group] = {
         truth=frozenset({"semantics"}),
         predicted="semantics",
         arguments=lambda _, prediction, batch: (prediction.semantics, batch["semantics"]),
+    ),
+    "image_class": Group(
+        lambda protocol, options, classes: ImageClasses(classes),
+        truth=frozenset({"semantics"}),
+        predicted="image_classes",
+        arguments=lambda _, prediction, batch: (prediction.image_classes, batch["semantics"]),
     ),
     "edge": Group(
         lambda protocol, options, _: EdgeDetection(options.edge_threshold, options.edge_levels),

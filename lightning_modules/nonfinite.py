@@ -76,20 +76,24 @@ class NonFiniteGuard:
 
 def report(losses: dict[str, Tensor], batch: dict[str, Any], prediction: Prediction) -> dict[str, Any]:
     """Frames, loss terms and statistics of prediction and truth, on the CPU."""
-    depth = prediction.depth.detach().float()
-    finite = depth[depth.isfinite()]
     return {
         "index": [int(index) for index in batch["index"]],
         "scene": list(batch["scene"]),
         "losses": {name: float(loss.detach()) for name, loss in losses.items()},
-        "prediction": {
-            "shape": list(depth.shape),
-            "nonfinite": int((~depth.isfinite()).sum()),
-            "min": float(finite.min()) if finite.numel() else None,
-            "max": float(finite.max()) if finite.numel() else None,
-            "nonfinite_of_image": (~depth.isfinite()).flatten(1).sum(1).tolist(),
-        },
+        "prediction": None if prediction.depth is None else statistics(prediction.depth.detach().float()),
         "valid_of_image": batch["valid"].flatten(1).sum(1).tolist(),
+    }
+
+
+def statistics(depth: Tensor) -> dict[str, Any]:
+    """Of a prediction (B, 1, H, W)."""
+    finite = depth[depth.isfinite()]
+    return {
+        "shape": list(depth.shape),
+        "nonfinite": int((~depth.isfinite()).sum()),
+        "min": float(finite.min()) if finite.numel() else None,
+        "max": float(finite.max()) if finite.numel() else None,
+        "nonfinite_of_image": (~depth.isfinite()).flatten(1).sum(1).tolist(),
     }
 
 

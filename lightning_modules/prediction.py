@@ -10,17 +10,19 @@ class Prediction:
     """What a method says about a batch. Metrics, callbacks, ``predict`` and export read nothing else.
 
     Attributes:
-        depth: (B, 1, H, W) planar z in metres, at the size of the input image.
+        depth: (B, 1, H, W) planar z in metres, at the size of the input image; None for a method that segments only.
         semantics: (B, C, H, W) class logits.
         edges: (B, 1, H, W) edge logits.
+        image_classes: (B, C) logits that the image shows class c + 1.
         segments: label maps (B, H, W) int64, fine to coarse; level 0 are the superpixels.
         embedding: (B, D) image descriptor.
         aux: intermediate depths (B, 1, h, w), in the order they were made.
     """
 
-    depth: Tensor
+    depth: Tensor | None = None
     semantics: Tensor | None = None
     edges: Tensor | None = None
+    image_classes: Tensor | None = None
     segments: list[Tensor] = field(default_factory=list)
     embedding: Tensor | None = None
     aux: list[Tensor] = field(default_factory=list)

@@ -9,12 +9,15 @@ from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.shed import SHEDTrunk
 from lightning_modules.networks.shed.network import LevelFusionRule, ReadoutRule, SHEDNetwork
 from lightning_modules.networks.shed.options import (
+    AssignmentRule,
     CellRule,
     ClassTokenRule,
     PadRule,
     PoolMlp,
+    ReductionRule,
     SkipRule,
     UnpoolMlp,
+    UnpoolRule,
 )
 from lightning_modules.prediction import Prediction
 
@@ -33,7 +36,7 @@ class SHED(DepthModule):
         width: channels of the fusion decoder.
         max_depth: metres, bound of ``sigmoid_max``.
         depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
-        blocks_per_stage: transformer blocks before each pooling and after each unpooling.
+        blocks_per_stage: transformer blocks before each pooling and after each unpooling; None shares them evenly.
         base_blocks: transformer blocks on the coarsest tokens.
         map_levels: levels whose maps are fused; None is all. The paper's text says 1..3.
         s0: how stride-8 cells belong to superpixels, ``nearest`` or ``area``.
@@ -45,6 +48,11 @@ class SHED(DepthModule):
         unpool_mlp: ``plain`` or ``residual``.
         level_fusion: ``tokens`` or ``maps``.
         readout: ``ignore`` or ``project``.
+        unpool: ``soft`` or ``hard``.
+        assignment: ``shared`` by encoder and decoder, or the decoder's ``own``.
+        reverse: whether there is a reverse hierarchy.
+        spatial_reduction: of the level maps, ``none`` or ``dpt``; the latter needs ``level_fusion: maps``.
+        projection_stride: of the level maps, 4 or 8; None is 8, the features' own.
         kwargs: see :class:`DepthModule`.
     """
 
@@ -60,7 +68,7 @@ class SHED(DepthModule):
         width: int = 256,
         max_depth: float = 10.0,
         depth_param: DepthParametrisation = "sigmoid_max",
-        blocks_per_stage: int = 2,
+        blocks_per_stage: int | None = None,
         base_blocks: int = 0,
         map_levels: Sequence[int] | None = None,
         s0: CellRule = "nearest",
@@ -72,6 +80,11 @@ class SHED(DepthModule):
         unpool_mlp: UnpoolMlp = "plain",
         level_fusion: LevelFusionRule = "tokens",
         readout: ReadoutRule = "ignore",
+        unpool: UnpoolRule = "soft",
+        assignment: AssignmentRule = "shared",
+        reverse: bool = True,
+        spatial_reduction: ReductionRule = "none",
+        projection_stride: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -91,6 +104,11 @@ class SHED(DepthModule):
             cls=cls,
             skip=skip,
             unpool_mlp=unpool_mlp,
+            unpool=unpool,
+            assignment=assignment,
+            reverse=reverse,
+            spatial_reduction=spatial_reduction,
+            projection_stride=projection_stride,
         )
         self.network = SHEDNetwork(
             stem,

@@ -51,6 +51,7 @@ def make_prediction(batch: dict) -> Prediction:
         edges=torch.randn(3, 1, 24, 32, generator=generator),
         segments=[torch.arange(32).expand(3, 24, 32) // 4],
         embedding=torch.randn(3, 5, generator=generator),
+        image_classes=torch.randn(3, 40, generator=generator),
     )
 
 

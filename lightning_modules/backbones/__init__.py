@@ -5,6 +5,7 @@ from lightning_modules.backbones.base import Backbone, FeatureInfo
 from lightning_modules.backbones.hybrid import HybridBackbone, HybridFeatures, HybridParts, create_hybrid_parts
 from lightning_modules.backbones.pretrained import PretrainedUnavailableError
 from lightning_modules.backbones.registry import create_backbone, register_backbone
+from lightning_modules.backbones.timm_backbones import TimmViT
 
 __all__ = [
     "Backbone",
@@ -13,6 +14,7 @@ __all__ = [
     "HybridFeatures",
     "HybridParts",
     "PretrainedUnavailableError",
+    "TimmViT",
     "create_backbone",
     "create_hybrid_parts",
     "register_backbone",

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any, cast
 
 import timm
-from timm.models import VisionTransformer
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.backbones.base import Backbone, FeatureInfo
@@ -72,31 +73,96 @@ class TimmPyramid(Backbone):
 
 
 class TimmViT(Backbone):
-    """A plain vision transformer whose maps are its patch tokens after the chosen blocks, without final norm.
+    """A plain vision transformer whose maps are its patch tokens after the chosen blocks.
+
+    Learned positions are resampled to the grid of the image: DINOv2's as its release does it (bicubic, without
+    antialiasing, scaled by a tenth of a patch more), others' as timm does it.
 
     Args:
         name: timm model name, with an optional weight tag.
         blocks: indices of the blocks to read; None takes four, evenly spaced, the last one included.
+        norm: apply the final norm to what is read of each block, as DINOv2's release does.
         pretrained: load the weights of the tag.
         in_channels: input channels.
+
+    Raises:
+        ValueError: if the network has no block of an index asked for.
     """
 
-    def __init__(self, name: str, *, blocks: Sequence[int] | None = None, pretrained: bool, in_channels: int = 3):
+    def __init__(
+        self,
+        name: str,
+        *,
+        blocks: Sequence[int] | None = None,
+        norm: bool = False,
+        pretrained: bool,
+        in_channels: int = 3,
+    ):
         super().__init__()
-        self.network: VisionTransformer = create_timm_model(
+        self.network: Any = create_timm_model(
             name, pretrained=pretrained, in_chans=in_channels, num_classes=0, dynamic_img_size=True
         )
         depth = len(self.network.blocks)
         self.taps = list(blocks) if blocks is not None else [depth * (i + 1) // 4 - 1 for i in range(4)]
+        if not set(self.taps) <= set(range(depth)):
+            raise ValueError(f"backbone `{name}` has {depth} transformer blocks: `blocks` {self.taps} do not fit")
+        self.norm = norm
+        # DINOv2 with registers resamples without the offset
+        self.offset_positions = "dinov2" in name and "reg4" not in name
         patch = self.network.patch_embed.patch_size[0]
         self.feature_info = tuple(FeatureInfo(self.network.embed_dim, patch) for _ in self.taps)
         self.mean, self.std = (tuple(self.network.pretrained_cfg[key]) for key in ("mean", "std"))
         self.input_multiple = patch
 
+    def embed(self, image: Tensor) -> Tensor:
+        """Tokens (B, prefix + h * w, d) of an image, positions added: what the first block reads."""
+        tokens = self.network.patch_embed(image)  # (B, h, w, d)
+        grid, learned = tokens.shape[1:3], self.network.pos_embed
+        if self.offset_positions and grid != self.network.patch_embed.grid_size:
+            cls = self.network.cls_token.expand(len(tokens), -1, -1)
+            return torch.cat([cls, tokens.flatten(1, 2)], 1) + dinov2_positions(learned, grid)
+        return cast(Tensor, self.network.norm_pre(self.network._pos_embed(tokens)))
+
+    def forward_tokens(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Patch tokens (B, d, H / patch, W / patch) after each tapped block, and the class token (B, d) after the last.
+
+        Of a network without a class token the latter is the mean of the patch tokens.
+        """
+        self.check_input(image)
+        grid = (image.shape[-2] // self.input_multiple, image.shape[-1] // self.input_multiple)
+        prefix = self.network.num_prefix_tokens
+        tokens, tapped = self.embed(image), {}
+        for index, block in enumerate(self.network.blocks[: max(self.taps) + 1]):
+            tokens = block(tokens)
+            if index in self.taps:
+                tapped[index] = self.network.norm(tokens) if self.norm else tokens
+        last = tapped[max(self.taps)]
+        cls = last[:, 0] if prefix else last.mean(1)
+        return [tapped[index][:, prefix:].mT.unflatten(2, grid) for index in self.taps], cls
+
     def forward(self, image: Tensor) -> list[Tensor]:
         """Patch tokens (B, d, H / patch, W / patch) after each tapped block."""
-        self.check_input(image)
-        return cast(list[Tensor], self.network.forward_intermediates(image, self.taps, intermediates_only=True))
+        return self.forward_tokens(image)[0]
+
+
+def dinov2_positions(learned: Tensor, grid: tuple[int, int]) -> Tensor:
+    """DINOv2's learned positions (1, 1 + n * n, d), resampled to a grid as its release does it.
+
+    The scale is that of a grid larger by a tenth of a cell, which shifts what is sampled a little: the release's
+    safeguard against round-off, which its weights have been used with ever since.
+
+    Args:
+        learned: class token's first.
+        grid: rows and columns.
+
+    Returns:
+        (1, 1 + rows * columns, d).
+    """
+    side = round((learned.shape[1] - 1) ** 0.5)
+    square = learned[:, 1:].mT.unflatten(2, (side, side)).float()
+    scale = [(cells + 0.1) / side for cells in grid]
+    patches = F.interpolate(square, scale_factor=scale, mode="bicubic").flatten(2).mT
+    return torch.cat([learned[:, :1], patches.to(learned.dtype)], 1)
 
 
 @register_backbone(is_pyramid)

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.losses.gradient_matching import gradient_matching
 from lightning_modules.losses.reduction import sum_over_processes
 
 
@@ -27,9 +28,11 @@ class SILogLoss(nn.Module):
         reduction: ``batch`` over all valid pixels of the batch, or ``image``, the mean over the images that have any.
         eps: floor under the root, whose slope at 0 is infinite, and floor of the prediction under the logarithm;
             below a floor the gradient is 0.
+        grad_matching: weight of :func:`~lightning_modules.losses.gradient_matching.gradient_matching` of the log error,
+            before ``scale``; 0.5 in DPT's recipe, 0 leaves it out.
 
     Raises:
-        ValueError: if ``lam`` is outside [0, 1], or ``form`` or ``reduction`` is unknown.
+        ValueError: if ``lam`` is outside [0, 1], ``grad_matching`` negative, or ``form`` or ``reduction`` unknown.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class SILogLoss(nn.Module):
         scale: float = 1.0,
         reduction: Literal["batch", "image"] = "batch",
         eps: float = 1e-8,
+        grad_matching: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= lam <= 1:
@@ -47,6 +51,9 @@ class SILogLoss(nn.Module):
             raise ValueError(f"`form` must be sqrt or raw, got {form!r}")
         if reduction not in ("batch", "image"):
             raise ValueError(f"`reduction` must be batch or image, got {reduction!r}")
+        if grad_matching < 0:
+            raise ValueError(f"`grad_matching` must not be negative, got {grad_matching}")
+        self.grad_matching = grad_matching
         self.lam, self.form, self.scale, self.reduction, self.eps = lam, form, scale, reduction, eps
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -86,6 +93,8 @@ class SILogLoss(nn.Module):
         loss = variance + (1 - self.lam) * mean.square()
         if self.form == "sqrt":
             loss = loss.clamp(min=self.eps).sqrt()
+        if self.grad_matching:
+            loss = loss + self.grad_matching * gradient_matching(log_error, valid, total)
         seen = count > 0
         losses, images = loss.where(seen, 0.0 * loss).sum(), seen.sum().to(dtype)
         if not whole:

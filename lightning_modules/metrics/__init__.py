@@ -4,6 +4,7 @@ from lightning_modules.metrics.boundary import BoundaryError, BoundaryProtocol, 
 from lightning_modules.metrics.depth_boundary import DepthBoundaryF1, per_image_depth_boundary
 from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_errors
 from lightning_modules.metrics.edge_detection import EdgeDetection
+from lightning_modules.metrics.image_classes import ImageClasses
 from lightning_modules.metrics.objectwise import ObjectwiseErrors
 from lightning_modules.metrics.planarity import PlanarityErrors
 from lightning_modules.metrics.point_cloud import PointCloudChamfer
@@ -19,6 +20,7 @@ __all__ = [
     "DepthErrors",
     "EdgeDetection",
     "EvalProtocol",
+    "ImageClasses",
     "LayoutRetrieval",
     "ObjectwiseErrors",
     "PlanarityErrors",

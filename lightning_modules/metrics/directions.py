@@ -11,6 +11,7 @@ DIRECTIONS: tuple[tuple[str, Direction | None], ...] = (
     (r".*(excluded|nonfinite|skipped).*", None),  # counts of what was left out
     (r"chamfer3d_(precision|recall)", "min"),  # distances in metres, in spite of their names
     (r"(object_|baseline_)?delta.*", "max"),
+    (r"image_class_map", "max"),
     (r".*(precision|recall|f1|fscore|accuracy|miou|ods|ois|explained_variance)(@?\d+|_.*)?", "max"),
     (r"(object_|baseline_)?(abs_rel|sq_rel|mae|rmse|rmse_log|log10|silog|gradient)", "min"),
     (r"(boundary_(acc|comp)|chamfer.*|planarity_.*|.*_error)", "min"),

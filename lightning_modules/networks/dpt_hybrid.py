@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import HybridBackbone
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.fusion import FusionBlock
+from lightning_modules.networks.fusion import FusionBlock, fuse_pyramid
 
 
 class DPTOutput(NamedTuple):
@@ -80,8 +80,5 @@ class DPTHybridNetwork(nn.Module):
         maps = [project(m) for project, m in zip(self.map_projections, maps, strict=True)]
         maps += self.reassemble_tokens(tokens, (height // 16, width // 16))
 
-        path = self.fusion[3](maps[3], size=maps[2].shape[-2:])
-        path = self.fusion[2](path, maps[2], size=maps[1].shape[-2:])
-        path = self.fusion[1](path, maps[1], size=maps[0].shape[-2:])
-        path = self.fusion[0](path, maps[0], size=(height // 2, width // 2))
+        path = fuse_pyramid(self.fusion, maps, (height // 2, width // 2))
         return DPTOutput(self.head(path, (height, width)), tokens[-1][:, 0])

@@ -5,6 +5,8 @@ segmentation-models-pytorch has these blocks with batch normalisation and a fixe
 one, and SHED fuses without the other.
 """
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,4 +58,24 @@ class FusionBlock(nn.Module):
         # The release resizes first. A 1x1 convolution commutes with interpolation (the weights of each output pixel sum
         # to one) and costs a quarter before a doubling.
         path = self.project(self.unit(path))
-        return path if size is None else F.interpolate(path, size, mode="bilinear", align_corners=True)
+        if size is None or path.shape[-2:] == size:
+            return path
+        return F.interpolate(path, size, mode="bilinear", align_corners=True)
+
+
+def fuse_pyramid(blocks: nn.ModuleList, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Fuse maps from coarse to fine, each block resizing to the next finer map, the last one to ``size``.
+
+    Args:
+        blocks: a :class:`FusionBlock` for each map, in the order of the maps; the last one without a skip.
+        maps: (B, width, h_l, w_l), fine to coarse.
+        size: of the result.
+
+    Returns:
+        (B, width, *size).
+    """
+    sizes = [size, *((m.shape[-2], m.shape[-1]) for m in maps[:-1])]
+    path = blocks[-1](maps[-1], size=sizes[-1])
+    for level in reversed(range(len(maps) - 1)):
+        path = blocks[level](path, maps[level], size=sizes[level])
+    return path

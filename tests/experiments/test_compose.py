@@ -83,13 +83,22 @@ def test_every_experiment_is_complete_by_itself(name, monkeypatch):
     monkeypatch.setenv("DATA_ROOT", "/data")
     composition = compose([name])
     assert composition.profile == "paper"
-    assert composition.config["data"]["init_args"]["root"] == "/data/nyuv2"
+    assert composition.config["data"]["init_args"]["root"].startswith("/data/")
     assert composition.config["model"]["init_args"]["pretrained"] is True
-    assert composition.config["model"]["init_args"]["protocol"]["name"] == "nyu_eigen"
-    # SHED, section 4.1
-    assert composition.config["trainer"]["max_epochs"] == 50
-    assert composition.config["data"]["init_args"]["batch_size"] == 16
-    assert composition.config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 5e-5
+    assert composition.config["model"]["init_args"]["protocol"]["name"]
+
+
+@pytest.mark.parametrize("name", [name for name in experiment_names() if name.startswith(("shed", "dpt"))])
+def test_shed_and_its_baseline_are_trained_alike(name, monkeypatch):
+    """SHED, section 4.1."""
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    config = compose([name]).config
+    hypersim = name.endswith("_hypersim")
+    assert config["data"]["init_args"]["root"] == ("/data/hypersim" if hypersim else "/data/nyuv2")
+    assert config["model"]["init_args"]["protocol"]["name"] == ("hypersim" if hypersim else "nyu_eigen")
+    assert config["trainer"]["max_epochs"] == 50
+    assert config["data"]["init_args"]["batch_size"] == 16
+    assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 5e-5
 
 
 @pytest.mark.parametrize("name", experiment_names())
@@ -98,7 +107,7 @@ def test_quick_on_rooms_needs_no_weights_and_says_rooms(name):
     assert composition.profile == "quick"
     assert composition.config["model"]["init_args"]["pretrained"] is False
     assert composition.config["model"]["init_args"]["protocol"]["name"] == "rooms"
-    assert composition.config["data"]["class_path"] == "datamodules.RoomsDataModule"
+    assert composition.config["data"]["class_path"].startswith("datamodules.Rooms")
 
 
 def test_another_data_set_forgets_what_only_the_first_one_has(monkeypatch):
@@ -108,6 +117,54 @@ def test_another_data_set_forgets_what_only_the_first_one_has(monkeypatch):
     assert not {"frames", "tone_map", "cameras"} & arguments.keys()
     assert arguments["superpixels"]["class_path"] == "datamodules.SeedsSuperpixels"  # what both take is kept
     assert composition.config["model"]["init_args"]["protocol"]["name"] == "rooms"
+
+
+def test_tests_bring_their_data_and_protocols(write, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    first = write("first", base=["data/hypersim"], tests=["data/nyuv2", "data/nyuv2_oc"])
+    composition = compose([first])
+    nyuv2, annotated = composition.config["data"]["init_args"]["extra_tests"]
+    assert nyuv2 == compose(["data/nyuv2"]).config["data"]
+    assert annotated["class_path"] == "datamodules.NYUv2OCDataModule"
+    arguments = composition.config["model"]["init_args"]
+    assert arguments["protocol"]["name"] == "hypersim"
+    assert [protocol["name"] for protocol in arguments["test_protocols"]] == ["nyu_eigen", "nyu_p2orm"]
+    # as with any list, a later one takes its place
+    assert "extra_tests" not in compose([first, "data/rooms"]).config["data"]["init_args"]
+    assert "tests" not in compose([first, "data/rooms"]).config
+    (only,) = compose([first, "test_on/nyuv2_oc"]).config["data"]["init_args"]["extra_tests"]
+    assert only == annotated
+
+
+def test_tests_that_are_no_data_are_refused(write):
+    first = write("first", tests=["profile/quick"])
+    with pytest.raises(ConfigError, match=r"first\.yaml: key `tests`: `profile/quick` configures no data set"):
+        compose([first])
+
+
+def test_a_counterpart_is_taken_in_place_of_a_later_file(write):
+    write("usual", a=1)
+    own = write("own", a=2, b=2)
+    first = write("first", a=0, instead={"usual": "own"})
+    assert compose([first, "usual"]).config == {"a": 2, "b": 2}
+    assert compose([first, "usual.yaml"]).config == {"a": 2, "b": 2}
+    assert compose([first, own]).config == {"a": 2, "b": 2}
+    assert compose(["usual", first]).config == {"a": 0}  # named earlier, it stays
+    second = write("second", base=["usual"])  # as does what a file builds on
+    assert compose([first, second]).config == {"a": 1}
+    assert compose([write("heir", base=["first"]), "usual"]).config == {"a": 2, "b": 2}
+
+
+def test_cross_domain_experiments_have_both_sets_on_rooms(monkeypatch):
+    for name in ("shed_hybrid_hypersim", "depth_anything_v2_small_hypersim"):
+        data = compose([name, "data/rooms", "profile/quick"]).config["data"]
+        assert data["class_path"] == "datamodules.RoomsHyperSimDataModule"
+        (zero_shot,) = data["init_args"]["extra_tests"]
+        assert zero_shot["class_path"] == "datamodules.RoomsDataModule"
+        assert data["init_args"]["rooms"]["seed"] != zero_shot["init_args"].get("rooms", {"seed": 0})["seed"]
+        monkeypatch.setenv("DATA_ROOT", "/data")
+        arguments = compose([name]).config["model"]["init_args"]
+        assert [protocol["name"] for protocol in arguments["test_protocols"]] == ["nyu_eigen"]
 
 
 def test_a_misspelt_key_of_the_new_class_is_not_forgotten(write):

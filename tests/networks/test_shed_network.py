@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import timm
 import torch
@@ -12,7 +14,7 @@ def make_network(segments=(8, 4), blocks_per_stage=3, **options):
     parts = create_hybrid_parts("resnet18+vit_tiny_patch16_224", strides=(4, 8), pretrained=False)
     trunk = SHEDTrunk(
         parts.transformer.blocks, parts.transformer.embed_dim, segments, blocks_per_stage=blocks_per_stage,
-        map_levels=options.pop("map_levels", None),
+        map_levels=options.pop("map_levels", None), **options.pop("trunk", {}),
     )  # fmt: skip
     return SHEDNetwork(parts.stem, trunk, width=16, **options)
 
@@ -72,6 +74,47 @@ def test_every_fused_level_influences_depth(level):
     (tokens,) = output.trunk.levels
     (gradient,) = torch.autograd.grad(output.depth.sum(), tokens)
     assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"level_fusion": "maps", "trunk": {"spatial_reduction": "dpt"}},
+        {"trunk": {"projection_stride": 4}},
+        {"level_fusion": "maps", "trunk": {"projection_stride": 4}},
+        {"blocks_per_stage": 6, "trunk": {"reverse": False}},
+        {"trunk": {"assignment": "own"}},
+        {"trunk": {"unpool": "hard"}},
+    ],
+    ids=str,
+)
+def test_ablations_train_and_use_all_they_have(options):
+    network = make_network(**copy.deepcopy(options))
+    output = network(torch.randn(2, 3, 80, 112), grid(80, 112))
+    assert output.depth.shape == (2, 1, 80, 112)
+    output.depth.sum().backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []  # DDP needs it so
+
+
+def test_projection_at_stride_4_shows_thinner_things():
+    """A superpixel of one column of stride-4 cells that stride-8 cells pass over has a place on the finer map."""
+    superpixels = grid(64, 64, batch=1)
+    superpixels[..., 4:8] = 15  # between two samples of stride 8
+    superpixels[superpixels.eq(15) & (torch.arange(64) > 7)] = 14
+    trunks = [make_network(trunk=options).trunk for options in ({}, {"projection_stride": 4})]
+    features = torch.randn(1, 192, 8, 8)
+    coarse, fine = (trunk.eval()(features, superpixels) for trunk in trunks)
+    assert not coarse.cells.eq(15).any()
+    assert fine.cells.view(16, 16)[:, 1].eq(15).all()
+
+
+def test_options_that_do_not_go_together_are_refused():
+    with pytest.raises(ValueError, match="`level_fusion` is tokens: set it to maps"):
+        make_network(trunk={"spatial_reduction": "dpt"})
+    with pytest.raises(ValueError, match="`assignment: own` learns through soft unpooling only"):
+        make_network(trunk={"assignment": "own", "unpool": "hard"})
+    with pytest.raises(ValueError, match="`projection_stride` is 2"):
+        make_network(trunk={"projection_stride": 2})
 
 
 def test_unknown_names_are_refused():

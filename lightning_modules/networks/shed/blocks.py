@@ -1,5 +1,6 @@
 """ViT blocks over a class token and segment tokens: what encoder and decoder share."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -36,16 +37,25 @@ class BlockStage(nn.Module):
         return sequence[:, :1], sequence[:, 1:]
 
 
-def split_blocks(blocks: Sequence[nn.Module], stages: int) -> nn.ModuleList:
-    """Split blocks, in order, into as many equal stages.
+def split_blocks(blocks: Sequence[nn.Module], stages: int, depths: Sequence[int] | None = None) -> nn.ModuleList:
+    """Split blocks, in order, into stages.
+
+    Args:
+        blocks: of all stages.
+        stages: how many.
+        depths: blocks of each stage; None for equal stages.
 
     Raises:
-        ValueError: if the blocks cannot be split evenly.
+        ValueError: if the blocks cannot be split evenly, or are not as many as ``depths`` say.
     """
     per_stage, left_over = divmod(len(blocks), stages)
-    if left_over:
+    if depths is None and left_over:
         raise ValueError(f"{len(blocks)} ViT blocks cannot be split evenly into {stages} stages")
-    return nn.ModuleList(BlockStage(blocks[i * per_stage : (i + 1) * per_stage]) for i in range(stages))
+    depths = [per_stage] * stages if depths is None else list(depths)
+    if len(depths) != stages or sum(depths) != len(blocks):
+        raise ValueError(f"{len(blocks)} ViT blocks cannot be split into {stages} stages of {depths}")
+    ends = list(itertools.accumulate(depths))
+    return nn.ModuleList(BlockStage(blocks[end - depth : end]) for depth, end in zip(depths, ends, strict=True))
 
 
 def class_tokens(count: int, dim: int) -> nn.Parameter:

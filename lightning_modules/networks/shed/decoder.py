@@ -1,13 +1,63 @@
 """The reverse hierarchy: segment tokens refined from coarse to fine."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.networks.shed.blocks import BlockStage, class_tokens, split_blocks
 from lightning_modules.networks.shed.encoder import Encoded
-from lightning_modules.networks.shed.options import ClassTokenRule, UnpoolMlp, check_option
+from lightning_modules.networks.shed.graph_pooling import soft_assignment
+from lightning_modules.networks.shed.options import (
+    AssignmentRule,
+    ClassTokenRule,
+    UnpoolMlp,
+    UnpoolRule,
+    check_option,
+)
 from lightning_modules.networks.shed.unpooling import Unpooling
+
+
+@dataclass
+class Decoded:
+    """What the decoder hands on; L levels.
+
+    Attributes:
+        tokens: Z'_0, ..., Z'_L, each (B, n_l, d).
+        cls: (B, 1, d) class token after the last block.
+        assignments: by which tokens were unpooled, P_1, ..., P_L, each (B, n_{l-1}, n_l).
+    """
+
+    tokens: list[Tensor]
+    cls: Tensor
+    assignments: list[Tensor]
+
+
+def harden(assignment: Tensor) -> Tensor:
+    """One-hot rows at the largest entry of each row (B, n, k): every token follows one segment. No gradient flows."""
+    return F.one_hot(assignment.argmax(2), assignment.shape[2]).to(assignment.dtype)
+
+
+class OwnAssignment(nn.Module):
+    """An assignment that the decoder finds by a similarity of its own, in place of the encoder's.
+
+    P(i -> j) = softmax over j of ``scale`` * cosine(A LN(E_i), B LN(Z'_j)), with learned maps A and B.
+
+    Args:
+        dim: d.
+        scale: inverse temperature.
+    """
+
+    def __init__(self, dim: int, scale: float):
+        super().__init__()
+        self.scale = scale
+        self.fine = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim))
+        self.coarse = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim))
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """(B, n, k) of fine tokens (B, n, d) and coarse ones (B, k, d)."""
+        return soft_assignment(self.fine(fine), self.coarse(coarse), self.scale)
 
 
 class SegmentDecoder(nn.Module):
@@ -22,9 +72,13 @@ class SegmentDecoder(nn.Module):
         mlp: of the unpooling, ``plain`` or ``residual``.
         base_blocks: blocks on the coarsest tokens, before any unpooling.
         cls: ``propagate`` (the encoder's class token runs on) or ``fresh_per_level`` (each level appends its own).
+        unpool: ``soft``, or ``hard``: each token follows the one segment that it belongs to most.
+        assignment: ``shared`` with the encoder, or the decoder's ``own``, see :class:`OwnAssignment`.
+        scale: of its own assignments' similarity.
 
     Raises:
-        ValueError: if an option is unknown or the blocks cannot be split evenly.
+        ValueError: if an option is unknown, the blocks cannot be split evenly, or assignments of the decoder's own were
+            to be hard: their similarity would never learn.
     """
 
     def __init__(
@@ -35,27 +89,36 @@ class SegmentDecoder(nn.Module):
         mlp: UnpoolMlp = "plain",
         base_blocks: int = 0,
         cls: ClassTokenRule = "propagate",
+        unpool: UnpoolRule = "soft",
+        assignment: AssignmentRule = "shared",
+        scale: float = 5.0,
     ) -> None:
         super().__init__()
         check_option("cls", cls, ClassTokenRule)
+        check_option("unpool", unpool, UnpoolRule)
+        check_option("assignment", assignment, AssignmentRule)
+        if (unpool, assignment) == ("hard", "own"):
+            raise ValueError("`assignment: own` learns through soft unpooling only: set `unpool: soft`, or share")
+        self.unpool: UnpoolRule = unpool
         self.base = BlockStage(blocks[:base_blocks])
         self.stages = split_blocks(blocks[base_blocks:], levels)
         self.unpoolings = nn.ModuleList(Unpooling(dim, mlp) for _ in range(levels))
         self.cls_tokens = class_tokens(levels, dim) if cls == "fresh_per_level" else None
+        self.own = nn.ModuleList(OwnAssignment(dim, scale) for _ in range(levels)) if assignment == "own" else None
 
-    def forward(self, encoded: Encoded) -> tuple[list[Tensor], Tensor]:
-        """Decode.
-
-        Returns:
-            Tokens Z'_0, ..., Z'_L, each (B, n_l, d), and the class token (B, 1, d) after the last block.
-        """
+    def forward(self, encoded: Encoded) -> Decoded:
+        """Decode."""
         cls, tokens = self.base(encoded.cls, encoded.tokens)
-        decoded = [tokens]
+        decoded, assignments = [tokens], []
         for step, (unpooling, stage) in enumerate(zip(self.unpoolings, self.stages, strict=True)):
             level = len(self.stages) - 1 - step
-            tokens = unpooling(tokens, encoded.assignments[level], encoded.skips[level])
+            fine = encoded.skips[level]
+            assignment = encoded.assignments[level] if self.own is None else self.own[step](fine, tokens)
+            assignment = harden(assignment) if self.unpool == "hard" else assignment
+            tokens = unpooling(tokens, assignment, fine)
             if self.cls_tokens is not None:
                 cls = self.cls_tokens[step : step + 1]
             cls, tokens = stage(cls, tokens, encoded.masked if level == 0 else None)
             decoded.append(tokens)
-        return decoded[::-1], cls
+            assignments.append(assignment)
+        return Decoded(decoded[::-1], cls, assignments[::-1])

@@ -41,7 +41,7 @@ class SegmentEncoder(nn.Module):
     For l = 1..L: [c; E_{l-1}] = ViT blocks([c; Z_{l-1}]), then c, Z_l, P_l = GraphPooling(c, E_{l-1}).
 
     Args:
-        blocks: the timm ViT blocks of all stages, in order; as many for each stage.
+        blocks: the timm ViT blocks of all stages, in order.
         dim: d.
         num_segments: n_1, ..., n_L.
         heads: attention heads of a graph pooling's own attention.
@@ -52,9 +52,10 @@ class SegmentEncoder(nn.Module):
             appends its own).
         skip: what the decoder is given as E_l: tokens ``post_block`` or ``pre_block``.
         dropout: inside the pooling's MLP.
+        depths: blocks of each stage; None for as many in each.
 
     Raises:
-        ValueError: if an option is unknown.
+        ValueError: if an option is unknown, or the blocks do not fit the stages.
     """
 
     def __init__(
@@ -69,12 +70,13 @@ class SegmentEncoder(nn.Module):
         cls: ClassTokenRule = "propagate",
         skip: SkipRule = "post_block",
         dropout: float = 0.1,
+        depths: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         check_option("cls", cls, ClassTokenRule)
         check_option("skip", skip, SkipRule)
         levels = len(num_segments)
-        self.stages = split_blocks(blocks, levels)
+        self.stages = split_blocks(blocks, levels, depths)
         self.poolings = nn.ModuleList(
             GraphPooling(dim, k, heads, pool_scale, pool_mlp, pad_tokens, dropout) for k in num_segments
         )

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import Backbone
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.fusion import FusionBlock
+from lightning_modules.networks.fusion import FusionBlock, fuse_pyramid
 from lightning_modules.networks.shed.options import check_option
 from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput
 
@@ -25,7 +25,8 @@ class SHEDOutput(NamedTuple):
 class LevelFusion(nn.Module):
     """Fuse the level maps F_l = S_0 T_l into one map, without spatial reduction (SHED, section 3.2).
 
-    ``maps`` is DPT's way: a 3x3 convolution a level, then fusion blocks from coarse to fine, all at one resolution.
+    ``maps`` is DPT's way: a 3x3 convolution a level, then fusion blocks from coarse to fine, all at one resolution, or,
+    where the trunk reduces them, each level's map at half the resolution of the finer one.
     ``tokens`` projects each level with a 1x1 convolution and sums. Both commute with spreading tokens over cells, so
     they run on n_0 tokens instead of h0*w0 cells and one spread is left; the fusion blocks that follow mix neighbours.
 
@@ -64,11 +65,8 @@ class LevelFusion(nn.Module):
         if self.blocks is None:
             projected = [project(tokens) for project, tokens in zip(self.projections, levels, strict=True)]
             return trunk.spread(torch.stack(projected).sum(0))
-        *finer, coarsest = [project(trunk.spread(t)) for project, t in zip(self.projections, levels, strict=True)]
-        path = self.blocks[-1](coarsest)
-        for block, skip in zip(reversed(self.blocks[:-1]), reversed(finer), strict=True):
-            path = block(path, skip)
-        return path
+        maps = [project(m) for project, m in zip(self.projections, trunk.spread_levels(levels), strict=True)]
+        return fuse_pyramid(self.blocks, maps, trunk.grid)
 
 
 class SHEDNetwork(nn.Module):
@@ -84,7 +82,8 @@ class SHEDNetwork(nn.Module):
         depth_param: likewise.
 
     Raises:
-        ValueError: if the stem gives other strides, or for an unknown name.
+        ValueError: if the stem gives other strides, for an unknown name, or if level maps are projected at another
+            stride than 4 or 8, or reduced although they are fused as tokens.
     """
 
     def __init__(
@@ -109,7 +108,16 @@ class SHEDNetwork(nn.Module):
         self.map_projections = nn.ModuleList(
             nn.Conv2d(channels, width, 3, padding=1, bias=False) for channels in (channels4, channels8)
         )
-        self.fusion = nn.ModuleList(FusionBlock(width) for _ in range(2))
+        if trunk.projection_stride not in (None, 4, 8):
+            raise ValueError(f"`projection_stride` is {trunk.projection_stride}; the maps are projected at 4 or 8")
+        if trunk.spatial_reduction != "none" and level_fusion != "maps":
+            raise ValueError(
+                f"`spatial_reduction: {trunk.spatial_reduction}` is of maps, but `level_fusion` is {level_fusion}: "
+                "set it to maps"
+            )
+        # Projected at stride 4, the levels join after the stride-8 map, which then begins the path.
+        self.levels_first = trunk.projection_stride != 4
+        self.fusion = nn.ModuleList([FusionBlock(width), FusionBlock(width, with_skip=self.levels_first)])
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 
     def forward(self, image: Tensor, superpixels: Tensor) -> SHEDOutput:
@@ -123,7 +131,10 @@ class SHEDNetwork(nn.Module):
         map4, map8 = self.backbone(image)
         trunk = self.trunk(self.project(map8), superpixels)
 
-        path = self.level_fusion(trunk)
-        path = self.fusion[1](path, self.map_projections[1](map8), size=map4.shape[-2:])
+        levels, skip8 = self.level_fusion(trunk), self.map_projections[1](map8)
+        if self.levels_first:
+            path = self.fusion[1](levels, skip8, size=map4.shape[-2:])
+        else:
+            path = levels + self.fusion[1](skip8, size=map4.shape[-2:])
         path = self.fusion[0](path, self.map_projections[0](map4), size=(height // 2, width // 2))
         return SHEDOutput(self.head(path, (height, width)), trunk)

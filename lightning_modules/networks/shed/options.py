@@ -8,6 +8,9 @@ PoolMlp = Literal["cast", "paper"]
 UnpoolMlp = Literal["plain", "residual"]
 ClassTokenRule = Literal["propagate", "fresh_per_level"]
 SkipRule = Literal["post_block", "pre_block"]
+UnpoolRule = Literal["soft", "hard"]
+AssignmentRule = Literal["shared", "own"]
+ReductionRule = Literal["none", "dpt"]
 
 
 def check_option(name: str, value: str, options: Any) -> None:

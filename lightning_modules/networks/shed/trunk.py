@@ -1,21 +1,25 @@
 """SHED between its convolution features and its fusion decoder: tokens, both hierarchies, level maps."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from lightning_modules.networks.shed.blocks import BlockStage
 from lightning_modules.networks.shed.cells import Grid, assign_cells, segment_mean, spread
-from lightning_modules.networks.shed.decoder import SegmentDecoder
-from lightning_modules.networks.shed.encoder import SegmentEncoder
+from lightning_modules.networks.shed.decoder import Decoded, SegmentDecoder
+from lightning_modules.networks.shed.encoder import Encoded, SegmentEncoder
 from lightning_modules.networks.shed.hierarchy import hard_segments, project_to_superpixels
 from lightning_modules.networks.shed.options import (
+    AssignmentRule,
     CellRule,
     ClassTokenRule,
     PadRule,
     PoolMlp,
+    ReductionRule,
     SkipRule,
     UnpoolMlp,
+    UnpoolRule,
     check_option,
 )
 from lightning_modules.networks.shed.positions import sincos_positions
@@ -30,8 +34,10 @@ class TrunkOutput:
 
     Attributes:
         levels: T_l = P_1 ... P_l Z'_l, each (B, n_0, d), for l in ``map_levels``.
-        cells: S_0 on the feature grid, see :mod:`~lightning_modules.networks.shed.cells`.
-        grid: (h0, w0).
+        cells: S_0 on the grid of the maps, see :mod:`~lightning_modules.networks.shed.cells`.
+        grid: of the maps, (h0, w0) unless they are projected at another stride.
+        reduced: ``cells`` and ``grid`` of each level's own map where maps are spatially reduced, as ``levels``; else
+            empty.
         embedding: (B, d) class token after the last decoder block.
         assignments: P_1, ..., P_L, each (B, n_{l-1}, n_l).
         pad: (B, n_0) bool, true for superpixels without a cell.
@@ -43,10 +49,16 @@ class TrunkOutput:
     embedding: Tensor
     assignments: list[Tensor]
     pad: Tensor
+    reduced: list[tuple[Tensor, Grid]] = field(default_factory=list)
 
     def spread(self, tokens: Tensor) -> Tensor:
-        """Map (B, c, h0, w0) of superpixel tokens (B, n_0, c)."""
+        """Map (B, c, *grid) of superpixel tokens (B, n_0, c)."""
         return spread(tokens, self.cells, self.grid)
+
+    def spread_levels(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Maps (B, c, h_l, w_l) of superpixel tokens (B, n_0, c) of each level, each on its level's own grid."""
+        grids = self.reduced or [(self.cells, self.grid)] * len(levels)
+        return [spread(tokens, *grid) for tokens, grid in zip(levels, grids, strict=True)]
 
     def segments(self, superpixels: Tensor) -> list[Tensor]:
         """Label maps S_0, ..., S_L, fine to coarse, at the resolution of ``superpixels`` (B, H, W)."""
@@ -58,10 +70,10 @@ class SHEDTrunk(nn.Module):
 
     Args:
         blocks: timm ViT ``Block``s: ``blocks_per_stage`` for each of L encoder stages, ``base_blocks``, and
-            ``blocks_per_stage`` for each of L decoder levels. Twelve as published: those of a ViT-Small.
+            ``blocks_per_stage`` for each of L decoder levels. Twelve as published: those of a ViT-Small, two a stage.
         dim: d, the blocks' width; a multiple of four.
         num_segments: n_1, ..., n_L, decreasing; the number of levels L is its length.
-        blocks_per_stage: ViT blocks before each graph pooling and after each unpooling.
+        blocks_per_stage: ViT blocks before each graph pooling and after each unpooling; None shares all blocks evenly.
         base_blocks: ViT blocks on the coarsest tokens.
         superpixel_size: side s in pixels of the superpixels' initial squares: n_0 = (H // s) (W // s).
         map_levels: levels l whose T_l is returned; all by default. The paper's text says 1..L, which leaves what the
@@ -75,6 +87,13 @@ class SHEDTrunk(nn.Module):
         skip: ``post_block`` or ``pre_block``.
         dropout: inside the poolings' MLP.
         unpool_mlp: ``plain`` or ``residual``, see ``Unpooling``.
+        unpool: ``soft`` or ``hard``, see ``SegmentDecoder``.
+        assignment: ``shared`` or ``own``, likewise.
+        reverse: whether there is a reverse hierarchy; without, the maps are of the encoder's tokens and its class token
+            is the descriptor.
+        spatial_reduction: ``none``, or ``dpt``: the map of level l is on a grid of h0 / 2^l x w0 / 2^l cells, rounded
+            up.
+        projection_stride: pixels along a side of the cells of the maps; None for the grid of the features.
 
     Raises:
         ValueError: if an option is unknown, the number of blocks does not fit, or a level does not exist.
@@ -86,7 +105,7 @@ class SHEDTrunk(nn.Module):
         dim: int,
         num_segments: Sequence[int] = (256, 128, 64),
         *,
-        blocks_per_stage: int = 2,
+        blocks_per_stage: int | None = 2,
         base_blocks: int = 0,
         superpixel_size: int = 16,
         map_levels: Sequence[int] | None = None,
@@ -99,25 +118,39 @@ class SHEDTrunk(nn.Module):
         skip: SkipRule = "post_block",
         dropout: float = 0.1,
         unpool_mlp: UnpoolMlp = "plain",
+        unpool: UnpoolRule = "soft",
+        assignment: AssignmentRule = "shared",
+        reverse: bool = True,
+        spatial_reduction: ReductionRule = "none",
+        projection_stride: int | None = None,
     ) -> None:
         super().__init__()
         blocks = list(blocks)
         levels = len(num_segments)
+        if list(num_segments) != sorted(set(num_segments), reverse=True) or levels == 0 or min(num_segments) < 1:
+            raise ValueError(f"`num_segments` is {list(num_segments)}, but must be positive and decreasing")
+        stages = (1 + reverse) * levels
+        if blocks_per_stage is None:
+            blocks_per_stage, left_over = divmod(len(blocks) - base_blocks, stages)
+            if left_over or blocks_per_stage < 1:
+                raise ValueError(
+                    f"{len(blocks)} ViT blocks cannot be shared evenly by {stages} stages after {base_blocks} "
+                    "`base_blocks`; change `base_blocks` or the number of `segments`"
+                )
         encoder_blocks = levels * blocks_per_stage
-        needed = 2 * encoder_blocks + base_blocks
+        needed = stages * blocks_per_stage + base_blocks
         if len(blocks) != needed:
             raise ValueError(
-                f"{len(blocks)} ViT blocks given, {needed} needed: 2 x {levels} levels x {blocks_per_stage} "
-                f"`blocks_per_stage` + {base_blocks} `base_blocks`"
+                f"{len(blocks)} ViT blocks given, {needed} needed: {1 + reverse} x {levels} levels x "
+                f"{blocks_per_stage} `blocks_per_stage` + {base_blocks} `base_blocks`"
             )
         if dim % 4:
             raise ValueError(f"`dim` is {dim}, but the sinusoidal positions need a multiple of 4")
-        if list(num_segments) != sorted(set(num_segments), reverse=True) or levels == 0 or min(num_segments) < 1:
-            raise ValueError(f"`num_segments` is {list(num_segments)}, but must be positive and decreasing")
         map_levels = range(levels + 1) if map_levels is None else map_levels
         if not set(map_levels) <= set(range(levels + 1)) or not map_levels:
             raise ValueError(f"`map_levels` is {list(map_levels)}; choose some of {list(range(levels + 1))}")
         check_option("s0", s0, CellRule)
+        check_option("spatial_reduction", spatial_reduction, ReductionRule)
         self.dim = dim
         self.superpixel_size = superpixel_size
         self.map_levels = tuple(map_levels)
@@ -125,7 +158,16 @@ class SHEDTrunk(nn.Module):
         self.encoder = SegmentEncoder(
             blocks[:encoder_blocks], dim, num_segments, heads, pool_scale, pool_mlp, pad_tokens, cls, skip, dropout
         )
-        self.decoder = SegmentDecoder(blocks[encoder_blocks:], dim, levels, unpool_mlp, base_blocks, cls)
+        self.decoder: SegmentDecoder | None = None
+        self.base: BlockStage | None = None
+        if reverse:
+            self.decoder = SegmentDecoder(
+                blocks[encoder_blocks:], dim, levels, unpool_mlp, base_blocks, cls, unpool, assignment, pool_scale
+            )
+        else:
+            self.base = BlockStage(blocks[encoder_blocks:])
+        self.spatial_reduction: ReductionRule = spatial_reduction
+        self.projection_stride = projection_stride
 
     def forward(self, features: Tensor, superpixels: Tensor) -> TrunkOutput:
         """Run both hierarchies.
@@ -144,12 +186,30 @@ class SHEDTrunk(nn.Module):
         cells = assign_cells(superpixels, grid, num_superpixels, self.s0)
         tokens, pad = segment_mean(features + positions.mT.unflatten(1, grid), cells, num_superpixels)
         encoded = self.encoder(tokens, pad)
-        decoded, cls = self.decoder(encoded)
+        decoded = self._decode(encoded)
+        if self.projection_stride is not None:
+            grid = (height // self.projection_stride, width // self.projection_stride)
+            cells = assign_cells(superpixels, grid, num_superpixels, self.s0)
+        reduced = []
+        if self.spatial_reduction == "dpt":
+            grids = [(-(-grid[0] // 2**level), -(-grid[1] // 2**level)) for level in self.map_levels]
+            reduced = [(assign_cells(superpixels, own, num_superpixels, self.s0), own) for own in grids]
         return TrunkOutput(
-            levels=[project_to_superpixels(decoded[level], encoded.assignments[:level]) for level in self.map_levels],
+            levels=[
+                project_to_superpixels(decoded.tokens[level], decoded.assignments[:level]) for level in self.map_levels
+            ],
             cells=cells,
             grid=grid,
-            embedding=cls[:, 0],
+            embedding=decoded.cls[:, 0],
             assignments=encoded.assignments,
             pad=pad,
+            reduced=reduced,
         )
+
+    def _decode(self, encoded: Encoded) -> Decoded:
+        """Through the reverse hierarchy, where there is one."""
+        if self.decoder is not None:
+            return self.decoder(encoded)
+        assert self.base is not None
+        cls, coarsest = self.base(encoded.cls, encoded.tokens)
+        return Decoded([*encoded.skips, coarsest], cls, encoded.assignments)

@@ -19,15 +19,23 @@ READINGS = [
     {"pad_tokens": "cast"},
     {"base_blocks": 1},
     {"num_segments": (6,)},
+    {"unpool": "hard"},
+    {"assignment": "own"},
+    {"assignment": "own", "unpool": "soft", "base_blocks": 1},
+    {"reverse": False},
+    {"reverse": False, "base_blocks": 1},
+    {"projection_stride": 2},
 ]
 
 
 def make_trunk(num_segments=SEGMENTS, **options):
     torch.manual_seed(0)
-    count = 2 * len(num_segments) * options.setdefault("blocks_per_stage", 1) + options.get("base_blocks", 0)
+    halves = 2 if options.get("reverse", True) else 1
+    count = halves * len(num_segments) * options.setdefault("blocks_per_stage", 1) + options.get("base_blocks", 0)
     blocks = torch.nn.ModuleList(Block(DIM, 2, qkv_bias=True) for _ in range(count))
     trunk = SHEDTrunk(blocks, DIM, num_segments, heads=4, **({"superpixel_size": 8} | options)).double().eval()
-    for cls_tokens in (trunk.encoder.cls_tokens, trunk.decoder.cls_tokens):
+    for half in (trunk.encoder, trunk.decoder):
+        cls_tokens = getattr(half, "cls_tokens", None)
         if cls_tokens is not None:
             torch.nn.init.normal_(cls_tokens)
     return trunk
@@ -58,7 +66,9 @@ def test_shapes_and_finite_gradients_of_every_reading(options):
     sizes = (N, *options.get("num_segments", SEGMENTS))
     assert [p.shape for p in output.assignments] == [(2, n, k) for n, k in itertools.pairwise(sizes)]
     assert [level.shape for level in output.levels] == [(2, N, DIM)] * len(sizes)
-    assert [m.shape for m in maps(output)] == [(2, DIM, *GRID)] * len(sizes)
+    stride = options.get("projection_stride")
+    finer = GRID if stride is None else (SIZE[0] // stride, SIZE[1] // stride)
+    assert [m.shape for m in maps(output)] == [(2, DIM, *finer)] * len(sizes)
     assert output.embedding.shape == (2, DIM)
     assert output.pad.shape == (2, N)
     torch.stack(maps(output)).square().sum().backward()
@@ -201,3 +211,88 @@ def test_an_image_too_small_for_its_segments_is_refused():
     features, superpixels = make_input()
     with pytest.raises(ValueError, match="12 segments cannot be seeded from 6 tokens"):
         make_trunk(superpixel_size=16)(features, superpixels % 6)
+
+
+def test_blocks_are_shared_evenly_by_whatever_stages_there_are():
+    for segments, options, per_stage in (
+        (SEGMENTS, {}, 2), ((12, 6), {}, 3), ((6,), {}, 6), (SEGMENTS, {"reverse": False}, 4),
+        ((12, 6, 3, 2), {"base_blocks": 4}, 1),
+    ):  # fmt: skip
+        blocks = [torch.nn.Identity() for _ in range(12)]
+        trunk = SHEDTrunk(blocks, DIM, segments, heads=4, blocks_per_stage=None, **options)
+        assert {len(stage.blocks) for stage in trunk.encoder.stages} == {per_stage}
+    with pytest.raises(ValueError, match="12 ViT blocks cannot be shared evenly by 8 stages after 0 `base_blocks`"):
+        SHEDTrunk(blocks, DIM, (12, 6, 3, 2), heads=4, blocks_per_stage=None)
+
+
+def record_unpooling(trunk):
+    """Arguments of each unpooling of the next pass, coarse to fine."""
+    calls = []
+    for unpooling in trunk.decoder.unpoolings:
+        unpooling.register_forward_hook(lambda _, inputs, output: calls.append(inputs))
+    return calls
+
+
+def test_hard_unpooling_gives_each_token_its_segment_s_and_nothing_else():
+    trunk = make_trunk(unpool="hard")
+    calls = record_unpooling(trunk)
+    output = trunk(*make_input())
+    for (_, assignment, _), found in zip(calls, reversed(output.assignments), strict=True):
+        assert torch.equal(assignment.sum(2), torch.ones_like(assignment[..., 0]))
+        assert torch.equal(assignment.argmax(2), found.argmax(2))
+        assert not assignment.requires_grad
+    # all superpixels of one coarse segment share its token
+    parents = output.segments(torch.arange(N).expand(2, 1, N))[-1][:, 0]
+    for tokens, ids in zip(output.levels[-1], parents, strict=True):
+        for segment in ids.unique():
+            assert_same(tokens[ids == segment], tokens[ids == segment][:1].expand(int((ids == segment).sum()), -1))
+    assert (output.assignments[0].detach() < 0.9).any()  # the soft ones stay soft for pooling
+
+
+def test_shared_unpooling_uses_the_encoder_s_assignments():
+    trunk = make_trunk()
+    calls = record_unpooling(trunk)
+    output = trunk(*make_input())
+    for (_, assignment, _), found in zip(calls, reversed(output.assignments), strict=True):
+        assert assignment is found
+
+
+def test_own_assignments_are_cosines_of_the_decoder_s_tokens():
+    trunk = make_trunk(assignment="own")
+    calls = record_unpooling(trunk)
+    output = trunk(*make_input())
+    own = []
+    for module, (coarse, assignment, fine) in zip(trunk.decoder.own, calls, strict=True):
+        a, b = module.fine(fine), module.coarse(coarse)
+        cosine = (a @ b.mT) / (a.norm(dim=2)[..., None] * b.norm(dim=2)[:, None])
+        assert_same(assignment, (5 * cosine).exp() / (5 * cosine).exp().sum(2, keepdim=True))
+        own.insert(0, assignment)
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(own, output.assignments, strict=True))
+    # and they, not the encoder's, spread the coarse tokens over the superpixels
+    (coarsest, *_) = calls[0]
+    assert_same(output.levels[-1], own[0] @ (own[1] @ (own[2] @ coarsest)))
+
+
+def test_without_the_reverse_hierarchy_the_encoder_s_tokens_are_mapped():
+    trunk = make_trunk(reverse=False)
+    assert trunk.decoder is None
+    found = {}
+    trunk.encoder.register_forward_hook(lambda _, inputs, output: found.update(encoded=output))
+    output = trunk(*make_input())
+    encoded = found["encoded"]
+    p1, p2, p3 = encoded.assignments
+    e0, e1, e2 = encoded.skips
+    for actual, expected in zip(output.levels, (e0, p1 @ e1, p1 @ p2 @ e2, p1 @ p2 @ p3 @ encoded.tokens), strict=True):
+        assert_same(actual, expected)
+    assert_same(output.embedding, encoded.cls[:, 0])
+
+
+def test_reduced_maps_halve_from_level_to_level_and_show_the_same_tokens():
+    features, superpixels = make_input()
+    output = make_trunk(spatial_reduction="dpt")(features, superpixels)
+    reduced = output.spread_levels(output.levels)
+    assert [m.shape[2:] for m in reduced] == [(8, 12), (4, 6), (2, 3), (1, 2)]
+    for whole, map_, level in zip(maps(output), reduced, range(4), strict=True):
+        # a reduced cell shows the superpixel of its first pixel, as a finer one does
+        if level < 3:
+            assert_same(map_, whole[:, :, :: 2**level, :: 2**level])

@@ -1,0 +1,154 @@
+"""CAST: the segment hierarchy that SHED builds on, learned from recognition."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from lightning_modules.backbones.released import Names, load_released, read_weights, rename
+from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.losses import ImageClassLoss
+from lightning_modules.networks.cast import CASTNetwork
+from lightning_modules.networks.shed.options import PadRule
+from lightning_modules.prediction import Prediction
+
+
+def released_names(depths: Sequence[int]) -> Names:
+    """Names of the release's checkpoints, supervised or by MoCo v3 (whose second network and heads are left out).
+
+    The release registers each block twice, as one of ``blocks`` and as one of its stage, keeps its fixed positions as
+    weights, and has a last pooling whose result it does not use. Its classifier is ImageNet's.
+
+    Args:
+        depths: blocks of each stage.
+    """
+    stages = [f"encoder.stages.{stage}" for stage in range(len(depths) - 1)] + ["last"]
+    places = [f"{stage}.blocks.{i}" for stage, depth in zip(stages, depths, strict=True) for i in range(depth)]
+    base = r"(?:base_encoder\.)?"
+    poolings = itertools.chain.from_iterable(
+        (
+            (rf"{base}pool{level + 1}\.pool_block\.centroid_fc\.norm\.(.+)", rf"encoder.poolings.{level}.node_norm.\1"),
+            (rf"{base}pool{level + 1}\.pool_block\.centroid_fc\.attn\.(.+)", rf"encoder.poolings.{level}.node_attn.\1"),
+            (rf"{base}pool{level + 1}\.pool_block\.centroid_fc\.bias", rf"encoder.poolings.{level}.node_bias"),
+            (rf"{base}pool{level + 1}\.pool_block\.fc1\.(.+)", rf"encoder.poolings.{level}.expand.\1"),
+            (rf"{base}pool{level + 1}\.pool_block\.fc2\.(.+)", rf"encoder.poolings.{level}.contract.\1"),
+        )
+        for level in range(len(depths) - 1)
+    )
+    return (
+        (r"(?:momentum_encoder|predictor)\..+", None),
+        (rf"{base}(?:head|pos_embed|pe_token|blocks\d|pool{len(depths)})(?:\..+)?", None),
+        (rf"{base}cls_token", "encoder.cls_tokens"),
+        (rf"{base}patch_embed\.proj\.(.+)", r"backbone.layers.\1"),
+        (rf"{base}norm\.(.+)", r"norm.\1"),
+        *((rf"{base}blocks\.{index}\.(.+)", rf"{place}.\1") for index, place in enumerate(places)),
+        *poolings,
+    )
+
+
+class CAST(DepthModule):
+    """Ke, Mo, Yu, "Learning Hierarchical Image Segmentation For Recognition and By Recognition", ICLR 2024.
+
+    It predicts no depth: it learns which classes an image shows, and the segments by which it does are its prediction.
+    As in the paper, which pre-trains on ImageNet, ``pretrained`` starts from a released checkpoint.
+
+    Args:
+        dim: width of the tokens, 384 for CAST-S and 768 for CAST-B.
+        depths: transformer blocks of each stage, one stage more than there are poolings.
+        segments: tokens after each graph pooling.
+        heads: attention heads, 12 in the release.
+        classes: of the data's ``semantics``.
+        superpixel_size: pixels along a side of the square that a superpixel starts from, as the data make them.
+        pad_tokens: ``masked``, or ``cast`` as the release has it, for superpixels that own no cell.
+        min_share: of an image's labelled pixels that a class has to cover to be learned as shown.
+        pretrained: start from ``checkpoint``, which then has to be named.
+        checkpoint: file of the release's weights; every name and shape is checked.
+        kwargs: see :class:`DepthModule`.
+
+    Raises:
+        ValueError: if pretrained weights are asked for and none are named, or they do not fit.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"superpixels"})
+    learns_from: ClassVar[frozenset[str]] = frozenset({"semantics"})
+    selected_by: ClassVar[str] = "val/loss"
+
+    def __init__(
+        self,
+        *,
+        dim: int = 384,
+        depths: Sequence[int] = (3, 3, 3, 2),
+        segments: Sequence[int] = (64, 32, 16),
+        heads: int = 12,
+        classes: int = 40,
+        superpixel_size: int = 16,
+        pad_tokens: PadRule = "masked",
+        min_share: float = 0.0,
+        pretrained: bool = True,
+        checkpoint: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if pretrained and checkpoint is None:
+            raise ValueError(
+                "CAST's weights are on no hub: take them from the repository twke18/CAST and name the file with "
+                "`--model.init_args.checkpoint`, or go on from random weights with `--model.init_args.pretrained false`"
+            )
+        self.network = CASTNetwork(
+            dim=dim,
+            depths=depths,
+            segments=segments,
+            heads=heads,
+            classes=classes,
+            superpixel_size=superpixel_size,
+            pad_tokens=pad_tokens,
+        )
+        self.class_loss = ImageClassLoss(min_share)
+        if checkpoint is not None:
+            self.load_checkpoint(checkpoint, depths)
+
+    def load_checkpoint(self, path: str, depths: Sequence[int]) -> None:
+        """Load released weights, all but the classifier.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no file of weights, or a name or shape does not fit.
+        """
+        weights = rename(read_weights(path), released_names(depths), path)
+        load_released(self.network, weights, path, wanted=lambda name: not name.startswith("head."))
+
+    def check_data(self, datamodule: Any, *, training: bool = False) -> None:
+        """As the base class, and that the data have as many classes as are predicted.
+
+        Raises:
+            ValueError: if they have not.
+        """
+        super().check_data(datamodule, training=training)
+        classes, own = getattr(datamodule, "classes", 40), self.network.head.out_features
+        if training and classes != own:
+            raise ValueError(
+                f"CAST predicts {own} classes, `{datamodule.name}` has {classes}: set `model.init_args.classes`"
+            )
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Predict from ``image`` and ``superpixels``; the segments come along outside training."""
+        superpixels = batch["superpixels"]
+        output = self.network(batch["image"], superpixels)
+        segments = [] if self.training else output.segments(superpixels)
+        return Prediction(segments=segments, embedding=output.embedding, image_classes=output.logits)
+
+    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """The loss of the classes of images."""
+        return {"image_classes": self.class_loss(prediction.image_classes, batch["semantics"])}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Log the loss, by which the best checkpoint is chosen.
+
+        Returns:
+            ``prediction``: the :class:`Prediction`, for pictures.
+        """
+        prediction = self(batch)
+        (loss,) = self.losses(prediction, batch).values()
+        self.log("val/loss", loss, prog_bar=True, batch_size=len(batch["image"]), sync_dist=True)
+        return {"prediction": prediction}

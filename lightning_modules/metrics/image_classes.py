@@ -1,0 +1,88 @@
+"""How well a method tells which classes an image shows."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multilabel_average_precision
+from torchmetrics.utilities import dim_zero_cat
+
+from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
+
+
+class ImageClasses(SuiteMetric):
+    """Mean average precision of image-level classes.
+
+    * ``image_class_map``: average precision of each class's ranking of the images (the sum of precision times step of
+      recall, without interpolation), mean over the classes that any image shows.
+    * ``image_class_chance``: what images in random order reach as their number grows, the mean share of the images that
+      show each of those classes.
+
+    Both are shares in [0, 1]. ``excluded`` counts the images without a labelled pixel. ``nonfinite`` counts images with
+    a NaN or infinite logit: a single one makes the precision NaN.
+
+    Args:
+        classes: number of classes.
+        kwargs: see :class:`torchmetrics.Metric`.
+    """
+
+    scores: list[Tensor]
+    shown: list[Tensor]
+    excluded: Tensor
+    nonfinite: Tensor
+
+    def __init__(self, classes: int = 40, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.classes = classes
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("shown", [], dist_reduce_fx="cat")
+        for count in ("excluded", "nonfinite"):
+            self.add_state(count, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, semantics: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            logits: (B, C); channel c is class id c + 1.
+            semantics: (B, H, W) int64 ids 1..C; 0 = unlabelled.
+
+        Raises:
+            ValueError: if there are not ``classes`` logits, or an id is beyond them.
+        """
+        if logits.ndim != 2 or logits.shape[1] != self.classes or len(logits) != len(semantics):
+            raise ValueError(
+                f"need logits (B, {self.classes}) and semantics (B, H, W), got {tuple(logits.shape)} and "
+                f"{tuple(semantics.shape)}; set `classes` to the data set's"
+            )
+        if semantics.max() > self.classes:
+            raise ValueError(f"semantics hold id {int(semantics.max())}, the metric knows 1..{self.classes}")
+        present = torch.stack([torch.bincount(ids.flatten(), minlength=self.classes + 1) for ids in semantics])[:, 1:]
+        labelled = present.any(1)
+        self.excluded += (~labelled).sum()
+        self.nonfinite += (labelled & ~logits.isfinite().all(1)).sum()
+        self.scores.append(logits[labelled].float())
+        self.shown.append(present[labelled] > 0)
+        self.per_image = {}
+
+    def compute(self) -> dict[str, Tensor]:
+        """The figures and counts of the class docstring, scalars; NaN if no image was labelled."""
+        dtype = accumulation_dtype(self.excluded.device)
+        scores, shown = dim_zero_cat(self.scores), dim_zero_cat(self.shown)
+        precision = chance = torch.tensor(torch.nan, dtype=dtype, device=self.excluded.device)
+        seen = shown.any(0)
+        if seen.any():
+            scores, shown = scores[:, seen], shown[:, seen]
+            chance = shown.to(dtype).mean()
+            if not self.nonfinite:
+                # only the order counts: ranks in place of probabilities, of which large logits would be ties
+                ranks = torch.stack([logits.unique(return_inverse=True)[1] for logits in scores.T], 1)
+                precision = multilabel_average_precision(
+                    ranks / len(ranks), shown.long(), shown.shape[1], average="none", validate_args=False
+                )
+                precision = precision.to(dtype).mean()
+        return {
+            "image_class_map": precision,
+            "image_class_chance": chance,
+            "excluded": self.excluded.to(dtype),
+            "nonfinite": self.nonfinite.to(dtype),
+        }
