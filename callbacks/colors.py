@@ -1,5 +1,6 @@
 """Colours of depth, error and segment maps, the same in every picture of the suite."""
 
+import colorsys
 from typing import cast
 
 import matplotlib
@@ -32,3 +33,15 @@ def segment_picture(segments: NDArray, image: Picture) -> Picture:
     """Segments (H, W) in their mean colours of the image (H, W, 3), outlined in white."""
     mean = cast(NDArray, label2rgb(segments, image, kind="avg", bg_label=-1))
     return (mark_boundaries(mean / 255, segments, color=(1, 1, 1), mode="inner") * 255).astype(np.uint8)
+
+
+def id_color(id_: int) -> tuple[float, float, float]:
+    """A colour; hues of successive ids lie a golden angle apart, and brightness alternates."""
+    return colorsys.hsv_to_rgb(id_ * 0.618034 % 1, (0.85, 0.5)[id_ % 2], (1.0, 0.85, 0.65)[id_ % 3])
+
+
+def part_picture(segments: NDArray, image: Picture) -> Picture:
+    """Segments (H, W) in distinct colours over the image's brightness (H, W, 3)."""
+    colors = [id_color(int(id_)) for id_ in np.unique(segments)]
+    picture = cast(NDArray, label2rgb(segments, image, colors=colors, alpha=0.7, bg_label=-1))
+    return (picture * 255).round().astype(np.uint8)
