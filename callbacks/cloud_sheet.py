@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -166,5 +167,7 @@ def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
 def draw_metre(axis: Axes, picture: Picture, metre: float) -> None:
     """A bar of one metre in the corner of a picture."""
     left, bottom = 0.04 * picture.shape[1], 0.95 * picture.shape[0]
-    axis.plot([left, left + metre], [bottom, bottom], color="black", linewidth=2, solid_capstyle="butt")
-    axis.text(left + metre / 2, bottom - 0.02 * picture.shape[0], "1 m", ha="center", va="bottom", fontsize=8)
+    halo = [withStroke(linewidth=4, foreground="white")]  # legible over points
+    axis.plot([left, left + metre], [bottom, bottom], "k", lw=2, solid_capstyle="butt", path_effects=halo)
+    above = bottom - 0.02 * picture.shape[0]
+    axis.text(left + metre / 2, above, "1 m", ha="center", va="bottom", fontsize=8, path_effects=halo)

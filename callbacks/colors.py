@@ -3,6 +3,7 @@
 import colorsys
 from typing import cast
 
+import cv2
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -45,3 +46,11 @@ def part_picture(segments: NDArray, image: Picture) -> Picture:
     colors = [id_color(int(id_)) for id_ in np.unique(segments)]
     picture = cast(NDArray, label2rgb(segments, image, colors=colors, alpha=0.7, bg_label=-1))
     return (picture * 255).round().astype(np.uint8)
+
+
+def reduced(picture: Picture, width: int) -> Picture:
+    """A picture (h, w, 3) that is no wider than ``width`` pixels."""
+    size = (width, round(picture.shape[0] * width / picture.shape[1]))
+    return (
+        picture if picture.shape[1] <= width else cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    )

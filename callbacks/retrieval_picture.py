@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import cv2
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -14,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from callbacks.colors import Picture
+from callbacks.colors import Picture, reduced
 from callbacks.gathering import gather_objects
 from lightning_modules.metrics import LayoutRetrieval
 from lightning_modules.metrics.retrieval import Neighbours
@@ -22,7 +21,7 @@ from lightning_modules.metrics.retrieval import Neighbours
 #: Colours of the frames around pictures, and what they say.
 QUERY, SAME_VIEW, SAME_SCENE, OTHER = "black", "#009e73", "#56b4e9", "#d55e00"
 
-#: Pixels that pictures are reduced or enlarged to.
+#: Pixels of width that pictures are reduced to.
 PICTURE_WIDTH = 240
 
 
@@ -133,8 +132,7 @@ def read_pictures(dataset: Any, rows: Sequence[Sequence[Tested]]) -> dict[int, P
     pictures = {}
     for index in {frame.index for row in rows for frame in row}:
         image = dataset.reader.read(positions[index]).image.permute(1, 2, 0).numpy()
-        height = round(PICTURE_WIDTH * image.shape[0] / image.shape[1])
-        pictures[index] = cast(Picture, cv2.resize(image, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA))
+        pictures[index] = reduced(image, PICTURE_WIDTH)
     return pictures
 
 
