@@ -12,6 +12,9 @@ from skimage.segmentation import mark_boundaries
 
 Picture = NDArray[np.uint8]
 
+#: Pixels of width that outlined segments are enlarged to, at most.
+OUTLINED_WIDTH = 400
+
 
 def colorize(values: NDArray, low: float, high: float, colormap: str, valid: NDArray | None = None) -> Picture:
     """Map (H, W) values in [low, high] to (H, W, 3) colours; invalid pixels are black."""
@@ -31,9 +34,14 @@ def error_picture(error: NDArray, high: float, valid: NDArray | None = None) -> 
 
 
 def segment_picture(segments: NDArray, image: Picture) -> Picture:
-    """Segments (H, W) in their mean colours of the image (H, W, 3), outlined in white."""
-    mean = cast(NDArray, label2rgb(segments, image, kind="avg", bg_label=-1))
-    return (mark_boundaries(mean / 255, segments, color=(1, 1, 1), mode="inner") * 255).astype(np.uint8)
+    """Segments (H, W) in their mean colours of the image (H, W, 3), outlined in white.
+
+    Small ones are enlarged by a whole factor, up to :data:`OUTLINED_WIDTH`, so that outlines are thin.
+    """
+    mean = cast(NDArray, label2rgb(segments, image, kind="avg", bg_label=-1)) / 255
+    factor = max(1, OUTLINED_WIDTH // segments.shape[1])
+    large_mean, large_ids = (values.repeat(factor, axis=0).repeat(factor, axis=1) for values in (mean, segments))
+    return (mark_boundaries(large_mean, large_ids, color=(1, 1, 1), mode="inner") * 255).astype(np.uint8)
 
 
 def id_color(id_: int) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ PICTURE_WIDTH = 240
 
 
 @dataclass(frozen=True)
-class Tested:
+class SeenFrame:
     """A frame of the test set: its scene, its number there, and its number in the data set."""
 
     scene: str
@@ -52,7 +52,7 @@ class RetrievalPicture(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an earlier test."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.tested: dict[str, list[Tested]] = {name: [] for name in datamodule.test_names()}
+        self.tested: dict[str, list[SeenFrame]] = {name: [] for name in datamodule.test_names()}
 
     def on_test_batch_end(
         self,
@@ -65,7 +65,7 @@ class RetrievalPicture(Callback):
     ) -> None:
         """Note which frames were tested, in their order."""
         frames = zip(batch["scene"], batch["frame"].tolist(), batch["index"].tolist(), strict=True)
-        list(self.tested.values())[dataloader_idx].extend(Tested(*frame) for frame in frames)
+        list(self.tested.values())[dataloader_idx].extend(SeenFrame(*frame) for frame in frames)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Find the neighbours over all processes, and draw them on the first."""
@@ -83,7 +83,9 @@ class RetrievalPicture(Callback):
                 if isinstance(trainer.logger, WandbLogger):
                     trainer.logger.log_image("test/retrieval", [str(path)], caption=[name])
 
-    def sheet(self, name: str, metric: LayoutRetrieval, own: list[Tested], dataset: Any, draws: bool) -> Figure | None:
+    def sheet(
+        self, name: str, metric: LayoutRetrieval, own: list[SeenFrame], dataset: Any, draws: bool
+    ) -> Figure | None:
         """The sheet of one test set, where a process draws; every process must ask.
 
         Args:
@@ -105,7 +107,7 @@ class RetrievalPicture(Callback):
         return draw_retrieval(rows, read_pictures(dataset, rows), found, title)
 
 
-def choose_queries(tested: Sequence[Tested], count: int) -> list[int]:
+def choose_queries(tested: Sequence[SeenFrame], count: int) -> list[int]:
     """Rows of frames to ask for, in the order of the data set.
 
     They are evenly spread over the frames that are not alone in their scene; where all are, over all.
@@ -126,7 +128,7 @@ def recall_caption(metric: LayoutRetrieval, figures: Mapping[str, Any]) -> str:
     return f"recall@{ks} scene {values['scene']}, frame-{metric.frame_window} {values['frame']}"
 
 
-def read_pictures(dataset: Any, rows: Sequence[Sequence[Tested]]) -> dict[int, Picture]:
+def read_pictures(dataset: Any, rows: Sequence[Sequence[SeenFrame]]) -> dict[int, Picture]:
     """Pictures of frames by their number in the data set, read anew: which are wanted shows only after the last."""
     positions = {dataset.reader.indices[position]: position for position in dataset.indices}
     pictures = {}
@@ -137,7 +139,7 @@ def read_pictures(dataset: Any, rows: Sequence[Sequence[Tested]]) -> dict[int, P
 
 
 def draw_retrieval(
-    rows: Sequence[Sequence[Tested]], pictures: Mapping[int, Picture], found: Neighbours, title: str
+    rows: Sequence[Sequence[SeenFrame]], pictures: Mapping[int, Picture], found: Neighbours, title: str
 ) -> Figure:
     """A row a query: the query, then its neighbours with their similarity; the frame's colour says what was found.
 

@@ -172,8 +172,9 @@ def read_command_line(command: str, arguments: Sequence[str]) -> tuple[argparse.
         parser.add_argument("--points", type=int, help="that a file has at most; every evaluated pixel by default")
     changes, own = take_changes(arguments)
     options = parser.parse_args(own)
-    if (getattr(options, "points", None) or 1) < 1:
-        raise ConfigError(f"--points: need a positive number, got {options.points}")
+    points = getattr(options, "points", None)
+    if points is not None and points < 1:
+        raise ConfigError(f"--points: need a positive number, got {points}")
     return options, changes
 
 

@@ -14,6 +14,9 @@ from experiments.compose import ConfigError, compose
 from experiments.run_folder import find_checkpoint
 from lightning_modules import DepthModule
 
+#: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
+NOT_NEEDED = (("model", "pretrained", False), ("model", "test_protocols", None), ("data", "extra_tests", None))
+
 
 @dataclass(frozen=True)
 class FinishedModel:
@@ -83,8 +86,9 @@ def open_run(name: str, root: Path, which: str = "best", changes: Sequence[str] 
     named, flags = take_flag(changes, "--config", "-c")
     composition = compose([str(folder / "config.yaml"), *named])
     config = {key: composition.config[key] for key in ("model", "data")}
-    if "pretrained" in config["model"].get("init_args", {}):
-        config["model"]["init_args"]["pretrained"] = False  # the checkpoint has all weights: nothing is fetched
+    for part, key, value in NOT_NEEDED:
+        if key in config[part].get("init_args", {}):
+            config[part]["init_args"][key] = value
     parser = data_parser("segdepth export", "segdepth export COMMAND RUN [RUN ...] [--config FILE] [options]")
     parser.add_subclass_arguments(DepthModule, "model", required=True)
     options = parse(parser, ["--config", yaml.safe_dump(config), *flags], composition)
