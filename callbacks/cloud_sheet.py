@@ -153,6 +153,7 @@ def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
     figure = Figure(figsize=(3.4 * columns, len(rows) * (3.4 * height / width + 0.45) + 0.3), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])  # ticks take time also where they are not seen
         axis.set_axis_off()
     for line, pictures in zip(axes, rows, strict=True):
         for axis, (title, picture) in zip(line, pictures.items(), strict=False):

@@ -104,7 +104,7 @@ class RetrievalPicture(Callback):
         near = zip(queries, found.rows.tolist(), strict=True)
         rows = [[tested[row] for row in (query, *others)] for query, others in near]
         title = f"{name}: {recall_caption(metric, figures)}"
-        return draw_retrieval(rows, read_pictures(dataset, rows), found, title)
+        return draw_retrieval(rows, read_pictures(dataset, rows), found, title, metric.frame_window)
 
 
 def choose_queries(tested: Sequence[SeenFrame], count: int) -> list[int]:
@@ -139,7 +139,7 @@ def read_pictures(dataset: Any, rows: Sequence[Sequence[SeenFrame]]) -> dict[int
 
 
 def draw_retrieval(
-    rows: Sequence[Sequence[SeenFrame]], pictures: Mapping[int, Picture], found: Neighbours, title: str
+    rows: Sequence[Sequence[SeenFrame]], pictures: Mapping[int, Picture], found: Neighbours, title: str, window: int
 ) -> Figure:
     """A row a query: the query, then its neighbours with their similarity; the frame's colour says what was found.
 
@@ -148,6 +148,7 @@ def draw_retrieval(
         pictures: by number in the data set.
         found: what the metric says of the neighbours.
         title: of the sheet.
+        window: frames around the query that count as the same view.
     """
     columns = len(rows[0])
     height, width = next(iter(pictures.values())).shape[:2]
@@ -156,10 +157,11 @@ def draw_retrieval(
     for line, axes in enumerate(figure.subplots(len(rows), columns, squeeze=False)):
         same_scene, same_view = found.same_scene[line].tolist(), found.same_view[line].tolist()
         colors = [SAME_VIEW if v else SAME_SCENE if s else OTHER for s, v in zip(same_scene, same_view, strict=True)]
-        similar = [f" ({similarity:.3f})" for similarity in found.similarity[line].tolist()]
+        similar = [f" ({similarity:.4f})" for similarity in found.similarity[line].tolist()]
         for axis, frame, color, note in zip(axes, rows[line], [QUERY, *colors], ["", *similar], strict=True):
             draw_framed(axis, pictures[frame.index], color, f"{frame.scene}, {frame.frame}{note}")
-    meanings = {QUERY: "query", SAME_VIEW: "same view", SAME_SCENE: "same scene, farther off", OTHER: "another scene"}
+    near, far = f"same scene, at most {window} frames away", f"same scene, more than {window} frames away"
+    meanings = {QUERY: "query", SAME_VIEW: near, SAME_SCENE: far, OTHER: "another scene"}
     patches = [Patch(color=color, label=label) for color, label in meanings.items()]
     figure.legend(handles=patches, loc="outside lower left", ncols=len(patches), fontsize=9, frameon=False)
     return figure

@@ -92,8 +92,8 @@ class Drawn:
         else:
             monkeypatch.setattr(retrieval_picture, "draw_retrieval", self)
 
-    def __call__(self, rows, pictures, found, title):
-        self.figure = self.draw(rows, pictures, found, title)
+    def __call__(self, rows, pictures, found, title, window):
+        self.figure = self.draw(rows, pictures, found, title, window)
         self.rows, self.pictures, self.title = [[frame.index for frame in row] for row in rows], pictures, title
         return self.figure
 
