@@ -1,6 +1,7 @@
 """What watches a run: logger, checkpoints, tables, pictures, records."""
 
 from callbacks.checkpoints import BestCheckpoint
+from callbacks.cloud_pictures import CloudPictures
 from callbacks.constant_baseline import ConstantBaseline
 from callbacks.exact_resume import ExactResume
 from callbacks.history import History
@@ -10,6 +11,7 @@ from callbacks.panels import Panels
 from callbacks.parameter_table import ParameterTable
 from callbacks.per_image_table import PerImageTable
 from callbacks.prediction_writer import PredictionWriter
+from callbacks.retrieval_picture import RetrievalPicture
 from callbacks.run_logger import RunLogger
 from callbacks.run_recorder import RunRecorder
 from callbacks.run_summary import RunSummary
@@ -20,6 +22,7 @@ from callbacks.worst_cases import WorstCases
 
 __all__ = [
     "BestCheckpoint",
+    "CloudPictures",
     "ConstantBaseline",
     "ExactResume",
     "History",
@@ -29,6 +32,7 @@ __all__ = [
     "ParameterTable",
     "PerImageTable",
     "PredictionWriter",
+    "RetrievalPicture",
     "RunLogger",
     "RunRecorder",
     "RunSummary",

@@ -1,7 +1,9 @@
 """Colours of depth, error and segment maps, the same in every picture of the suite."""
 
+import colorsys
 from typing import cast
 
+import cv2
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from skimage.color import label2rgb
 from skimage.segmentation import mark_boundaries
 
 Picture = NDArray[np.uint8]
+
+#: Pixels of width that outlined segments are enlarged to, at most.
+OUTLINED_WIDTH = 400
 
 
 def colorize(values: NDArray, low: float, high: float, colormap: str, valid: NDArray | None = None) -> Picture:
@@ -29,6 +34,31 @@ def error_picture(error: NDArray, high: float, valid: NDArray | None = None) -> 
 
 
 def segment_picture(segments: NDArray, image: Picture) -> Picture:
-    """Segments (H, W) in their mean colours of the image (H, W, 3), outlined in white."""
-    mean = cast(NDArray, label2rgb(segments, image, kind="avg", bg_label=-1))
-    return (mark_boundaries(mean / 255, segments, color=(1, 1, 1), mode="inner") * 255).astype(np.uint8)
+    """Segments (H, W) in their mean colours of the image (H, W, 3), outlined in white.
+
+    Small ones are enlarged by a whole factor, up to :data:`OUTLINED_WIDTH`, so that outlines are thin.
+    """
+    mean = cast(NDArray, label2rgb(segments, image, kind="avg", bg_label=-1)) / 255
+    factor = max(1, OUTLINED_WIDTH // segments.shape[1])
+    large_mean, large_ids = (values.repeat(factor, axis=0).repeat(factor, axis=1) for values in (mean, segments))
+    return (mark_boundaries(large_mean, large_ids, color=(1, 1, 1), mode="inner") * 255).astype(np.uint8)
+
+
+def id_color(id_: int) -> tuple[float, float, float]:
+    """A colour; hues of successive ids lie a golden angle apart, and brightness alternates."""
+    return colorsys.hsv_to_rgb(id_ * 0.618034 % 1, (0.85, 0.5)[id_ % 2], (1.0, 0.85, 0.65)[id_ % 3])
+
+
+def part_picture(segments: NDArray, image: Picture) -> Picture:
+    """Segments (H, W) in distinct colours over the image's brightness (H, W, 3)."""
+    ids, places = np.unique(segments, return_inverse=True)
+    colors = 255 * np.array([id_color(int(id_)) for id_ in ids])[places.reshape(segments.shape)]
+    return (0.7 * colors + 0.3 * image.mean(axis=2, keepdims=True)).round().astype(np.uint8)
+
+
+def reduced(picture: Picture, width: int) -> Picture:
+    """A picture (h, w, 3) that is no wider than ``width`` pixels."""
+    size = (width, round(picture.shape[0] * width / picture.shape[1]))
+    return (
+        picture if picture.shape[1] <= width else cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    )

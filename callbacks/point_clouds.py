@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from callbacks.colors import Picture
 from callbacks.frame_view import FrameView
 from lightning_modules.metrics.point_cloud import pixel_rays
 
@@ -13,31 +14,54 @@ from lightning_modules.metrics.point_cloud import pixel_rays
 MAX_POINTS = 20_000
 
 
-def colored_cloud(view: FrameView, intrinsics: torch.Tensor, points: int = MAX_POINTS) -> NDArray[np.float32]:
-    """Predicted points of the evaluated pixels, on a regular grid of pixels, coarse enough for ``points``.
+def colored_cloud(
+    view: FrameView,
+    intrinsics: torch.Tensor,
+    points: int = MAX_POINTS,
+    *,
+    depth: NDArray[np.float64] | None = None,
+    colors: Picture | None = None,
+) -> NDArray[np.float32]:
+    """Points of the evaluated pixels, on a regular grid of pixels, coarse enough for ``points``.
 
     Args:
         view: the frame.
         intrinsics: (3, 3) camera matrix of the truth's grid.
         points: at most so many.
+        depth: (H, W) metres, on the truth's grid; the prediction by default.
+        colors: (H, W, 3), on the truth's grid; the image by default.
 
     Returns:
         (N, 6), N = 0 where no depth is predicted: x to the right, y upwards and z towards the camera, metres to the
         millimetre, then red, green and blue, 0 to 255.
     """
-    if view.predicted is None:
+    depth = view.predicted if depth is None else depth
+    if depth is None:
         return np.empty((0, 6), dtype=np.float32)
-    height, width = view.truth.shape
+    stride = grid_stride(depth.shape, points)
+    rows, columns = np.mgrid[: depth.shape[0] : stride, : depth.shape[1] : stride].reshape(2, -1)
+    kept = view.evaluated[rows, columns] & np.isfinite(depth[rows, columns])
+    rows, columns = rows[kept], columns[kept]
+    positions = back_project(rows, columns, depth[rows, columns], intrinsics).round(3)
+    colors = view.native_image if colors is None else colors
+    return np.concatenate([positions, colors[rows, columns]], axis=1).astype(np.float32)
+
+
+def grid_stride(size: tuple[int, ...], points: int) -> int:
+    """Every how many rows and columns of a map a pixel is taken, for at most so many ``points``."""
+    height, width = size
     stride = int(np.ceil(np.sqrt(height * width / points)))
     while -(-height // stride) * -(-width // stride) > points:  # what is left of rows and columns rounds up
         stride += 1
-    rows, columns = np.mgrid[:height:stride, :width:stride].reshape(2, -1)
-    depth = view.predicted[rows, columns]
-    kept = view.evaluated[rows, columns] & np.isfinite(depth)
-    rows, columns, depth = rows[kept], columns[kept], depth[kept]
+    return stride
+
+
+def back_project(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], depth: NDArray[np.float64], intrinsics: torch.Tensor
+) -> NDArray[np.float64]:
+    """Positions (N, 3) of N pixels at some depth, metres, in the axes of viewers: x right, y up, z to the camera."""
     rays = pixel_rays(torch.from_numpy(columns), torch.from_numpy(rows), intrinsics.cpu().double()).numpy()
-    positions = (rays * depth[:, None]).round(3) * (1, -1, -1)  # viewers look along -z, y up
-    return np.concatenate([positions, view.native_image[rows, columns]], axis=1).astype(np.float32)
+    return np.asarray(rays * depth[:, None] * (1, -1, -1))  # viewers look along -z
 
 
 def write_ply(path: Path, cloud: NDArray[np.float32]) -> None:

@@ -12,6 +12,11 @@ from rich.table import Table
 
 from callbacks.run_logger import RunLogger
 
+#: What a run leaves for people to look at.
+OUTPUTS = (
+    "config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "retrieval_*.png", "panels", "clouds", "checkpoints",
+)  # fmt: skip
+
 
 def merge_json(path: Path, figures: dict[str, float]) -> None:
     """Add figures to a flat JSON file, atomically; earlier figures under other keys stay.
@@ -48,7 +53,16 @@ class RunSummary(Callback):
         for name in sorted({key.split("/")[1] for key in figures}):
             title = f"{method} on {name}, {pl_module.protocols[name].name}"
             console.print(self.table(name, figures, title))
-        for name in ("config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "panels", "checkpoints"):
+        for name in (
+            "config.yaml",
+            "metrics.json",
+            "per_image.csv",
+            "worst_*.png",
+            "retrieval_*.png",
+            "panels",
+            "clouds",
+            "checkpoints",
+        ):
             for path in sorted(folder.glob(name)):
                 console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
         if isinstance(trainer.logger, RunLogger):

@@ -14,6 +14,7 @@ USAGE = """usage: segdepth COMMAND ...
   test      figures of a checkpoint on test data        segdepth test --config shed_hybrid --ckpt_path best
   predict   write a checkpoint's predictions            segdepth predict --config shed_hybrid --ckpt_path best
   evaluate  figures of predictions of any program       segdepth evaluate --predictions FOLDER --data nyuv2
+  export    point clouds and pictures of a run          segdepth export clouds shed_hybrid
   compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
   table     published figures beside measured ones      segdepth table shed/table2
   sweep     a grid of runs, resumable                   segdepth sweep shed_segments
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 #: Commands that train nothing: module and function.
 OTHER_COMMANDS = {
     "evaluate": ("experiments.evaluate_command", "evaluate"),
+    "export": ("experiments.export_command", "export"),
     "compare": ("experiments.compare", "compare"),
     "table": ("experiments.table_command", "table"),
     "sweep": ("experiments.sweep_command", "sweep"),

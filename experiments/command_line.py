@@ -29,6 +29,17 @@ def take_flag(arguments: Sequence[str], *flags: str) -> tuple[list[str], list[st
     return values, rest
 
 
+def take_changes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate flags that change a configuration, ``--config``, ``--data.*`` and ``--model.*``, from the others."""
+    changes, rest, remaining = [], [], iter(arguments)
+    for argument in remaining:
+        if argument.partition(".")[0].partition("=")[0] in ("--config", "-c", "--data", "--model"):
+            changes += [argument] if "=" in argument else [argument, next(remaining, "")]
+        else:
+            rest.append(argument)
+    return changes, rest
+
+
 def named_config(kind: str, name: str) -> str:
     """Configuration that a name stands for: ``nyuv2`` of the kind ``data`` is ``data/nyuv2``; or a file of that name.
 

@@ -1,6 +1,5 @@
 """`segdepth data preview`: a contact sheet of a data set, to see that images, depth and labels are what they should."""
 
-import colorsys
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
+from callbacks.colors import id_color
 from datamodules import DepthDataModule, GridSuperpixels, SeedsSuperpixels, Superpixels
 from datamodules.files import printable
 from datamodules.frames import Frame
@@ -114,12 +114,7 @@ def draw_map(axes: Axes, key: str, values: NDArray) -> None:
 def id_colors(ids: NDArray) -> NDArray[np.float64]:
     """Colours (H, W, 3) of ids (H, W): an id has the same colour in every frame, 0 is grey."""
     known, positions = np.unique(ids, return_inverse=True)
-    return np.array([NOTHING if id_ == 0 else color_of(int(id_)) for id_ in known])[positions.reshape(ids.shape)]
-
-
-def color_of(id_: int) -> tuple[float, float, float]:
-    """A colour; hues of successive ids lie a golden angle apart, and brightness alternates."""
-    return colorsys.hsv_to_rgb(id_ * 0.618034 % 1, (0.85, 0.5)[id_ % 2], (1.0, 0.85, 0.65)[id_ % 3])
+    return np.array([NOTHING if id_ == 0 else id_color(int(id_)) for id_ in known])[positions.reshape(ids.shape)]
 
 
 def draw(axes: Axes, title: str, picture: NDArray) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,22 @@ from lightning_modules.metrics.gathering import gather_rows
 
 # Cosines closer than this are equal: products of the same two vectors differ in the last bits between block shapes.
 TIE = 1e-6
+
+
+class Neighbours(NamedTuple):
+    """The k frames most similar to each of Q queries, the most similar first; frames are named by their rows.
+
+    Attributes:
+        rows: (Q, k) int64; k is smaller where there are fewer other frames.
+        similarity: (Q, k) cosines, NaN where a descriptor has no direction.
+        same_scene: (Q, k) bool, targets of ``scene_recall``.
+        same_view: (Q, k) bool, targets of ``frame_recall``.
+    """
+
+    rows: Tensor
+    similarity: Tensor
+    same_scene: Tensor
+    same_view: Tensor
 
 
 class LayoutRetrieval(SuiteMetric):
@@ -83,13 +99,7 @@ class LayoutRetrieval(SuiteMetric):
         Raises:
             ValueError: if no process has seen a frame.
         """
-        if not len(self.embeddings):
-            raise ValueError("retrieval of layouts without a frame: `update` was never called, in any process")
-        embeddings, scenes, frames = map(dim_zero_cat, (self.embeddings, self.scenes, self.frames))
-        # By scene, so that the targets of a block of queries are in few, neighbouring blocks of the gallery.
-        scenes, order = scenes.sort()
-        embeddings, frames = embeddings[order].to(accumulation_dtype(embeddings.device)), frames[order]
-        units = embeddings / embeddings.norm(dim=1, keepdim=True)
+        units, scenes, frames, _ = self._ordered()
         nonfinite = (~units.isfinite().all(1)).sum().to(units.dtype)
         units = units.nan_to_num(0.0, 0.0, 0.0)  # the recalls are lost, the counts of excluded queries are not
 
@@ -101,6 +111,49 @@ class LayoutRetrieval(SuiteMetric):
                 figures[f"{setting}_recall@{k}"] = (queries < k).to(units.dtype).mean().where(nonfinite == 0, torch.nan)
             figures[f"excluded_{setting}"] = (rank < 0).sum().to(units.dtype)
         return figures | {"nonfinite": nonfinite}
+
+    def neighbours(self, queries: Sequence[int], k: int) -> Neighbours:
+        """The nearest frames of some queries, for pictures; every process must ask, and all get the same answer.
+
+        A row is the place of a frame among all that were added, those of the first process first. Frames that are
+        equally similar come by scene and number, whatever the process that added them.
+
+        Args:
+            queries: Q rows.
+            k: frames for each.
+
+        Raises:
+            ValueError: if no process has seen a frame.
+        """
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            units, scenes, frames, order = self._ordered()
+        asked = order.argsort()[torch.as_tensor(queries, dtype=torch.int64, device=order.device)]
+        similarity = units[asked] @ units.T
+        ranked = similarity.nan_to_num(-2.0).scatter(1, asked[:, None], -torch.inf)  # below any cosine; itself last
+        nearest = ranked.argsort(dim=1, descending=True, stable=True)[:, : min(k, len(units) - 1)]
+        same_scene, same_view = self._targets(asked[:, None], nearest, scenes, frames)
+        return Neighbours(order[nearest], similarity.gather(1, nearest), same_scene, same_view)
+
+    def _ordered(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Descriptors of length 1 (N, D), scenes (N,) ascending, numbers (N,) ascending in them, and their rows (N,).
+
+        By scene, so that the targets of a block of queries are in few, neighbouring blocks of the gallery.
+
+        Raises:
+            ValueError: if there is no frame.
+        """
+        if not len(self.embeddings):
+            raise ValueError("retrieval of layouts without a frame: `update` was never called, in any process")
+        embeddings, scenes, frames = map(dim_zero_cat, (self.embeddings, self.scenes, self.frames))
+        order = frames.argsort(stable=True)
+        order = order[scenes[order].argsort(stable=True)]
+        embeddings = embeddings[order].to(accumulation_dtype(embeddings.device))
+        return embeddings / embeddings.norm(dim=1, keepdim=True), scenes[order], frames[order], order
+
+    def _targets(self, first: Tensor, second: Tensor, scenes: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether pairs of frames are of one scene, and of one view; places are broadcast against each other."""
+        same_scene = scenes[first] == scenes[second]
+        return same_scene, same_scene & ((frames[first] - frames[second]).abs() <= self.frame_window)
 
     def _ranks(self, queries: slice, units: Tensor, scenes: Tensor, frames: Tensor) -> Tensor:
         """(2, b) frames at least as similar as a query's best target, by scene and by frame; -1 without a target.
@@ -118,10 +171,9 @@ class LayoutRetrieval(SuiteMetric):
 
         def targets(gallery: slice) -> tuple[Tensor, Tensor]:
             """Which pairs are targets (2, b, g), and which are no query with itself (b, g)."""
-            two = positions[queries, None] != positions[gallery]
-            same_scene = two & (scenes[queries, None] == scenes[gallery])
-            near = (frames[queries, None] - frames[gallery]).abs() <= self.frame_window
-            return torch.stack([same_scene, same_scene & near]), two
+            first, second = positions[queries, None], positions[gallery]
+            two = first != second
+            return torch.stack(self._targets(first, second, scenes, frames)) & two, two
 
         start = int(torch.searchsorted(scenes, scenes[queries][0]))
         stop = int(torch.searchsorted(scenes, scenes[queries][-1], right=True))

@@ -50,6 +50,8 @@ def test_training_and_evaluation(tmp_path):
     assert [int(row["index"]) for row in rows] == list(range(7, 14))
     assert len(list((runs / "two" / "wandb").glob("offline-run-*"))) == 1
     assert len(list((runs / "two" / "panels").glob("*.png"))) == 4
+    assert len(list((runs / "two" / "clouds").glob("*.png"))) == 4
+    assert len(list((runs / "two").glob("retrieval_*.png"))) == 1
 
     checkpoint = runs / "two" / "checkpoints" / "best.ckpt"
     segdepth(tmp_path, "test", *network, "--ckpt_path", str(checkpoint), "--run.name", "one")

@@ -46,6 +46,10 @@ def test_exp_leaves_everything_a_run_promises(workplace, capsys, name):
     assert [p.name for p in pictures] == [f"nyuv2_{i:04d}.png" for i in (4, 5, 6, 7)]
     assert min(cv2.imread(str(p)).std() for p in pictures) > 10  # not blank
     assert cv2.imread(str(run / "worst_nyuv2.png")).std() > 10
+    assert cv2.imread(str(run / "retrieval_nyuv2.png")).std() > 10
+    clouds = sorted((run / "clouds").iterdir())
+    parts = (".png", "_prediction.ply", "_truth.ply")
+    assert [p.name for p in clouds] == [f"nyuv2_{i:04d}{part}" for i in (4, 5, 6, 7) for part in parts]
     strips = sorted((run / "thumbnails" / "nyuv2").iterdir())
     assert [p.name for p in strips] == [f"{i:04d}.jpg" for i in (4, 5, 6, 7)]
     assert {cv2.imread(str(p)).shape for p in strips} == {(120, 5 * 160, 3)}

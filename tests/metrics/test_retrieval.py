@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import distributed as dist
 
 from lightning_modules.metrics.retrieval import LayoutRetrieval
 from tests.helpers.metric_tester import MetricTester, evaluate_shard
@@ -167,3 +168,83 @@ def test_impossible_options_are_refused(options):
 def test_lengths_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"\(3, 2\), 2 and 3"):
         LayoutRetrieval().update(torch.ones(3, 2), ["a", "b"], torch.arange(3))
+
+
+def nearest_by_hand(embedding, scene, frame, query, k, window):
+    """The k others by falling cosine, equal ones by scene and frame, as (row, cosine, same scene, same view)."""
+    units = embedding.double() / embedding.double().norm(dim=1, keepdim=True)
+    cosines = [float(units[query] @ unit) for unit in units]
+    others = sorted((row for row in range(len(units)) if row != query), key=lambda row: (-cosines[row], row))[:k]
+    same = [bool(scene[row] == scene[query]) for row in others]
+    view = [s and abs(int(frame[row] - frame[query])) <= window for s, row in zip(same, others, strict=True)]
+    return others, [cosines[row] for row in others], same, view
+
+
+def check_neighbours(found, inputs, queries, k, window):
+    for query, rows, similarity, same_scene, same_view in zip(queries, *found, strict=True):
+        others, cosines, same, view = nearest_by_hand(*inputs, query, k, window)
+        assert rows.tolist() == others
+        assert similarity.tolist() == pytest.approx(cosines, abs=1e-9)
+        assert (same_scene.tolist(), same_view.tolist()) == (same, view)
+
+
+def separate_frames():
+    """Inputs without ties, and with hits of all three kinds among the nearest."""
+    generator = torch.Generator().manual_seed(1)
+    scene, frame = torch.arange(40) // 8, torch.arange(40) % 8
+    centres = torch.randn(5, 6, generator=generator)
+    return centres[scene] + 0.1 * frame[:, None] + 0.7 * torch.randn(40, 6, generator=generator), scene, frame
+
+
+def test_neighbours_are_those_of_brute_force():
+    inputs, queries = separate_frames(), [0, 17, 39, 8]
+    metric = LayoutRetrieval(frame_window=2)
+    for batch in zip(*(part.split([1, 9, 30]) for part in inputs), strict=True):
+        metric.update(*batch)
+    found = metric.neighbours(queries, 5)
+    check_neighbours(found, inputs, queries, 5, window=2)
+    assert 0 < found.same_view.sum() < found.same_scene.sum() < found.rows.numel()
+    assert metric.neighbours([3], 100).rows.shape == (1, 39)
+
+
+def test_neighbours_agree_with_the_recall():
+    inputs = separate_frames()
+    metric = LayoutRetrieval(ks=(1, 3), frame_window=2)
+    metric.update(*inputs)
+    figures, found = metric.compute(), metric.neighbours(range(40), 3)
+    for k in (1, 3):
+        assert found.same_scene[:, :k].any(1).double().mean() == figures[f"scene_recall@{k}"]
+        assert found.same_view[:, :k].any(1).double().mean() == figures[f"frame_recall@{k}"]
+
+
+def test_equally_similar_neighbours_come_in_order_and_broken_ones_last():
+    metric = LayoutRetrieval(frame_window=1)
+    embedding = torch.tensor([[0.0, 1.0], [math.nan, 0.0], [1.0, 1.0], [2.0, 2.0], [1.0, 1.0]])
+    metric.update(embedding, torch.tensor([1, 1, 2, 1, 1]), torch.tensor([0, 1, 0, 9, 3]))
+    found = metric.neighbours([0], 4)
+    assert found.rows.tolist() == [[4, 3, 2, 1]]
+    assert found.similarity[0, :3].tolist() == pytest.approx([0.5**0.5] * 3)
+    assert found.similarity[0, 3].isnan()
+    assert found.same_view.tolist() == [[False, False, False, True]]
+
+
+def neighbours_of_shard(rank, shard, queries, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    try:
+        metric = LayoutRetrieval(frame_window=2)
+        metric.update(*shard)
+        found = metric.neighbours(queries, 5)
+        assert len(metric.embeddings[0]) == len(shard[0])  # the process has its own frames again
+        return found
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.ddp
+def test_neighbours_over_two_processes(tmp_path, two_processes):
+    inputs, queries = separate_frames(), [0, 17, 39, 8]
+    shards = [[part[:13] for part in inputs], [part[13:] for part in inputs]]
+    runs = [two_processes.submit(neighbours_of_shard, r, shard, queries, tmp_path) for r, shard in enumerate(shards)]
+    for run in runs:
+        check_neighbours(run.result(), inputs, queries, 5, window=2)

@@ -1,0 +1,174 @@
+"""Predicted point clouds beside the true one, frontal and from above, and their parts (SHED, Fig. 7 and Table 4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from callbacks.colors import Picture, part_picture
+from callbacks.frame_result import FrameResult
+from callbacks.frame_view import FrameView
+from callbacks.gravity import up_direction
+from callbacks.point_clouds import back_project, colored_cloud, grid_stride
+from callbacks.splatting import Viewpoint, fitted, splat
+
+#: Points that a cloud of a picture has at most, and pixels of its longer side.
+PICTURE_POINTS, PICTURE_SIDE = 80_000, 480
+
+#: The frontal view: degrees around the room's middle to the right and up, and how much farther off than the camera.
+AZIMUTH, ELEVATION, PULLED_BACK = 20.0, 12.0, 1.15
+
+#: Metres above the camera; what is higher, ceilings and lamps, is cut away in the view from above.
+CUT_HEIGHT = 0.7
+
+NOTE = (
+    "chamfer: mean distance of predicted points to the nearest true one / of true points to the nearest predicted one. "
+    f"From above: without what is more than {CUT_HEIGHT} m above the camera."
+)
+
+#: Points of the grid from which the vertical is found.
+GRAVITY_POINTS = 10_000
+
+
+@dataclass(frozen=True)
+class RoomViews:
+    """From where the clouds of a frame are seen, chosen by the truth, so that all of its clouds are seen alike.
+
+    Attributes:
+        up: (3,) the vertical, in the coordinates of the clouds.
+        frontal: perspective, from the right of the camera and above it.
+        above: orthographic, straight from above; far is at the top.
+    """
+
+    up: NDArray[np.float64]
+    frontal: Viewpoint
+    above: Viewpoint
+
+
+def room_views(view: FrameView, intrinsics: torch.Tensor) -> RoomViews | None:
+    """The viewpoints of a frame; None if it has no evaluated pixel."""
+    truth = colored_cloud(view, intrinsics, PICTURE_POINTS, depth=view.truth)[:, :3].astype(np.float64)
+    if not len(truth):
+        return None
+    height, width = view.truth.shape
+    size = (round(PICTURE_SIDE * height / max(height, width)), round(PICTURE_SIDE * width / max(height, width)))
+    up = vertical_of(view, intrinsics)
+    low = truth[truth @ up <= CUT_HEIGHT]
+    gaze = np.array([0.0, 0.0, -1.0] if abs(up[2]) < 0.99 else [0.0, 1.0, 0.0])  # or the camera's up, looking down
+    ahead = gaze - (gaze @ up) * up
+    ahead /= np.linalg.norm(ahead)
+    from_above = np.stack([np.cross(ahead, up), -ahead, -up])
+    return RoomViews(
+        up,
+        frontal=frontal_view(truth, up, size),
+        above=fitted(low if len(low) else truth, from_above, np.zeros(3), size, perspective=False),
+    )
+
+
+def frontal_view(truth: NDArray[np.float64], up: NDArray[np.float64], size: tuple[int, int]) -> Viewpoint:
+    """Perspective view of true positions (N, 3) from where their depth shows: aside of the camera, and above it."""
+    middle = np.median(truth, axis=0)
+    to_camera = Rotation.from_rotvec(np.deg2rad(AZIMUTH) * up).apply(-middle)
+    rise = np.cross(to_camera, up)
+    to_camera = Rotation.from_rotvec(np.deg2rad(ELEVATION) * rise / np.linalg.norm(rise)).apply(to_camera)
+    gaze = -to_camera / np.linalg.norm(to_camera)
+    right = np.cross(gaze, up)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(gaze, right), gaze])
+    return fitted(truth, axes, middle + PULLED_BACK * to_camera, size)
+
+
+def vertical_of(view: FrameView, intrinsics: torch.Tensor) -> NDArray[np.float64]:
+    """The vertical of a frame, from its true depth; see :func:`~callbacks.gravity.up_direction`."""
+    stride = grid_stride(view.truth.shape, GRAVITY_POINTS)
+    rows, columns = np.mgrid[: view.truth.shape[0] : stride, : view.truth.shape[1] : stride]
+    depth = view.truth[rows, columns]
+    points = back_project(rows.ravel(), columns.ravel(), depth.ravel(), intrinsics).reshape(*rows.shape, 3)
+    return up_direction(points, view.evaluated[rows, columns])
+
+
+def part_cloud(result: FrameResult, level: int, points: int = PICTURE_POINTS) -> NDArray[np.float32]:
+    """The predicted cloud of a frame (N, 6), coloured by its segments of a level."""
+    assert result.view is not None
+    picture = part_picture(result.segments[level], result.image)
+    colors = cv2.resize(picture, result.view.truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return colored_cloud(result.view, result.intrinsics, points, colors=cast(Picture, colors))
+
+
+def draw_cloud_sheet(results: Mapping[str, FrameResult]) -> Figure | None:
+    """One frame: image, clouds of all methods and the truth frontal, the same from above, then each method's parts.
+
+    Args:
+        results: of the same frame, by name of the method; each predicts depth.
+
+    Returns:
+        The figure; None if the frame has no evaluated pixel.
+    """
+    first = next(iter(results.values()))
+    assert first.view is not None
+    views = room_views(first.view, first.intrinsics)
+    if views is None:
+        return None
+    clouds = {"ground truth": colored_cloud(first.view, first.intrinsics, PICTURE_POINTS, depth=first.view.truth)}
+    for name, result in results.items():
+        assert result.view is not None
+        clouds[f"{name}{chamfer_caption(result)}"] = colored_cloud(result.view, result.intrinsics, PICTURE_POINTS)
+    pictures = [{first.title: first.image}]
+    pictures[0] |= {f"{title}\nfrontal": render(cloud, views.frontal) for title, cloud in clouds.items()}
+    low = {title: cloud[cloud[:, :3] @ views.up <= CUT_HEIGHT] for title, cloud in clouds.items()}
+    pictures[0] |= {f"{title}\nfrom above": render(cloud, views.above) for title, cloud in low.items()}
+    for name, result in results.items():
+        levels = range(len(result.segments))
+        parts = {level: render(part_cloud(result, level), views.frontal) for level in levels}
+        counts = {level: len(np.unique(result.segments[level])) for level in levels}
+        if parts:
+            pictures.append({f"{name}, level {n}: {counts[n]} parts": picture for n, picture in parts.items()})
+    return compose_sheet(pictures, views.above.scale)
+
+
+def render(cloud: NDArray[np.float32], view: Viewpoint) -> Picture:
+    """A cloud with points as wide as closes most gaps between them."""
+    height, width = view.size
+    return splat(cloud, view, width=int(np.clip(np.sqrt(2 * height * width / max(1, len(cloud))), 1, 8)))
+
+
+def chamfer_caption(result: FrameResult) -> str:
+    """Both distances of a frame where they were measured."""
+    distances = [result.figures.get(f"chamfer3d_{way}", np.nan) for way in ("precision", "recall")]
+    return "" if np.isnan(distances).any() else ", chamfer {:.3f} / {:.3f} m".format(*distances)
+
+
+def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
+    """Rows of titled pictures; those from above have a bar of one metre, which is ``metre`` pixels long."""
+    columns = max(map(len, rows))
+    height, width = list(rows[0].values())[-1].shape[:2]
+    figure = Figure(figsize=(3.4 * columns, len(rows) * (3.4 * height / width + 0.45) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])  # ticks take time also where they are not seen
+        axis.set_axis_off()
+    for line, pictures in zip(axes, rows, strict=True):
+        for axis, (title, picture) in zip(line, pictures.items(), strict=False):
+            axis.imshow(picture)
+            axis.set_title(title, fontsize=9)
+            if title.endswith("from above"):
+                draw_metre(axis, picture, metre)
+    figure.supxlabel(NOTE, fontsize=8)
+    return figure
+
+
+def draw_metre(axis: Axes, picture: Picture, metre: float) -> None:
+    """A bar of one metre in the corner of a picture."""
+    left, bottom = 0.04 * picture.shape[1], 0.95 * picture.shape[0]
+    halo = [withStroke(linewidth=4, foreground="white")]  # legible over points
+    axis.plot([left, left + metre], [bottom, bottom], "k", lw=2, solid_capstyle="butt", path_effects=halo)
+    above = bottom - 0.02 * picture.shape[0]
+    axis.text(left + metre / 2, above, "1 m", ha="center", va="bottom", fontsize=8, path_effects=halo)

@@ -1,0 +1,227 @@
+"""`segdepth export clouds` and `hierarchies`: what finished runs make of the same test frames."""
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from callbacks.cloud_sheet import draw_cloud_sheet, part_cloud
+from callbacks.frame_result import FrameResult, frame_result
+from callbacks.hierarchy_sheet import draw_hierarchies
+from callbacks.point_clouds import colored_cloud, write_ply
+from datamodules import DepthDataModule
+from datamodules.files import printable
+from datamodules.splits import spread
+from experiments.cli import quieten
+from experiments.command_line import take_changes
+from experiments.compose import ConfigError
+from experiments.finished_model import FinishedModel, open_run
+
+#: Groups of figures that pictures quote.
+QUOTED_GROUPS = ("cloud", "segment")
+
+#: Results of runs on the same frames: name of the run to its results, in the order of the frames.
+Results = dict[str, list[FrameResult]]
+
+
+class KeepResults(Callback):
+    """Keep what a method makes of every test frame; for tests of few frames."""
+
+    def __init__(self) -> None:
+        self.results: list[FrameResult] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the frames of a batch."""
+        self.results += [frame_result(outputs, batch, i, pl_module) for i in range(len(batch["index"]))]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Results of runs, and where they go.
+
+    Attributes:
+        dataset: name of the data set.
+        results: by name of the run.
+        output: folder.
+        points: that a cloud has at most; None keeps every pixel.
+    """
+
+    dataset: str
+    results: Results
+    output: Path
+    points: int | None
+
+    def frames(self) -> Sequence[tuple[Path, dict[str, FrameResult]]]:
+        """Every frame's path without ending, and what each run makes of it."""
+        by_frame = zip(*self.results.values(), strict=True)
+        return [
+            (self.output / f"{self.dataset}_{frame[0].index:04d}", dict(zip(self.results, frame, strict=True)))
+            for frame in by_frame
+        ]
+
+
+def export_clouds(arguments: Sequence[str]) -> None:
+    """Write clouds of test frames, of the truth and of each run, coloured by the image and by the runs' segments.
+
+    Raises:
+        ConfigError: for runs or frames that there are not, or a run that predicts no depth.
+    """
+    exported = predict_frames("clouds", arguments)
+    for name, results in exported.results.items():
+        if results[0].view is None:
+            raise ConfigError(
+                f"{name}: predicts no depth, hence no points; `segdepth export hierarchies` shows segments"
+            )
+    for stem, frame in exported.frames():
+        write_clouds(stem, frame, exported.points)
+
+
+def write_clouds(stem: Path, results: Mapping[str, FrameResult], points: int | None) -> None:
+    """Write the picture and the clouds of one frame."""
+    sheet = draw_cloud_sheet(results)
+    if sheet is None:
+        print(f"{printable(stem)}: no evaluated pixel, hence no cloud")
+        return
+    clouds = {}
+    for name, result in results.items():
+        assert result.view is not None
+        most = points or result.view.truth.size
+        clouds["truth"] = colored_cloud(result.view, result.intrinsics, most, depth=result.view.truth)
+        clouds[name] = colored_cloud(result.view, result.intrinsics, most)
+        levels = range(len(result.segments))
+        clouds |= {f"{name}_level{level}": part_cloud(result, level, most) for level in levels}
+    sheet.savefig(stem.with_suffix(".png"), dpi=100)
+    for name, cloud in clouds.items():
+        write_ply(stem.with_name(f"{stem.name}_{name.replace('/', '_')}.ply"), cloud)
+    print(f"{printable(stem)}.png, and {len(clouds)} clouds: {', '.join(clouds)}")
+
+
+def export_hierarchies(arguments: Sequence[str]) -> None:
+    """Draw the segment hierarchies of runs beside each other, one picture a frame.
+
+    Raises:
+        ConfigError: for runs or frames that there are not, or a run without segments.
+    """
+    exported = predict_frames("hierarchies", arguments)
+    for name, results in exported.results.items():
+        if not results[0].segments:
+            raise ConfigError(f"{name}: has no segments; name runs of methods with a segment hierarchy, such as SHED")
+    for stem, frame in exported.frames():
+        path = stem.with_name(f"{stem.name}_hierarchies.png")
+        draw_hierarchies(frame).savefig(path, dpi=100)
+        print(printable(path))
+
+
+def predict_frames(command: str, arguments: Sequence[str]) -> Exported:
+    """What the runs of a command line make of its frames.
+
+    Raises:
+        ConfigError: if a run or frame is not there, or the runs were tested on different frames.
+    """
+    options, changes = read_command_line(command, arguments)
+    quieten()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # which device is used is no news here
+    runs = [open_run(name, options.root, options.checkpoint, changes) for name in options.runs]
+    results = {
+        name: test_frames(run, options.frames, options.accelerator)
+        for name, run in zip(name_runs(runs), runs, strict=True)
+    }
+    titles = {name: [result.title for result in frames] for name, frames in results.items()}
+    first, *others = titles
+    for name in others:
+        if different := [pair for pair in zip(titles[first], titles[name], strict=False) if pair[0] != pair[1]]:
+            mine, theirs = different[0]
+            raise ConfigError(
+                f"{first} and {name} are not tested on the same frames ({mine}; {theirs}); name the data: "
+                "`--config data/NAME`, or the frames: `--frames`"
+            )
+    output = options.output or runs[0].folder / "export"
+    output.mkdir(parents=True, exist_ok=True)
+    return Exported(runs[0].datamodule.name, results, output, getattr(options, "points", None))
+
+
+def read_command_line(command: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Options of a command, and the flags that change the runs' configurations."""
+    parser = argparse.ArgumentParser(
+        prog=f"segdepth export {command}",
+        description="Further flags change the runs' configurations: --config data/nyuv2, --data.init_args.root FOLDER.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="+", help="folders of runs, or experiments: their newest runs")
+    parser.add_argument(
+        "--frames", nargs="+", type=int, help="`index` of test frames, as in per_image.csv; 4 by default"
+    )
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="whose weights")
+    parser.add_argument("--output", type=Path, help="folder to write to; `export` in the first run's by default")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu or mps")
+    if command == "clouds":
+        parser.add_argument("--points", type=int, help="that a file has at most; every evaluated pixel by default")
+    changes, own = take_changes(arguments)
+    options = parser.parse_args(own)
+    points = getattr(options, "points", None)
+    if points is not None and points < 1:
+        raise ConfigError(f"--points: need a positive number, got {points}")
+    return options, changes
+
+
+def name_runs(runs: Sequence[FinishedModel]) -> list[str]:
+    """Names for pictures and files: the experiment, with the run where one experiment is named twice.
+
+    Raises:
+        ConfigError: if the same run is named twice.
+    """
+    if len({run.folder for run in runs}) < len(runs):
+        raise ConfigError("a run is named twice; name different ones")
+    counts = Counter(run.experiment for run in runs)
+    return [run.experiment if counts[run.experiment] == 1 else f"{run.experiment}/{run.run}" for run in runs]
+
+
+def test_frames(run: FinishedModel, frames: Sequence[int] | None, accelerator: str) -> list[FrameResult]:
+    """What a run makes of some test frames, those of the run's own panels by default."""
+    choose_frames(run.datamodule, frames)
+    run.datamodule.num_workers = 0  # not worth starting processes for
+    run.module.evaluation = replace(run.module.evaluation, groups=QUOTED_GROUPS)
+    keep = KeepResults()
+    trainer = Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=run.precision,  # type: ignore[arg-type]  # as the run's own configuration has it
+        logger=False,
+        callbacks=[keep],
+        default_root_dir=run.folder,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    trainer.test(run.module, datamodule=run.datamodule, verbose=False)
+    return keep.results
+
+
+def choose_frames(datamodule: DepthDataModule, frames: Sequence[int] | None) -> None:
+    """Make some test frames the whole test set, in the order in which they are named.
+
+    Raises:
+        ConfigError: if there is no such test frame.
+    """
+    positions = {datamodule.reader.indices[position]: position for position in datamodule.splits.test}
+    frames = spread(list(positions), 4) if frames is None else list(dict.fromkeys(frames))
+    if unknown := [index for index in frames if index not in positions]:
+        raise ConfigError(
+            f"--frames: {datamodule.name} has no test frame {unknown[0]}; its {len(positions)} test frames are between "
+            f"{min(positions)} and {max(positions)}, see `index` in per_image.csv"
+        )
+    datamodule.splits = replace(datamodule.splits, test=[positions[index] for index in frames])

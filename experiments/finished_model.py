@@ -1,0 +1,104 @@
+"""The method and the data of a finished run, as its folder says, with the weights of its checkpoint."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from datamodules import DepthDataModule
+from experiments.checkpoint_file import check_checkpoint, read_checkpoint
+from experiments.command_line import data_parser, parse, take_flag
+from experiments.compose import ConfigError, compose
+from experiments.run_folder import find_checkpoint
+from lightning_modules import DepthModule
+
+#: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
+NOT_NEEDED = (("model", "pretrained", False), ("model", "test_protocols", None), ("data", "extra_tests", None))
+
+
+@dataclass(frozen=True)
+class FinishedModel:
+    """What a run has learnt.
+
+    Attributes:
+        folder: the run's own, ``<root>/<experiment>/<run>``.
+        checkpoint: file whose weights the method has.
+        module: the method.
+        datamodule: the data that it was trained on, or those that the command line names instead.
+        precision: of the run's trainer.
+    """
+
+    folder: Path
+    checkpoint: Path
+    module: DepthModule
+    datamodule: DepthDataModule
+    precision: str
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment."""
+        return self.folder.parent.name
+
+    @property
+    def run(self) -> str:
+        """Name of the run within its experiment."""
+        return self.folder.name
+
+
+def find_run(name: str, root: Path, which: str) -> tuple[Path, Path]:
+    """Folder and checkpoint of the run that a name stands for.
+
+    Args:
+        name: a run's folder, ``<experiment>/<run>`` under ``root``, or an experiment, of which the newest run is taken.
+        root: folder of all runs.
+        which: ``best`` or ``last``.
+
+    Raises:
+        ConfigError: if there is no such run, or it has no such checkpoint.
+    """
+    for folder in (Path(name), root / name):
+        if (folder / "config.yaml").is_file():
+            folder = folder.resolve()
+            return folder, find_checkpoint(folder.parents[1], folder.parent.name, which, folder.name)
+    if not (root / name).is_dir():
+        raise ConfigError(
+            f"no run `{name}`: name a run's folder, or an experiment that has runs under {root} (`--root`)"
+        )
+    checkpoint = find_checkpoint(root, name, which)
+    return checkpoint.parents[1].resolve(), checkpoint
+
+
+def open_run(name: str, root: Path, which: str = "best", changes: Sequence[str] = ()) -> FinishedModel:
+    """Build the method and the data of a run from its ``config.yaml``, and load its weights.
+
+    Args:
+        name: see :func:`find_run`.
+        root: folder of all runs.
+        which: ``best`` or ``last``.
+        changes: command line flags that change the configuration: ``--config``, ``--data.*`` and ``--model.*``.
+
+    Raises:
+        ConfigError: if there is no such run, its configuration cannot be used, or the checkpoint does not fit.
+    """
+    folder, checkpoint = find_run(name, root, which)
+    named, flags = take_flag(changes, "--config", "-c")
+    composition = compose([str(folder / "config.yaml"), *named])
+    config = {key: composition.config[key] for key in ("model", "data")}
+    for part, key, value in NOT_NEEDED:
+        if key in config[part].get("init_args", {}):
+            config[part]["init_args"][key] = value
+    parser = data_parser("segdepth export", "segdepth export COMMAND RUN [RUN ...] [--config FILE] [options]")
+    parser.add_subclass_arguments(DepthModule, "model", required=True)
+    options = parse(parser, ["--config", yaml.safe_dump(config), *flags], composition)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")  # of no checkpoint here
+        made = parser.instantiate(options)
+    datamodule: DepthDataModule = made.data
+    module: DepthModule = made.model
+    datamodule.prepare_data()
+    check_checkpoint(checkpoint, module, datamodule, training=False)
+    module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+    precision = str(composition.config.get("trainer", {}).get("precision", "32-true"))
+    return FinishedModel(folder, checkpoint, module.eval(), datamodule, precision)
