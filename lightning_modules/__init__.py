@@ -2,7 +2,8 @@
 
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.dpt import DPTHybrid
+from lightning_modules.mti_net import GuidedMTINet
 from lightning_modules.prediction import Prediction
 from lightning_modules.shed import SHED
 
-__all__ = ["SHED", "DPTHybrid", "DepthModule", "Prediction"]
+__all__ = ["SHED", "DPTHybrid", "DepthModule", "GuidedMTINet", "Prediction"]

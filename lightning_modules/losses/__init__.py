@@ -1,5 +1,8 @@
 """Training losses: modules of tensors, sparse truth masked."""
 
+from lightning_modules.losses.classification import BalancedBCELoss, SemanticCrossEntropy
 from lightning_modules.losses.silog import SILogLoss
+from lightning_modules.losses.structured_depth import StructuredDepthLoss
+from lightning_modules.losses.task_weights import LearnedTaskWeights
 
-__all__ = ["SILogLoss"]
+__all__ = ["BalancedBCELoss", "LearnedTaskWeights", "SILogLoss", "SemanticCrossEntropy", "StructuredDepthLoss"]
