@@ -64,11 +64,10 @@ def aligned(map_: Tensor, size: torch.Size) -> Tensor:
 class MTINetwork(nn.Module):
     """Guided MTI-Net (section 5) on the multi-scale interaction of MTI-Net (Vandenhende et al., ECCV 2020).
 
-    Maps of the backbone at strides 4 to 32 are reduced by 1x1 convolutions. At every scale each task has features and an
-    initial prediction, coarse scales inform finer ones, and tasks take of each other
-    (:class:`~lightning_modules.networks.mti_net.interaction.MultiScaleInteraction`). Then each task's scales are brought
-    to ``attention_stride``, where depth asks segmentation, then edges (:class:`GuidedAttention`), and each task has a
-    decoder of its own. There, depth guides nothing.
+    Maps of the backbone at strides 4 to 32 are reduced by 1x1 convolutions. At every scale each task has features and
+    an initial prediction, coarse scales inform finer ones, and tasks take of each other (:class:`MultiScaleInteraction`
+    of ``interaction.py``). Then each task's scales are brought to ``attention_stride``, where depth asks segmentation,
+    then edges (:class:`GuidedAttention`), and each task has a decoder of its own. There, depth guides nothing.
 
     Args:
         backbone: with maps at strides 4, 8, 16 and 32.
