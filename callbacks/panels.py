@@ -1,5 +1,6 @@
-"""Pictures of what a method sees and says: image, truth, prediction, error, boundaries, segment hierarchy."""
+"""Pictures of what a method sees and says: image, depth, error, boundaries, edges, classes, segment hierarchy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,24 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from callbacks.colors import segment_picture
+from callbacks.class_colors import RGB, ClassColors
+from callbacks.colors import Picture, segment_picture
 from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
+from callbacks.task_pictures import edge_pictures, semantic_pictures
 from callbacks.thumbnails import boundary_picture
+
+#: Pictures in a row.
+COLUMNS = 4
+
+#: What a cell of a panel shows: a titled picture, names and colours of classes, or nothing.
+Cell = tuple[str, Picture] | dict[str, RGB] | None
+
+#: Classes that a legend names; those with fewer pixels are left out.
+LEGEND_ENTRIES = 22
 
 
 class Panels(Callback):
@@ -44,7 +58,8 @@ class Panels(Callback):
             view = view_frame(outputs["prediction"], batch, i, pl_module)
             path = Path(trainer.default_root_dir) / "panels" / f"{name}_{int(batch['index'][i]):04d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            draw_panel(view, outputs["prediction"], batch, i).savefig(path, dpi=100)
+            colors = ClassColors(getattr(datamodule, "classes", 40))
+            draw_panel(view, outputs["prediction"], batch, i, colors).savefig(path, dpi=100)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send all processes' pictures to W&B."""
@@ -75,36 +90,71 @@ def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, fra
     return [i for i in range(len(batch["index"])) if (first + i) * world + trainer.global_rank in chosen]
 
 
-def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int) -> Figure:
-    """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction."""
+def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None) -> Figure:
+    """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction.
+
+    Classes and edges are there for methods that predict them, beside their truth where the data have it.
+
+    Args:
+        view: of the frame.
+        prediction: the method's, for the batch.
+        batch: the batch.
+        i: position in the batch.
+        colors: of the data set's classes; None for NYU40.
+    """
     truth, predicted, error = view.pictures()
-    pictures = {f"{batch['scene'][i]}, frame {int(batch['frame'][i])}": view.image, "ground truth": truth}
+    name = f"{batch['scene'][i]}, frame {int(batch['frame'][i])}"
+    depth: list[Cell] = [(name, view.image), ("ground truth", truth)]
+    edges: list[Cell] = []
     if view.predicted is not None:
-        pictures |= {
-            "prediction": predicted,
-            f"|error| / truth, mean {view.abs_rel:.3f}": error,
-            "boundaries: true blue, predicted orange": boundary_picture(replace(view, image=view.native_image)),
-        }
+        depth += [("prediction", predicted), (f"|error| / truth, mean {view.abs_rel:.3f}", error)]
+        boundaries = boundary_picture(replace(view, image=view.native_image))
+        edges.append(("boundaries: true blue, predicted orange", boundaries))
+    edges += edge_pictures(prediction, batch, i).items()
+    classes, legend = semantic_pictures(prediction, batch, i, colors or ClassColors())
+    groups: list[list[Cell]] = [depth, edges, [*classes.items(), *([legend] if legend else [])]]
     for level, segments in enumerate(prediction.segments):
         ids = segments[i].cpu().numpy()
-        pictures[f"level {level}: {len(np.unique(ids))} segments"] = segment_picture(ids, view.image)
-    return compose_panel(pictures, view.low, view.high, with_error=view.predicted is not None)
+        groups.append([(f"level {level}: {len(np.unique(ids))} segments", segment_picture(ids, view.image))])
+    return compose_panel(arrange(groups), view.low, view.high, with_error=view.predicted is not None)
 
 
-def compose_panel(pictures: dict[str, np.ndarray], low: float, high: float, *, with_error: bool = True) -> Figure:
-    """Titled pictures, four a row, with bars for depth (metres) and, where the fourth shows it, relative error."""
-    columns = 4
-    rows = -(-len(pictures) // columns)
-    height, width = next(iter(pictures.values())).shape[:2]
+def arrange(groups: Sequence[Sequence[Cell]]) -> list[Cell]:
+    """Cells row by row; a group that does not fit into the rest of a row begins a new one."""
+    cells: list[Cell] = []
+    for group in groups:
+        left = -len(cells) % COLUMNS
+        if len(group) > left:
+            cells += [None] * left
+        cells += group
+    return cells
+
+
+def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error: bool = True) -> Figure:
+    """Cells, four a row, the first a picture, with bars for depth (metres) and, where the fourth shows it, error."""
+    rows = -(-len(cells) // COLUMNS)
+    height, width = next(cell[1].shape[:2] for cell in cells if isinstance(cell, tuple))
     figure = Figure(figsize=(13, rows * (3.1 * height / width + 0.35)), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
-        axis.imshow(picture)
-        axis.set_title(title, fontsize=9)
+    for axis, cell in zip(axes.flat, cells, strict=False):
+        if isinstance(cell, tuple):
+            axis.imshow(cell[1])
+            axis.set_title(cell[0], fontsize=9)
+        elif cell is not None:
+            draw_legend(axis, cell)
     last = 3 if with_error else 2
     figure.colorbar(depth_scale(low, high), ax=axes[0, :last], label="depth [m]", shrink=0.85, pad=0.01)
     if with_error:
         figure.colorbar(error_scale(), ax=axes[0, 3], label="relative error", shrink=0.85, pad=0.02)
     return figure
+
+
+def draw_legend(axis: Axes, classes: dict[str, RGB]) -> None:
+    """Names of classes beside their colours, in two columns, at most :data:`LEGEND_ENTRIES`."""
+    patches = [
+        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="0.4", label=name)
+        for name, (red, green, blue) in list(classes.items())[:LEGEND_ENTRIES]
+    ]
+    axis.legend(handles=patches, loc="upper left", ncols=2, fontsize=7, frameon=False, borderaxespad=0)

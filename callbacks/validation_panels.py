@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from callbacks.class_colors import ClassColors
 from callbacks.frame_view import view_frame
 from callbacks.gathering import gather_objects
 from callbacks.panels import chosen_frames, draw_panel
@@ -34,7 +35,7 @@ class Drawn(NamedTuple):
 
 
 class ValidationPanels(Callback):
-    """Draw fixed validation frames: image, truth, prediction, error, boundaries, segments, and a point cloud.
+    """Draw fixed validation frames, as :class:`~callbacks.Panels` does, and a point cloud of each.
 
     The frames are evenly spread over the validation part, the same for every method and every number of processes. The
     newest drawing of each lies in the run folder, ``panels/val/<index>.jpg`` and ``<index>.ply``; W&B keeps all of them
@@ -85,7 +86,8 @@ class ValidationPanels(Callback):
         loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
             view = view_frame(outputs["prediction"], batch, i, pl_module)
-            panel = as_jpeg(draw_panel(view, outputs["prediction"], batch, i))
+            colors = ClassColors(getattr(trainer.datamodule, "classes", 40))  # type: ignore[attr-defined]
+            panel = as_jpeg(draw_panel(view, outputs["prediction"], batch, i, colors))
             self.drawn[int(batch["index"][i])] = Drawn(panel, colored_cloud(view, batch["intrinsics"][i]))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

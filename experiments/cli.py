@@ -94,6 +94,7 @@ class SegdepthCLI(LightningCLI):
         config.trainer.default_root_dir = str(run.folder)
         self.run_settings = run
         self._point_logger(config.trainer.get("logger"), run)
+        _choose_monitor(config.trainer.get("callbacks"), run.monitor)
         if config.get("weights_only") is None:
             config.weights_only = (
                 True  # checkpoints of the suite hold plain values, and others' pickles may hold anything
@@ -131,6 +132,13 @@ class SegdepthCLI(LightningCLI):
             logger.init_args.group = " ".join(tables) or run.experiment
             logger.init_args.job_type = self.subcommand
             logger.init_args.tags = [*run.tags, method, *papers, *tables]
+
+
+def _choose_monitor(callbacks: Any, monitor: str | None) -> None:
+    """Tell :class:`~callbacks.BestCheckpoint` which figure is best when lowest; a list in YAML can only be replaced."""
+    for callback in callbacks or []:
+        if monitor is not None and callback.class_path.endswith("BestCheckpoint"):
+            callback.init_args.monitor, callback.init_args.mode = monitor, "min"
 
 
 def run_trainer_command(command: str, arguments: Sequence[str]) -> None:

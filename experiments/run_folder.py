@@ -23,6 +23,8 @@ class RunSettings:
         experiment: name of the experiment; the first configuration file's by default.
         name: name of the run; time, data set and profile by default.
         tags: further tags for W&B.
+        monitor: validation figure of which best.ckpt has the lowest, for example ``val/loss_depth``; None leaves
+            BestCheckpoint's own, ``val/abs_rel`` unless it is configured otherwise.
         resume: go on where the run of this name was left, or start it if it was not; the very same command then both
             starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
     """
@@ -31,6 +33,7 @@ class RunSettings:
     experiment: str | None = None
     name: str | None = None
     tags: list[str] = field(default_factory=list)
+    monitor: str | None = None
     resume: bool = False
 
     @property

@@ -19,6 +19,7 @@ from lightning_modules.nonfinite import NonFiniteGuard
 from lightning_modules.parameter_groups import parameter_groups
 from lightning_modules.prediction import Prediction
 from lightning_modules.schedules import Schedule
+from lightning_modules.validation_losses import mean_over_frames
 
 Batch = dict[str, Any]
 
@@ -29,8 +30,8 @@ class DepthModule(LightningModule, ABC):
     A method sets ``self.network``, says in ``requires`` which keys of a :class:`~datamodules.sample.Sample` it reads,
     and turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`.
 
-    Logged: ``train/loss`` and its terms, ``val/<metric>`` of the per-pixel depth errors, and
-    ``test/<data set>/<metric>`` of all that data and method allow.
+    Logged: ``train/loss`` and its terms, ``val/<metric>`` of the per-pixel depth errors, ``val/loss`` and its terms
+    ``val/loss_<term>``, and ``test/<data set>/<metric>`` of all that data and method allow.
 
     Args:
         protocol: how predictions are compared with the truth.
@@ -100,6 +101,10 @@ class DepthModule(LightningModule, ABC):
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms of the training loss, by name; their sum is minimised."""
         return {"depth": self.depth_loss(prediction.depth, batch["depth"], batch["valid"])}
+
+    def validation_losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Terms of the loss that validation logs, by name: those of training, unless a method learns their weights."""
+        return self.losses(prediction, batch)
 
     def check_data(self, datamodule: Any, *, training: bool = False) -> None:
         """Check that a data module, and every further test set, provides what the method reads.
@@ -182,7 +187,7 @@ class DepthModule(LightningModule, ABC):
             self.log("train/nonfinite_batches", float(not finite), on_step=False, on_epoch=True, reduce_fx="sum")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Update the validation metrics.
+        """Update the validation metrics, and log the loss: its mean over frames, each taken by itself.
 
         Returns:
             ``prediction``: the :class:`Prediction`, for pictures.
@@ -190,6 +195,10 @@ class DepthModule(LightningModule, ABC):
         prediction = self(batch)
         if prediction.depth is not None:
             self.val_errors.update(prediction.depth, batch["depth"], batch["valid"])
+        losses = mean_over_frames(self.validation_losses, prediction, batch)
+        logged = {"val/loss": torch.stack(list(losses.values())).sum()}
+        logged |= {f"val/loss_{name}": value for name, value in losses.items()}
+        self.log_dict(logged, batch_size=len(batch["image"]), sync_dist=True)
         return {"prediction": prediction}
 
     def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -12,6 +12,7 @@ from lightning_modules.metrics import (
     BoundaryProtocol,
     DepthBoundaryF1,
     DepthErrors,
+    DepthErrorsInUnits,
     EdgeDetection,
     EvalProtocol,
     ImageClasses,
@@ -38,6 +39,8 @@ class EvaluationOptions:
     Attributes:
         groups: names of the groups of figures to measure, of :data:`GROUPS`; None measures all that the data allow.
         delta_thresholds: of ``delta1``, ``delta2``, ...
+        unit: metres that are 1, of further figures in such units and in metres, whatever the protocol's unit is; None
+            for none.
         boundary: how depth edges are found and compared with annotated ones.
         object_averaging: over what object-wise figures are averaged.
         object_min_pixels: objects with fewer valid pixels are left out.
@@ -59,6 +62,7 @@ class EvaluationOptions:
 
     groups: tuple[str, ...] | None = None
     delta_thresholds: tuple[float, ...] = THRESHOLDS
+    unit: float | None = None
     boundary: BoundaryProtocol = field(default_factory=BoundaryProtocol)
     object_averaging: ObjectAveraging = "per_object"
     object_min_pixels: int = 1
@@ -98,12 +102,14 @@ class Group:
         truth: keys of a sample that it reads, besides those that every sample has.
         predicted: field of a :class:`Prediction` that it reads.
         arguments: what ``update`` takes.
+        wanted: whether the options ask for it.
     """
 
     build: Callable[[EvalProtocol, EvaluationOptions, int], SuiteMetric]
     truth: frozenset[str] = frozenset()
     predicted: str = "depth"
     arguments: Arguments = _DEPTH
+    wanted: Callable[[EvaluationOptions], bool] = lambda _: True
 
 
 def _build_boundary(protocol: EvalProtocol, options: EvaluationOptions, classes: int) -> SuiteMetric:
@@ -124,6 +130,10 @@ def _boundary_arguments(protocol: EvalProtocol, prediction: Prediction, batch: B
 #: All groups of figures, by name, in the order of tables.
 GROUPS: dict[str, Group] = {
     "depth": Group(lambda protocol, options, _: DepthErrors(protocol, options.delta_thresholds)),
+    "unit": Group(
+        lambda protocol, options, _: DepthErrorsInUnits(protocol, options.unit or 1.0),
+        wanted=lambda options: options.unit is not None,
+    ),
     "object": Group(
         lambda protocol, options, _: ObjectwiseErrors(protocol, options.object_averaging, options.object_min_pixels),
         truth=frozenset({"instances"}),
@@ -196,7 +206,9 @@ class Evaluation(nn.Module):
             {
                 name: group.build(protocol, options, classes)
                 for name, group in GROUPS.items()
-                if group.truth <= provides and (options.groups is None or name in options.groups)
+                if group.truth <= provides
+                and group.wanted(options)
+                and (options.groups is None or name in options.groups)
             }
         )
 

@@ -1,6 +1,16 @@
 """Training losses: modules of tensors, sparse truth masked."""
 
+from lightning_modules.losses.classification import BalancedBCELoss, SemanticCrossEntropy
 from lightning_modules.losses.image_classes import ImageClassLoss
 from lightning_modules.losses.silog import SILogLoss
+from lightning_modules.losses.structured_depth import StructuredDepthLoss
+from lightning_modules.losses.task_weights import LearnedTaskWeights
 
-__all__ = ["ImageClassLoss", "SILogLoss"]
+__all__ = [
+    "BalancedBCELoss",
+    "ImageClassLoss",
+    "LearnedTaskWeights",
+    "SILogLoss",
+    "SemanticCrossEntropy",
+    "StructuredDepthLoss",
+]

@@ -1,9 +1,25 @@
-"""Sums over all processes, through which gradients flow."""
+"""Sums and means over all processes, through which gradients flow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.nn import functional as dist_functional
+
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def this_process_alone() -> Iterator[None]:
+    """Take sums over this process only: in validation, where one process may have a frame more than the next."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
@@ -17,7 +33,8 @@ def sum_over_processes(values: Tensor) -> Tensor:
     Args:
         values: any shape, the same on every process.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    if not several or _alone.get():
         return values
     if not torch.is_grad_enabled():
         values = values.clone()
@@ -25,3 +42,16 @@ def sum_over_processes(values: Tensor) -> Tensor:
         return values
     total: Tensor = dist_functional.all_reduce(values)
     return total
+
+
+def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the batches of all processes; 0 with zero gradients where all weights are zero.
+
+    Args:
+        values: any shape; where the weight is 0 they may hold anything.
+        weight: of the same shape, bool or not negative.
+    """
+    weight = weight.to(values.dtype)
+    sums = torch.stack([(values.where(weight > 0, 0.0) * weight).sum(), weight.sum()])
+    total, weights = sum_over_processes(sums)
+    return total / weights.where(weights > 0, 1.0)

@@ -3,6 +3,7 @@
 from lightning_modules.metrics.boundary import BoundaryError, BoundaryProtocol, per_image_boundary_errors
 from lightning_modules.metrics.depth_boundary import DepthBoundaryF1, per_image_depth_boundary
 from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_errors
+from lightning_modules.metrics.depth_units import DepthErrorsInUnits
 from lightning_modules.metrics.edge_detection import EdgeDetection
 from lightning_modules.metrics.image_classes import ImageClasses
 from lightning_modules.metrics.objectwise import ObjectwiseErrors
@@ -18,6 +19,7 @@ __all__ = [
     "BoundaryProtocol",
     "DepthBoundaryF1",
     "DepthErrors",
+    "DepthErrorsInUnits",
     "EdgeDetection",
     "EvalProtocol",
     "ImageClasses",

@@ -1,0 +1,68 @@
+"""What a method says besides depth: semantic classes and edges, beside their truth."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from callbacks.class_colors import RGB, ClassColors
+from callbacks.colors import Picture
+
+
+def semantic_pictures(
+    prediction: Any, batch: Any, i: int, colors: ClassColors
+) -> tuple[dict[str, Picture], dict[str, RGB]]:
+    """True and predicted classes of frame ``i`` on the truth's grid, by title, and the legend of the classes in them.
+
+    Args:
+        prediction: the method's, for the batch.
+        batch: the batch; without ``semantics`` only the prediction is shown.
+        i: position in the batch.
+        colors: of the data set's classes.
+    """
+    if prediction.semantics is None:
+        return {}, {}
+    logits = enlarged(prediction.semantics[i : i + 1], batch["depth"].shape[-2:])
+    predicted = 1 + logits.argmax(1)[0].cpu().numpy()
+    if "semantics" not in batch:
+        return {"predicted classes": colors.picture(predicted)}, colors.legend(predicted)
+    truth = batch["semantics"][i].cpu().numpy()
+    labelled = truth > 0
+    share = float((predicted == truth)[labelled].mean()) if labelled.any() else float("nan")
+    pictures = {
+        "true classes (black: unlabelled)": colors.picture(truth),
+        f"predicted classes, {100 * share:.0f} % of pixels right": colors.picture(predicted),
+    }
+    return pictures, colors.legend(truth, predicted)
+
+
+def edge_pictures(prediction: Any, batch: Any, i: int) -> dict[str, Picture]:
+    """True edges, and the probability of predicted ones, of frame ``i`` on the truth's grid, by title.
+
+    Args:
+        prediction: the method's, for the batch.
+        batch: the batch; without ``edges`` only the prediction is shown.
+        i: position in the batch.
+    """
+    if prediction.edges is None:
+        return {}
+    probability = enlarged(prediction.edges[i : i + 1], batch["depth"].shape[-2:]).sigmoid()[0, 0].cpu().numpy()
+    predicted = {"predicted edges (probability)": gray(probability)}
+    if "edges" not in batch:
+        return predicted
+    return {"true edges": gray(batch["edges"][i, 0].float().cpu().numpy())} | predicted
+
+
+def enlarged(logits: Tensor, size: torch.Size) -> Tensor:
+    """Logits (1, C, h, w) in float32 at the truth's size, bilinearly, as they are evaluated."""
+    logits = logits.detach().float()
+    return logits if logits.shape[-2:] == size else F.interpolate(logits, size, mode="bilinear")
+
+
+def gray(values: NDArray[np.floating]) -> Picture:
+    """(H, W) in [0, 1] as (H, W, 3), 1 is white; what is not a number is black."""
+    levels = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=2)

@@ -1,0 +1,62 @@
+"""The loss of validation frames, each by itself: no figure depends on how frames share batches and processes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_modules.losses.reduction import this_process_alone
+from lightning_modules.prediction import Prediction
+
+Batch = dict[str, Any]
+
+#: Maps of lines: where they shrink, a pixel has one if any pixel that falls into it has.
+LINES = ("edges", "occlusion")
+
+
+def mean_over_frames(
+    losses: Callable[[Prediction, Batch], dict[str, Tensor]], prediction: Prediction, batch: Batch
+) -> dict[str, Tensor]:
+    """Means over the frames of a batch of what a loss is of each frame alone; a frame without truth costs nothing.
+
+    Args:
+        losses: of a prediction and a batch, terms by name.
+        prediction: for the batch.
+        batch: with truth of any size.
+    """
+    batch = on_input_grid(batch)
+    frames = []
+    with this_process_alone():
+        for i in range(len(batch["image"])):
+            one = slice(i, i + 1)
+            alone = apply_to_collection((prediction, batch), Tensor, lambda map_, one=one: map_[one])
+            frames.append(losses(*alone))
+    return {name: torch.stack([frame[name] for frame in frames]).mean() for name in frames[0]}
+
+
+def on_input_grid(batch: Batch) -> Batch:
+    """A batch whose truth is brought to the grid of the image, as it is in training.
+
+    Evaluation keeps the truth at its native size, which a loss cannot compare with a prediction of another. Maps take
+    the nearest pixel centre, lines stay lines.
+    """
+    size, native = batch["image"].shape[-2:], batch["depth"].shape[-2:]
+    if size == native:
+        return batch
+    return {
+        key: _resized(key, value, size) if isinstance(value, Tensor) and value.shape[-2:] == native else value
+        for key, value in batch.items()
+    }
+
+
+def _resized(key: str, map_: Tensor, size: torch.Size) -> Tensor:
+    if map_.shape[-2:] == size:
+        return map_
+    channels = map_.double().reshape(len(map_), -1, *map_.shape[-2:])  # float64 holds every id that occurs
+    resized = (
+        F.adaptive_max_pool2d(channels, size) if key in LINES else F.interpolate(channels, size, mode="nearest-exact")
+    )
+    return resized.reshape(*map_.shape[:-2], *size).to(map_.dtype)
