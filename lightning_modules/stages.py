@@ -113,7 +113,7 @@ class StagedModule(DepthModule, Generic[S]):
         for stage in self.stages:
             if unknown := set(stage.trains) - set(parts):
                 raise ValueError(
-                    f"stage `{stage.name}`: `trains` {min(unknown)}, which is no part of the network: {', '.join(parts)}"
+                    f"stage `{stage.name}`: `trains` {min(unknown)}, no part of the network: {', '.join(parts)}"
                 )
 
     def enter_stage(self, number: int) -> None:

@@ -75,6 +75,8 @@ class PyramidPooling(nn.Module):
         window = scale // self.stride
         if window == 1:
             return pooled
+        if pooled.shape[-2:] == (1, 1):  # interpolation of one value, which would fill a window larger than the map
+            return pooled.expand(-1, -1, *size)
         covered = [side * window for side in pooled.shape[-2:]]
         return F.interpolate(pooled, covered, mode="bilinear", align_corners=False)[..., : size[0], : size[1]]
 
