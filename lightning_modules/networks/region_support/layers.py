@@ -80,11 +80,13 @@ def _contexts(layer: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 def kept_statistics(module: nn.Module) -> Iterator[None]:
     """Normalise by the batch, as in training, but leave running mean, variance and count as they are."""
     norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    tracked = [norm.track_running_stats for norm in norms]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        # Not `track_running_stats`: autograd saves the running statistics, and must meet the same tensors again
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None
     try:
         yield
     finally:
-        for norm, track in zip(norms, tracked, strict=True):
-            norm.track_running_stats = track
+        for norm, (momentum, batches) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
