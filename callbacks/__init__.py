@@ -15,6 +15,7 @@ from callbacks.retrieval_picture import RetrievalPicture
 from callbacks.run_logger import RunLogger
 from callbacks.run_recorder import RunRecorder
 from callbacks.run_summary import RunSummary
+from callbacks.staged_training import StagedTraining
 from callbacks.thumbnails import Thumbnails
 from callbacks.training_monitor import TrainingMonitor
 from callbacks.validation_panels import ValidationPanels
@@ -36,6 +37,7 @@ __all__ = [
     "RunLogger",
     "RunRecorder",
     "RunSummary",
+    "StagedTraining",
     "Thumbnails",
     "TrainingMonitor",
     "ValidationPanels",

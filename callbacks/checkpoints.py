@@ -1,6 +1,7 @@
 """``best.ckpt``: the weights that are tested."""
 
 import shutil
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from callbacks.run_logger import RunLogger
+
+#: What Lightning's callback remembers of its choice.
+CHOICE = (
+    "best_model_path", "best_model_score", "kth_best_model_path", "kth_value", "best_k_models", "current_score",
+)  # fmt: skip
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -27,6 +33,12 @@ class BestCheckpoint(ModelCheckpoint):
             filename="best", monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
             enable_version_counter=False,
         )  # fmt: skip
+        self._nothing_chosen = {name: copy(getattr(self, name)) for name in CHOICE}
+
+    def start_anew(self) -> None:
+        """Forget what was best so far: what follows is another stage of training, with figures of its own."""
+        for name, value in self._nothing_chosen.items():
+            setattr(self, name, copy(value))
 
     @property
     def state_key(self) -> str:

@@ -6,6 +6,16 @@ from lightning_modules.depth_module import DepthModule
 from lightning_modules.dpt import DPTHybrid
 from lightning_modules.mti_net import GuidedMTINet
 from lightning_modules.prediction import Prediction
+from lightning_modules.region_support import RegionSupportNetwork
 from lightning_modules.shed import SHED
 
-__all__ = ["CAST", "SHED", "DPTHybrid", "DepthAnythingV2", "DepthModule", "GuidedMTINet", "Prediction"]
+__all__ = [
+    "CAST",
+    "SHED",
+    "DPTHybrid",
+    "DepthAnythingV2",
+    "DepthModule",
+    "GuidedMTINet",
+    "Prediction",
+    "RegionSupportNetwork",
+]

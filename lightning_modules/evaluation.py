@@ -20,6 +20,7 @@ from lightning_modules.metrics import (
     ObjectwiseErrors,
     PlanarityErrors,
     PointCloudChamfer,
+    RegionErrors,
     SegmentationAccuracy,
     SegmentQuality,
 )
@@ -173,6 +174,9 @@ GROUPS: dict[str, Group] = {
         truth=frozenset({"edges"}),
         predicted="edges",
         arguments=lambda _, prediction, batch: (prediction.edges, batch["edges"]),
+    ),
+    "region": Group(
+        lambda protocol, *_: RegionErrors(protocol), truth=frozenset({"regions"}), arguments=depth_and("regions")
     ),
     "retrieval": Group(
         lambda protocol, options, _: LayoutRetrieval(options.recall_at, options.recall_frame_window),

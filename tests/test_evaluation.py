@@ -18,7 +18,7 @@ from lightning_modules.metrics import (
 from lightning_modules.prediction import Prediction
 
 PROTOCOL = EvalProtocol("plain", min_depth=0.1, max_depth=10.0)
-EVERYTHING = frozenset({"instances", "occlusion", "semantics", "edges", "planes", "plane_parameters"})
+EVERYTHING = frozenset({"instances", "occlusion", "semantics", "edges", "planes", "plane_parameters", "regions"})
 
 
 def make_batch(images: int = 3, height: int = 24, width: int = 32) -> dict:
@@ -32,6 +32,7 @@ def make_batch(images: int = 3, height: int = 24, width: int = 32) -> dict:
         "instances": columns // 8,
         "semantics": columns // 8,
         "occlusion": (columns % 8 == 0)[:, None],
+        "regions": columns // 8,
         "edges": (columns % 8 == 0)[:, None].float(),
         "planes": (columns < 16).long(),
         "plane_parameters": torch.full((images, 1, 4), torch.nan),

@@ -2,6 +2,7 @@
 
 from lightning_modules.losses.classification import BalancedBCELoss, SemanticCrossEntropy
 from lightning_modules.losses.image_classes import ImageClassLoss
+from lightning_modules.losses.region_loss import IterationLoss, PixelLoss, RegionLoss
 from lightning_modules.losses.silog import SILogLoss
 from lightning_modules.losses.structured_depth import StructuredDepthLoss
 from lightning_modules.losses.task_weights import LearnedTaskWeights
@@ -9,7 +10,10 @@ from lightning_modules.losses.task_weights import LearnedTaskWeights
 __all__ = [
     "BalancedBCELoss",
     "ImageClassLoss",
+    "IterationLoss",
     "LearnedTaskWeights",
+    "PixelLoss",
+    "RegionLoss",
     "SILogLoss",
     "SemanticCrossEntropy",
     "StructuredDepthLoss",

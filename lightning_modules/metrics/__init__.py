@@ -10,6 +10,7 @@ from lightning_modules.metrics.objectwise import ObjectwiseErrors
 from lightning_modules.metrics.planarity import PlanarityErrors
 from lightning_modules.metrics.point_cloud import PointCloudChamfer
 from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.region_errors import RegionErrors
 from lightning_modules.metrics.retrieval import LayoutRetrieval
 from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
 from lightning_modules.metrics.segmentation import SegmentationAccuracy
@@ -27,6 +28,7 @@ __all__ = [
     "ObjectwiseErrors",
     "PlanarityErrors",
     "PointCloudChamfer",
+    "RegionErrors",
     "SegmentQuality",
     "SegmentationAccuracy",
     "per_image_boundary_errors",

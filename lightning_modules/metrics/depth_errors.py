@@ -51,6 +51,8 @@ class DepthErrors(ExactSums):
     ``silog``     100 sqrt(mean g^2 - (mean g)^2)                              lower
     ============  ===========================================================  ======
 
+    ``rmse_log10`` is ``rmse_log`` with the decimal logarithm; papers print either under one name.
+
     ``excluded`` counts images without a valid pixel: they enter no figure. ``nonfinite`` counts NaN or infinite
     predictions on valid pixels: a single one makes every figure NaN, for nothing is dropped in silence.
 
@@ -144,6 +146,7 @@ def _figures(means: Tensor) -> Tensor:
 
 
 def _named(figures: Tensor, thresholds: int) -> dict[str, Tensor]:
-    """Name the last axis of (..., T + 7) figures."""
+    """Name the last axis of (..., T + 7) figures, and add what follows from one of them."""
     names = (*(f"delta{i}" for i in range(1, thresholds + 1)), *FIGURES)
-    return dict(zip(names, figures.unbind(-1), strict=True))
+    named = dict(zip(names, figures.unbind(-1), strict=True))
+    return named | {"rmse_log10": named["rmse_log"] / math.log(10)}

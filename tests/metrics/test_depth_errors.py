@@ -10,7 +10,7 @@ from tests.helpers.metric_tester import MetricTester
 
 PER_IMAGE = EvalProtocol("test", min_depth=0.1, max_depth=8.0)
 POOLED = EvalProtocol("test", min_depth=0.1, max_depth=8.0, averaging="pooled")
-FIGURES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "mae", "rmse", "rmse_log", "log10", "silog")
+FIGURES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "mae", "rmse", "rmse_log", "log10", "silog", "rmse_log10")
 
 
 def loop_figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
@@ -28,6 +28,7 @@ def loop_figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
         "rmse_log": math.sqrt(sum(g * g for g in logs) / n),
         "log10": sum(abs(math.log10(p) - math.log10(d)) for p, d in pairs) / n,
         "silog": 100 * math.sqrt(sum((g - mean_log) ** 2 for g in logs) / n),
+        "rmse_log10": math.sqrt(sum(math.log10(p / d) ** 2 for p, d in pairs) / n),
     }
 
 
@@ -90,6 +91,7 @@ def test_worked_example():
         {
             **{"delta1": 0, "delta2": 0, "delta3": 0, "abs_rel": (1 + 0.5) / 2, "sq_rel": (1 + 1) / 2},
             **{"mae": 1.5, "rmse": math.sqrt(2.5), "rmse_log": log2, "log10": math.log10(2), "silog": 100 * log2},
+            "rmse_log10": math.log10(2),
             **{"excluded": 0, "nonfinite": 0},
         }
     )

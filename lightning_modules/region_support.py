@@ -1,0 +1,239 @@
+"""Region Support Network: regions of stable depth as guidance, refined in iterations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_modules.depth_module import Batch
+from lightning_modules.losses import IterationLoss, PixelLoss, RegionLoss
+from lightning_modules.losses.region_loss import RegionForm, Space, UnlabeledRule
+from lightning_modules.networks.depth_head import DepthParametrisation
+from lightning_modules.networks.region_support import GenerationModule, RefinementModule, take_resnet34_weights
+from lightning_modules.networks.region_support.generation import GenerationBackbone
+from lightning_modules.networks.region_support.pyramid import PyramidReference
+from lightning_modules.prediction import Prediction
+from lightning_modules.stages import Stage, StagedModule, resolve_stages
+
+Guidance = Literal["none", "truth", "generated", "semantic", "truth_as_depth"]
+
+#: What a method's figures are called that is given the truth's region support.
+ORACLE = "oracle region support"
+
+#: Modules that work under each guidance.
+PARTS: dict[Guidance, frozenset[str]] = {
+    "none": frozenset({"generation"}),
+    "truth": frozenset({"refinement"}),
+    "generated": frozenset({"generation", "refinement"}),
+    "semantic": frozenset({"generation", "refinement"}),
+    "truth_as_depth": frozenset(),
+}
+
+#: Terms of the loss, each between a prediction and its truth.
+TERMS = ("support", "coarse", "depth")
+
+
+@dataclass(frozen=True)
+class RegionSupportStage(Stage):
+    """A stage of the Region Support Network.
+
+    Attributes:
+        guidance: what the refinement module is given beside the image, and what it begins with: region support of the
+            ``truth``, or as ``generated`` by the generation module, as both; ``semantic`` labels as guidance, and the
+            generation module's output to begin with. Or nothing is refined: with ``none`` the generation module's
+            output is the answer, with ``truth_as_depth`` the truth's region support itself, 0 where there is no region.
+        terms: weights of the loss's terms: ``support``, the generated support against the truth's; ``coarse``, the
+            same output against the depth; ``depth``, the refinement's iterations against the depth, L_i of equation 3.
+            Equation 4, L_c, is ``{support: 0.3, depth: 0.7}``.
+        loss: ``region``, L_r of equation 2, or ``l2``, of equation 1.
+        space: of both, ``log`` (natural) or ``linear``.
+
+    Raises:
+        ValueError: if terms and guidance do not fit.
+    """
+
+    guidance: Guidance = "none"
+    terms: Mapping[str, float] = field(default_factory=dict)
+    loss: Literal["region", "l2"] = "region"
+    space: Space = "log"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if unknown := set(self.terms) - set(TERMS):
+            raise ValueError(f"stage `{self.name}`: no term `{min(unknown)}` of the loss; terms: {', '.join(TERMS)}")
+        if self.epochs and not self.terms:
+            raise ValueError(f"stage `{self.name}`: {self.epochs} epochs, but `terms` of the loss are not set")
+        if idle := set(self.trains) - self.parts:
+            raise ValueError(
+                f"stage `{self.name}`: `guidance: {self.guidance}` leaves {min(idle)} nothing to train for"
+            )
+        if "depth" in self.terms and "refinement" not in self.parts:
+            raise ValueError(f"stage `{self.name}`: `guidance: {self.guidance}` refines nothing that `depth` judges")
+        if "generation" not in self.parts and {"support", "coarse"} & set(self.terms):
+            raise ValueError(f"stage `{self.name}`: `guidance: {self.guidance}` generates nothing that a term judges")
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Modules that work in this stage."""
+        return PARTS[self.guidance]
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether the method is given what only the truth has."""
+        return "generation" not in self.parts
+
+    @property
+    def requires(self) -> set[str]:
+        """Keys of a sample that are read in it."""
+        required = {"regions"} if self.epochs and self.loss == "region" else set()
+        if self.is_oracle or "support" in self.terms:
+            required.add("region_support")
+        return required | ({"semantics"} if self.guidance == "semantic" else set())
+
+
+class RegionSupportNetwork(StagedModule[RegionSupportStage]):
+    """All rows of the tables of "Region-Support Depth Inference from a Single Image", by their stages.
+
+    Where the paper leaves a choice, the first reading named is the default.
+
+    Args:
+        stages: what is trained when; the last one is what is tested.
+        stage_epochs: other lengths of stages, by name.
+        stage_from: stages that are not trained here, by name, and the run folder that has their result.
+        pretrained: begin the generation module from ResNet-34's weights where shapes agree.
+        width_mult: factor on all channels of both modules; 1 is Table 1.
+        generation_backbone: ``table1``, the widths of Table 1, or ``resnet34_dilated``, those of ResNet-34.
+        refinement_channels: 5, or 4: without the guidance (Table 1).
+        iterations: of the refinement.
+        iteration_weights: of their losses, equation 3.
+        detach_between: let no gradient flow from an iteration into the one before.
+        pyramid_ref: what the pyramid's scales refer to, the ``image`` or the ``feature`` map.
+        region_form: ``l1``, ``l2`` or ``abs_mean``, see :class:`RegionLoss`.
+        unlabeled: ``ignore`` or ``one_region``, likewise.
+        classes: number of semantic classes, by which ids are divided as guidance.
+        depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
+        max_depth: metres, bound of ``sigmoid_max``.
+        checkpointing: compute inner maps again in the backward pass, for less memory.
+        kwargs: see :class:`DepthModule`; ``depth_loss`` has no part in this.
+
+    Raises:
+        ValueError: if options contradict each other.
+    """
+
+    oracle: str
+
+    def __init__(
+        self,
+        *,
+        stages: Sequence[RegionSupportStage],
+        stage_epochs: dict[str, int] | None = None,
+        stage_from: dict[str, str] | None = None,
+        pretrained: bool = True,
+        width_mult: float = 1.0,
+        generation_backbone: GenerationBackbone = "table1",
+        refinement_channels: Literal[5, 4] = 5,
+        iterations: int = 3,
+        iteration_weights: tuple[float, ...] = (0.2, 0.3, 0.5),
+        detach_between: bool = False,
+        pyramid_ref: PyramidReference = "image",
+        region_form: RegionForm = "l1",
+        unlabeled: UnlabeledRule = "ignore",
+        classes: int = 894,
+        depth_param: DepthParametrisation = "softplus",
+        max_depth: float = 10.0,
+        checkpointing: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(stages=resolve_stages(stages, stage_epochs or {}, stage_from or {}), **kwargs)
+        if len(iteration_weights) != iterations:
+            raise ValueError(
+                f"{iterations} `iterations` need as many `iteration_weights`, got {len(iteration_weights)}"
+            )
+        if refinement_channels == 4 and any(stage.guidance == "semantic" for stage in self.stages):
+            raise ValueError("`refinement_channels: 4` has no channel for `guidance: semantic`; set 5")
+        self.classes = classes
+        common: dict[str, Any] = {
+            "width_mult": width_mult,
+            "pyramid_ref": pyramid_ref,
+            "depth_param": depth_param,
+            "max_depth": max_depth,
+            "checkpointing": checkpointing,
+        }
+        self.network = nn.ModuleDict()
+        parts = set().union(*(stage.parts for stage in self.stages))
+        if "generation" in parts:
+            self.network["generation"] = GenerationModule(backbone=generation_backbone, **common)
+            if pretrained:
+                self._take_resnet34()
+        if "refinement" in parts:
+            self.network["refinement"] = RefinementModule(
+                iterations=iterations, in_channels=refinement_channels, detach_between=detach_between, **common
+            )
+        self.check_stages()
+        self.region_options: dict[str, Any] = {"form": region_form, "unlabeled": unlabeled}
+        self.iteration_weights = iteration_weights
+        self.oracle = ORACLE if self.stages[-1].is_oracle else ""
+
+    @property
+    def requires(self) -> frozenset[str]:  # type: ignore[override]  # it depends on the stages
+        """Keys of a sample that some stage reads."""
+        return frozenset().union(*(stage.requires for stage in self.stages))
+
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """ImageNet's, as ResNet-34's weights were trained with."""
+        return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Predict as in the present stage.
+
+        Returns:
+            The depth; ``aux`` holds what the refinement began with, then its iterations but the last.
+        """
+        image, stage = batch["image"], self.stage
+        coarse = to_grid(batch["region_support"], image) if stage.is_oracle else self.network["generation"](image)
+        if "refinement" not in stage.parts:
+            return Prediction(depth=coarse)
+        given = self._semantic_guidance(batch) if stage.guidance == "semantic" else coarse
+        depths = self.network["refinement"](image, given, coarse)
+        return Prediction(depth=depths[-1], aux=[coarse, *depths[:-1]])
+
+    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the present stage."""
+        stage = self.stage
+        by_region = stage.loss == "region"
+        loss = RegionLoss(space=stage.space, **self.region_options) if by_region else PixelLoss(stage.space)
+        valid = batch["valid"]
+        regions = batch["regions"] if "regions" in batch else valid[:, 0].long()
+        values: dict[str, Tensor] = {}
+        generated = prediction.aux[0] if "refinement" in stage.parts else prediction.depth
+        for term, weight in stage.terms.items():
+            if term == "depth":
+                iterations = [*prediction.aux[1:], prediction.depth]
+                value = IterationLoss(loss, self.iteration_weights)(iterations, batch["depth"], regions, valid)
+            elif term == "support":
+                labelled = valid & (batch["region_support"] > 0)
+                value = loss(generated, batch["region_support"], regions, labelled)
+            else:
+                value = loss(generated, batch["depth"], regions, valid)
+            values[term] = weight * value
+        return values
+
+    def _semantic_guidance(self, batch: Batch) -> Tensor:
+        """Semantic ids in (0, 1], 0 where unlabelled, (B, 1, H, W)."""
+        return to_grid(batch["semantics"][:, None].float() / self.classes, batch["image"])
+
+    def _take_resnet34(self) -> None:
+        loaded, left = take_resnet34_weights(self.network["generation"].features)
+        layers = ", ".join(sorted({name.rpartition(".")[0] for name in left})) or "no layer"
+        rank_zero_info(f"ResNet-34: {len(loaded)} tensors fit; random weights stay in {layers}")
+
+
+def to_grid(map_: Tensor, image: Tensor) -> Tensor:
+    """A map (B, 1, h, w) on the grid of the image, by the nearest pixel: in evaluation truth keeps its native size."""
+    size = image.shape[-2:]
+    return map_ if map_.shape[-2:] == size else F.interpolate(map_, size, mode="nearest-exact")
