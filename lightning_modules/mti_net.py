@@ -130,13 +130,13 @@ class GuidedMTINet(DepthModule):
         """The depth loss."""
         return cast(StructuredDepthLoss, self.depth_loss)
 
-    def check_data(self, datamodule: Any) -> None:
+    def check_data(self, datamodule: Any, *, training: bool = False) -> None:
         """Check that the data provide what the tasks are trained on, and no class that there is no output for.
 
         Raises:
             ValueError: if not, by name.
         """
-        super().check_data(datamodule)
+        super().check_data(datamodule, training=training)
         classes = getattr(datamodule, "classes", 40)
         if "semantics" in self.tasks and classes > self.num_classes:
             raise ValueError(
