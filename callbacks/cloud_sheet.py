@@ -29,6 +29,9 @@ AZIMUTH, ELEVATION, PULLED_BACK = 20.0, 12.0, 1.15
 #: Metres above the camera; what is higher, ceilings and lamps, is cut away in the view from above.
 CUT_HEIGHT = 0.7
 
+#: Metres that the bar of the view from above may be long; the longest that takes less than half of the width is drawn.
+BAR_LENGTHS = (1.0, 0.5, 0.2, 0.1)
+
 NOTE = (
     "chamfer: mean distance of predicted points to the nearest true one / of true points to the nearest predicted one. "
     f"From above: without what is more than {CUT_HEIGHT} m above the camera."
@@ -147,7 +150,7 @@ def chamfer_caption(result: FrameResult) -> str:
 
 
 def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
-    """Rows of titled pictures; those from above have a bar of one metre, which is ``metre`` pixels long."""
+    """Rows of titled pictures; those from above have a scale, of ``metre`` pixels a metre."""
     columns = max(map(len, rows))
     height, width = list(rows[0].values())[-1].shape[:2]
     figure = Figure(figsize=(3.4 * columns, len(rows) * (3.4 * height / width + 0.45) + 0.3), layout="constrained")
@@ -160,15 +163,17 @@ def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
             axis.imshow(picture)
             axis.set_title(title, fontsize=9)
             if title.endswith("from above"):
-                draw_metre(axis, picture, metre)
+                draw_scale(axis, picture, metre)
     figure.supxlabel(NOTE, fontsize=8)
     return figure
 
 
-def draw_metre(axis: Axes, picture: Picture, metre: float) -> None:
-    """A bar of one metre in the corner of a picture."""
+def draw_scale(axis: Axes, picture: Picture, metre: float) -> None:
+    """A bar in the corner of a picture, one metre long or as much of it as fits."""
+    length = next((length for length in BAR_LENGTHS if length * metre < 0.5 * picture.shape[1]), BAR_LENGTHS[-1])
     left, bottom = 0.04 * picture.shape[1], 0.95 * picture.shape[0]
+    right, above = left + length * metre, bottom - 0.02 * picture.shape[0]
     halo = [withStroke(linewidth=4, foreground="white")]  # legible over points
-    axis.plot([left, left + metre], [bottom, bottom], "k", lw=2, solid_capstyle="butt", path_effects=halo)
-    above = bottom - 0.02 * picture.shape[0]
-    axis.text(left + metre / 2, above, "1 m", ha="center", va="bottom", fontsize=8, path_effects=halo)
+    axis.autoscale(False)
+    axis.plot([left, right], [bottom, bottom], "k", lw=2, solid_capstyle="butt", path_effects=halo)
+    axis.text((left + right) / 2, above, f"{length:g} m", ha="center", va="bottom", fontsize=8, path_effects=halo)

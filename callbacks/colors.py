@@ -3,7 +3,6 @@
 import colorsys
 from typing import cast
 
-import cv2
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +53,3 @@ def part_picture(segments: NDArray, image: Picture) -> Picture:
     ids, places = np.unique(segments, return_inverse=True)
     colors = 255 * np.array([id_color(int(id_)) for id_ in ids])[places.reshape(segments.shape)]
     return (0.7 * colors + 0.3 * image.mean(axis=2, keepdims=True)).round().astype(np.uint8)
-
-
-def reduced(picture: Picture, width: int) -> Picture:
-    """A picture (h, w, 3) that is no wider than ``width`` pixels."""
-    size = (width, round(picture.shape[0] * width / picture.shape[1]))
-    return (
-        picture if picture.shape[1] <= width else cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-    )

@@ -4,16 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from callbacks.colors import Picture, reduced
+from callbacks.colors import Picture
 from callbacks.gathering import gather_objects
 from lightning_modules.metrics import LayoutRetrieval
 from lightning_modules.metrics.retrieval import Neighbours
@@ -21,8 +22,8 @@ from lightning_modules.metrics.retrieval import Neighbours
 #: Colours of the frames around pictures, and what they say.
 QUERY, SAME_VIEW, SAME_SCENE, OTHER = "black", "#009e73", "#56b4e9", "#d55e00"
 
-#: Pixels of width that pictures are reduced to.
-PICTURE_WIDTH = 240
+#: Pixels of width that pictures are brought to, of the frame around them, between them, and of a line of text; an inch.
+PICTURE_WIDTH, BORDER, GAP, CAPTION, DPI = 210, 5, 6, 24, 100
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ def read_pictures(dataset: Any, rows: Sequence[Sequence[SeenFrame]]) -> dict[int
     pictures = {}
     for index in {frame.index for row in rows for frame in row}:
         image = dataset.reader.read(positions[index]).image.permute(1, 2, 0).numpy()
-        pictures[index] = reduced(image, PICTURE_WIDTH)
+        size = (PICTURE_WIDTH, round(PICTURE_WIDTH * image.shape[0] / image.shape[1]))
+        how = cv2.INTER_AREA if image.shape[1] > PICTURE_WIDTH else cv2.INTER_LINEAR
+        pictures[index] = cast(Picture, cv2.resize(image, size, interpolation=how))
     return pictures
 
 
@@ -143,34 +146,36 @@ def draw_retrieval(
 ) -> Figure:
     """A row a query: the query, then its neighbours with their similarity; the frame's colour says what was found.
 
+    All pictures are one image of one axes: an axes for each takes seconds.
+
     Args:
         rows: query and neighbours.
-        pictures: by number in the data set.
+        pictures: by number in the data set, all of one size.
         found: what the metric says of the neighbours.
         title: of the sheet.
         window: frames around the query that count as the same view.
     """
-    columns = len(rows[0])
-    height, width = next(iter(pictures.values())).shape[:2]
-    figure = Figure(figsize=(2.2 * columns, len(rows) * (2.1 * height / width + 0.3) + 0.7), layout="constrained")
-    figure.suptitle(title, x=0.004, ha="left", fontsize=11, fontweight="bold")
-    for line, axes in enumerate(figure.subplots(len(rows), columns, squeeze=False)):
+    height, width = (side + 2 * BORDER for side in next(iter(pictures.values())).shape[:2])
+    step = np.array([height + CAPTION, width + GAP])
+    canvas = np.full((CAPTION + len(rows) * step[0] + CAPTION, len(rows[0]) * step[1], 3), 255, dtype=np.uint8)
+    figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set_axis_off()
+    for line, frames in enumerate(rows):
         same_scene, same_view = found.same_scene[line].tolist(), found.same_view[line].tolist()
         colors = [SAME_VIEW if v else SAME_SCENE if s else OTHER for s, v in zip(same_scene, same_view, strict=True)]
         similar = [f" ({similarity:.4f})" for similarity in found.similarity[line].tolist()]
-        for axis, frame, color, note in zip(axes, rows[line], [QUERY, *colors], ["", *similar], strict=True):
-            draw_framed(axis, pictures[frame.index], color, f"{frame.scene}, {frame.frame}{note}")
+        for place, (frame, color, note) in enumerate(zip(frames, [QUERY, *colors], ["", *similar], strict=True)):
+            top, left = (line, place) * step + (2 * CAPTION, 0)
+            cell = canvas[top : top + height, left : left + width]
+            cell[:] = np.round(255 * np.array(to_rgb(color)))
+            cell[BORDER:-BORDER, BORDER:-BORDER] = pictures[frame.index]
+            text = f"{frame.scene}, {frame.frame}{note}"
+            axis.text(left + width / 2, top - CAPTION / 2, text, ha="center", va="center", fontsize=8)
+    axis.imshow(canvas)
+    axis.text(GAP, CAPTION / 2, title, va="center", fontsize=11, fontweight="bold")
     near, far = f"same scene, at most {window} frames away", f"same scene, more than {window} frames away"
     meanings = {QUERY: "query", SAME_VIEW: near, SAME_SCENE: far, OTHER: "another scene"}
     patches = [Patch(color=color, label=label) for color, label in meanings.items()]
-    figure.legend(handles=patches, loc="outside lower left", ncols=len(patches), fontsize=9, frameon=False)
+    figure.legend(handles=patches, loc="lower left", ncols=len(patches), fontsize=9, frameon=False, borderaxespad=0)
     return figure
-
-
-def draw_framed(axis: Axes, picture: Picture, color: str, title: str) -> None:
-    """A picture in a coloured frame."""
-    axis.imshow(picture)
-    axis.set(xticks=[], yticks=[])
-    axis.set_title(title, fontsize=8)
-    for spine in axis.spines.values():
-        spine.set(color=color, linewidth=4)

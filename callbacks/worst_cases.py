@@ -3,14 +3,15 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
-from callbacks.colors import Picture, reduced
+from callbacks.colors import Picture
 from callbacks.frame_view import depth_scale, error_scale, view_frame
 from callbacks.gathering import gather_objects
 
@@ -134,8 +135,18 @@ def make_case(error: float, prediction: Any, batch: Any, i: int, pl_module: Any)
         error = math.inf
     index = int(batch["index"][i])
     title = f"{batch['scene'][i]}, frame {int(batch['frame'][i])}, index {index}"
-    pictures = tuple(reduced(picture, MAX_WIDTH) for picture in (view.image, *view.pictures()))
+    pictures = tuple(_reduced(picture) for picture in (view.image, *view.pictures()))
     return Case(error, index, title, pictures, view.low, view.high)
+
+
+def _reduced(picture: Picture) -> Picture:
+    """A picture (h, w, 3) at no more than :data:`MAX_WIDTH`."""
+    height, width = picture.shape[:2]
+    if width <= MAX_WIDTH:
+        return picture
+    return cast(
+        Picture, cv2.resize(picture, (MAX_WIDTH, round(height * MAX_WIDTH / width)), interpolation=cv2.INTER_AREA)
+    )
 
 
 def draw_sheet(cases: list[Case], title: str, metric: str) -> Figure:

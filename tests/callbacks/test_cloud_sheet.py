@@ -133,6 +133,17 @@ def test_what_is_high_is_cut_away_from_above():
     assert not (pictures["ground truth\nfrom above"] == (250, 0, 0)).all(2).any()
 
 
+@pytest.mark.parametrize(("nearer", "length"), [(1, 1.0), (4, 0.5), (10, 0.2)])
+def test_the_bar_is_as_long_as_it_says(nearer, length):
+    depth = room()[0] / nearer
+    metre = room_views(view_of(depth), CAMERA).above.scale
+    figure = draw_cloud_sheet({"method": result_of(view_of(depth))})
+    axis = next(axis for axis in figure.axes if axis.get_title() == "ground truth\nfrom above")
+    assert [text.get_text() for text in axis.texts] == [f"{length:g} m"]
+    assert np.ptp(axis.lines[0].get_xdata()) == pytest.approx(length * metre)
+    assert axis.get_xlim() == (-0.5, 479.5)
+
+
 def test_without_an_evaluated_pixel_there_is_no_sheet():
     depth, _, _ = room()
     assert draw_cloud_sheet({"method": result_of(view_of(depth, evaluated=np.zeros(depth.shape, bool)))}) is None

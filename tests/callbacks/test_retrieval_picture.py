@@ -10,7 +10,18 @@ from matplotlib.colors import to_hex
 from torch import distributed as dist
 
 from callbacks import RetrievalPicture, retrieval_picture
-from callbacks.retrieval_picture import OTHER, QUERY, SAME_SCENE, SAME_VIEW, SeenFrame, choose_queries
+from callbacks.retrieval_picture import (
+    BORDER,
+    CAPTION,
+    GAP,
+    OTHER,
+    PICTURE_WIDTH,
+    QUERY,
+    SAME_SCENE,
+    SAME_VIEW,
+    SeenFrame,
+    choose_queries,
+)  # fmt: skip
 from lightning_modules.metrics import LayoutRetrieval
 
 SCENES, FRAMES, FIRST = 5, 8, 100
@@ -110,17 +121,23 @@ def test_the_neighbours_are_those_of_brute_force(tmp_path, monkeypatch):
         rows, colors = expected_rows(QUERIES)
         assert drawn.rows == rows
     assert {SAME_VIEW, SAME_SCENE, OTHER} <= {color for line in colors for color in line}
-    shown = [
-        [to_hex(axis.spines["left"].get_edgecolor()) for axis in drawn.figure.axes[i : i + 6]] for i in range(0, 24, 6)
-    ]
-    assert shown == [[to_hex(color) for color in line] for line in colors]
-    assert all(picture[0, 0, 0] == index - FIRST for index, picture in drawn.pictures.items())  # it is their picture
+    (axis,) = drawn.figure.axes
+    canvas = axis.get_images()[0].get_array()
+    height, width = round(PICTURE_WIDTH * 12 / 16) + 2 * BORDER, PICTURE_WIDTH + 2 * BORDER
+    for line, (frames, outlines) in enumerate(zip(rows, colors, strict=True)):
+        for place, (index, color) in enumerate(zip(frames, outlines, strict=True)):
+            cell = canvas[2 * CAPTION + line * (height + CAPTION) :, place * (width + GAP) :][:height, :width]
+            assert {to_hex(cell[y, x] / 255) for y in (0, 4, -1) for x in (0, 4, -1)} == {to_hex(color)}
+            assert np.unique(cell[BORDER:-BORDER, BORDER:-BORDER]).tolist() == [index - FIRST]  # its own picture
+    texts = [text.get_text() for text in axis.texts]
+    assert len(texts) == 4 * 6 + 1
+    assert texts[0] == "room_0, 0"
     figures = metric.compute()
     recalls = [f"{float(figures[f'{setting}_recall@1']):.3f}/" for setting in ("scene", "frame")]
     assert drawn.title.startswith("rooms: recall@1/5 scene ")
     assert all(recall in drawn.title for recall in recalls)
     sheet = cv2.imread(str(tmp_path / "retrieval_rooms.png"))
-    assert sheet.shape[1] == 1320
+    assert sheet.shape == canvas.shape
     assert len(metric.embeddings) == 2  # the method's own figures are still to be computed
 
 
