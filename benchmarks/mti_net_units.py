@@ -2,8 +2,8 @@
 
 The paper reports tiny absolute errors of depth "normalized to the range [0, 1]" beside low deltas. Deltas are shares of
 ratios and know no unit, but they bound the absolute errors from below: a pixel outside delta1 is wrong by a fifth of
-its depth or more. So predictions are made that have the published deltas on given depth maps, and their errors are printed
-in every unit that the paper may have had.
+its depth or more. So predictions are made that have the published deltas on given depth maps, and their errors are
+printed in every unit that the paper may have had.
 
     python -m benchmarks.mti_net_units                  Rooms
     python -m benchmarks.mti_net_units --root FOLDER    NYUv2's labelled file in FOLDER, in-painted as in the paper
