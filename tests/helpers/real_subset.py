@@ -1,6 +1,6 @@
 """The 195 real frames of NYUv2 that the test pack has, as a labelled file.
 
-The pack keeps them as a public dump does: pictures mirrored left to right, in-painted depth in 8 bits, NYU40 labels less
+The pack keeps them as a public dump does: pictures mirrored left to right, in-painted depth in 8 bits, NYU40 ids less
 one. Here they become what the suite reads, `nyu_depth_v2_labeled.mat` with its splits and class mapping:
 
     python -m tests.helpers.real_subset PACK FOLDER     PACK is .../data/real/nyu_depth_v2; writes FOLDER/nyuv2
