@@ -40,7 +40,7 @@ def prediction_of(*, semantics=False, edges=False, segments=0):
         depth=torch.ones(2, 1, *SIZE),
         semantics=logits if semantics else None,
         edges=edge if edges else None,
-        segments=[torch.arange(32).expand(2, *SIZE) // 2**level for level in range(segments)],
+        segments=[torch.arange(16).expand(2, 12, 16) // 2**level for level in range(segments)],
     )
 
 

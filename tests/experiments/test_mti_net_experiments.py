@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 
 from callbacks.history import read_history
 from experiments.__main__ import main
 from experiments.compose import EXPERIMENTS, compose
+from lightning_modules import DepthModule, GuidedMTINet
 from tests.experiments.conftest import tiny
 from tests.helpers.real_subset import write_real_subset
 
@@ -46,10 +48,30 @@ def test_a_run_is_chosen_by_its_depth_loss_and_leaves_figures_in_both_units(work
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_runs(workplace, name):
-    main(["exp", *tiny(name), *SMALL])
-    figures = json.loads((the_run(workplace, name) / "metrics.json").read_text())
+def test_every_ablation_is_built_and_trains(monkeypatch, name):
+    """As the command line builds it, with the smallest network."""
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    config = compose([name, "data/rooms", "profile/quick"]).config["model"]
+    config["init_args"] |= {"backbone": "resnet10t", "widths": [8, 8, 8, 8], "width": 8}
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(DepthModule, "model")
+    module = parser.instantiate_classes(parser.parse_object({"model": config})).model
+    assert isinstance(module, GuidedMTINet)
+    ids = torch.randint(0, 41, (2, 32, 64))
+    batch = {
+        "image": torch.randn(2, 3, 32, 64), "depth": 1 + torch.rand(2, 1, 32, 64), "semantics": ids,
+        "edges": (torch.rand(2, 1, 32, 64) < 0.1).float(), "valid": torch.ones(2, 1, 32, 64, dtype=torch.bool),
+    }  # fmt: skip
+    torch.stack(list(module.losses(module(batch), batch).values())).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in module.parameters())
+
+
+@pytest.mark.slow
+def test_depth_alone_runs_from_end_to_end(workplace):
+    main(["exp", *tiny("mti_net_single_task"), *SMALL])
+    figures = json.loads((the_run(workplace, "mti_net_single_task") / "metrics.json").read_text())
     assert math.isfinite(figures["test/nyuv2/abs_rel"])
+    assert "test/nyuv2/pixel_accuracy" not in figures
 
 
 def test_the_paper_profile_is_the_papers_recipe(monkeypatch):
@@ -71,7 +93,7 @@ def test_the_paper_profile_is_the_papers_recipe(monkeypatch):
 @pytest.mark.skipif(not PACK.is_dir(), reason="the pack of real frames is not here (../shared/data/real)")
 def test_it_trains_and_tests_on_real_frames_as_the_paper_does(workplace):
     """A part of the 195 frames: split at random, 256x256, CLAHE, figures in units of 10 m and in metres."""
-    write_real_subset(PACK, workplace / "real" / "nyuv2", frames=30)
+    write_real_subset(PACK, workplace / "real" / "nyuv2", frames=20)
     changes = {
         "data": {"init_args": {"root": str(workplace / "real" / "nyuv2"), "num_workers": 0, "batch_size": 8}},
         "model": {
@@ -85,7 +107,7 @@ def test_it_trains_and_tests_on_real_frames_as_the_paper_does(workplace):
     Path("small.yaml").write_text(yaml.safe_dump(changes))
     main(["exp", "--config", "mti_net_guided", "--config", "profile/paper", "--config", "small.yaml"])
     run = the_run(workplace, "mti_net_guided")
-    assert json.loads((run / "environment.json").read_text())["data"]["frames"] == {"train": 24, "val": 3, "test": 3}
+    assert json.loads((run / "environment.json").read_text())["data"]["frames"] == {"train": 16, "val": 2, "test": 2}
     figures = json.loads((run / "metrics.json").read_text())
     test = {key.removeprefix("test/nyuv2/"): value for key, value in figures.items()}
     assert test["rmse"] == pytest.approx(test["rmse_unit"])
