@@ -74,7 +74,11 @@ def main() -> None:
     parser.add_argument("--root", help="folder of NYUv2's labelled file; Rooms without it")
     parser.add_argument("--frames", type=int, default=500)
     options = parser.parse_args()
-    module = NYUv2DataModule(options.root, layout="labeled", depth="filled") if options.root else RoomsDataModule()
+    module = (
+        NYUv2DataModule(options.root, layout="labeled", depth="filled")
+        if options.root
+        else RoomsDataModule(depth="filled")
+    )
     module.prepare_data()
     maps = depths(module, options.frames)
     depth = np.concatenate(maps)
