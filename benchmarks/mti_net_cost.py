@@ -109,6 +109,7 @@ def main() -> None:
     models = {name: model.eval().to(options.device) for name, model in networks(options.backbone).items()}
     with torch.no_grad():
         seconds = time_interleaved(models, batch, rounds)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the counter does not know every fused kernel
         figures = {
             "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
             "GFLOPs, forward": {name: gflops(lambda m=m: m(batch)) for name, m in models.items()},
