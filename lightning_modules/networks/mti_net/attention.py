@@ -50,5 +50,5 @@ class GuidedAttention(nn.Module):
         return features + self.output(attended.mT.flatten(1, 2).unflatten(2, features.shape[-2:]))
 
     def _tokens(self, map_: Tensor) -> Tensor:
-        """(B, heads d, h, w) -> (B, heads, h w, d)."""
-        return map_.flatten(2).unflatten(1, (self.heads, -1)).mT
+        """(B, heads d, h, w) -> (B, heads, h w, d), of which the fused kernels want the channels side by side."""
+        return map_.flatten(2).unflatten(1, (self.heads, -1)).mT.contiguous()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lightning_modules.networks.mti_net import GuidedAttention
 
@@ -87,3 +88,13 @@ def test_bfloat16_autocast_stays_near():
     with torch.autocast("cpu", torch.bfloat16):
         low = attention(features, guide)
     torch.testing.assert_close(low.float(), attention(features, guide), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("key_pool", [1, 2])
+def test_the_fused_kernel_takes_it(key_pool):
+    """Which holds no scores, but refuses tensors whose channels do not lie side by side."""
+    attention = GuidedAttention(16, 16, dim=8, heads=2, key_pool=key_pool)
+    features, guide = torch.randn(2, 2, 16, 8, 8)
+    plain = attention(features, guide)
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # and no other: torch raises where it does not fit
+        torch.testing.assert_close(attention(features, guide), plain, rtol=0, atol=1e-5)

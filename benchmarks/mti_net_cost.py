@@ -1,0 +1,135 @@
+"""Guided MTI-Net against three single-task networks: the paper's claim of efficiency, and what attention costs.
+
+The single-task networks have the same backbone, scales, decoder and width, and no attention. All networks have random
+weights (cost does not depend on them); forwards are interleaved and medians compared. The second table is of one guided
+attention, forward and backward: the scores that a plain implementation would hold, and the measured peak of tensor
+memory with torch's fused kernels and with the plain one.
+
+    python -m benchmarks.mti_net_cost            256x256, 7 rounds
+    python -m benchmarks.mti_net_cost --quick    128x128, 3 rounds
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.shed_vs_dpt import gflops, time_interleaved
+from lightning_modules.backbones import create_backbone
+from lightning_modules.networks.mti_net import GuidedAttention, MTINetwork
+from lightning_modules.networks.mti_net.network import TASKS
+
+#: Stride of the attention, and edge of the window that keys are averaged over.
+ATTENTIONS = ((4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 1))
+
+MIB = 2**20
+
+
+class OfBatch(torch.nn.Module):
+    """A network that reads a batch, as :func:`time_interleaved` calls it."""
+
+    def __init__(self, network: MTINetwork):
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> object:
+        """Predict from ``image``."""
+        return self.network(batch["image"])
+
+
+def networks(backbone: str) -> dict[str, OfBatch]:
+    """The multi-task network and the three that it replaces, without initial predictions, which only train."""
+    made = {"multi-task": MTINetwork(create_backbone(backbone, pretrained=False), initial_predictions=False)}
+    for task in TASKS:
+        made[f"{task} alone"] = MTINetwork(
+            create_backbone(backbone, pretrained=False), tasks=[task], guidance=[], initial_predictions=False
+        )
+    return {name: OfBatch(network) for name, network in made.items()}
+
+
+def peak_memory(function: Callable[[], object], device: str) -> int:
+    """Bytes of tensors that a call holds at most, beyond those before it."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        function()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        function()
+    result = profiler.profiler.kineto_results
+    events = sorted((e for e in result.events() if e.name() == "[memory]"), key=lambda event: event.start_ns())
+    held = peak = 0
+    for event in events:
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def attention_memory(side: int, stride: int, key_pool: int, batch: int, device: str) -> list[str]:
+    """A row of the second table."""
+    cells = side // stride
+    keys = (-(-cells // key_pool)) ** 2
+    attention = GuidedAttention(256, 256, key_pool=key_pool).to(device)
+    features, guide = (torch.randn(batch, 256, cells, cells, device=device, requires_grad=True) for _ in range(2))
+
+    def forward_and_backward() -> None:
+        attention(features, guide).sum().backward()
+
+    measured = []
+    for backends in (
+        [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
+        [SDPBackend.MATH],
+    ):
+        with sdpa_kernel(backends, set_priority=True):
+            forward_and_backward()  # gradients are made
+            measured.append(peak_memory(forward_and_backward, device) / MIB)
+    scores = 4 * batch * cells**2 * keys / MIB
+    return [f"1/{stride}", str(key_pool), f"{cells**2:,} x {keys:,}", f"{scores:.1f}", *(f"{m:.1f}" for m in measured)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="128x128, 3 rounds")
+    parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    side, rounds = (128, 3) if options.quick else (256, 7)
+    console = Console(width=110)
+    place = f"{options.device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"
+
+    batch = {"image": torch.randn(options.batch, 3, side, side, device=options.device)}
+    models = {name: model.eval().to(options.device) for name, model in networks(options.backbone).items()}
+    with torch.no_grad():
+        seconds = time_interleaved(models, batch, rounds)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the counter does not know every fused kernel
+        figures = {
+            "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
+            "GFLOPs, forward": {name: gflops(lambda m=m: m(batch)) for name, m in models.items()},
+            "forward, ms": {name: 1e3 * value for name, value in seconds.items()},
+        }
+    title = f"{options.backbone}, {side}x{side}, batch {options.batch}; {place}"
+    table = Table("", *models, "the three", "multi-task / the three", title=title)
+    for label, by_model in figures.items():
+        multi, *single = by_model.values()
+        values = [multi, *single, sum(single)]
+        table.add_row(label, *(f"{value:.1f}" for value in values), f"{multi / sum(single):.2f}")
+    console.print(table)
+
+    title = f"one guided attention, 256 channels, d_k 64, float32, batch {options.batch}, {side}x{side}; MiB"
+    columns = ("stride", "key pool", "queries x keys", "scores, if held", "peak, fused", "peak, plain")
+    table = Table(*columns, title=title)
+    for stride, key_pool in ATTENTIONS:
+        table.add_row(*attention_memory(side, stride, key_pool, options.batch, options.device))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Guided MTI-Net's experiments from the command line: Rooms' format, the paper's recipe, and real frames."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+
+from callbacks.history import read_history
+from experiments.__main__ import main
+from experiments.compose import EXPERIMENTS, compose
+from lightning_modules import DepthModule, GuidedMTINet
+from tests.experiments.conftest import tiny
+from tests.helpers.real_subset import write_real_subset
+
+PACK = Path(__file__).parents[2] / "../shared/data/real/nyu_depth_v2"
+ABLATIONS = sorted(path.stem for path in EXPERIMENTS.glob("mti_net_*.yaml") if path.stem != "mti_net_guided")
+
+#: The smallest network, on 32x64 pixels.
+SMALL = [
+    "--data.init_args.crop", "[32, 32]", "--data.init_args.eval_size", "[32, 64]",
+    "--model.init_args.backbone", "resnet10t", "--model.init_args.widths", "[8, 8, 8, 8]",
+]  # fmt: skip
+
+
+def the_run(workplace, name):
+    (run,) = (workplace / "runs" / name).iterdir()
+    return run
+
+
+def test_a_run_is_chosen_by_its_depth_loss_and_leaves_figures_in_both_units(workplace):
+    main(["exp", *tiny("mti_net_guided"), *SMALL])
+    run = the_run(workplace, "mti_net_guided")
+    lines = [line for line in read_history(run / "history.jsonl") if "val/loss_depth" in line]
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["callbacks"]["BestCheckpoint"]
+    assert best["monitor"] == "val/loss_depth"
+    assert best["best_model_score"].item() == pytest.approx(min(line["val/loss_depth"] for line in lines), rel=1e-5)
+    assert {"val/loss", "val/loss_semantics", "val/loss_edges"} <= lines[0].keys()
+    figures = json.loads((run / "metrics.json").read_text())
+    test = {key.removeprefix("test/nyuv2/"): value for key, value in figures.items()}
+    assert test["mae_m"] == pytest.approx(test["mae"])
+    assert test["rmse_unit"] == pytest.approx(test["rmse"] / 10)
+    assert {"pixel_accuracy", "miou", "edge_ods"} <= test.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_is_built_and_trains(monkeypatch, name):
+    """As the command line builds it, with the smallest network."""
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    config = compose([name, "data/rooms", "profile/quick"]).config["model"]
+    config["init_args"] |= {"backbone": "resnet10t", "widths": [8, 8, 8, 8], "width": 8}
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(DepthModule, "model")
+    module = parser.instantiate_classes(parser.parse_object({"model": config})).model
+    assert isinstance(module, GuidedMTINet)
+    ids = torch.randint(0, 41, (2, 32, 64))
+    batch = {
+        "image": torch.randn(2, 3, 32, 64), "depth": 1 + torch.rand(2, 1, 32, 64), "semantics": ids,
+        "edges": (torch.rand(2, 1, 32, 64) < 0.1).float(), "valid": torch.ones(2, 1, 32, 64, dtype=torch.bool),
+    }  # fmt: skip
+    torch.stack(list(module.losses(module(batch), batch).values())).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in module.parameters())
+
+
+@pytest.mark.slow
+def test_depth_alone_runs_from_end_to_end(workplace):
+    main(["exp", *tiny("mti_net_single_task"), *SMALL])
+    figures = json.loads((the_run(workplace, "mti_net_single_task") / "metrics.json").read_text())
+    assert math.isfinite(figures["test/nyuv2/abs_rel"])
+    assert "test/nyuv2/pixel_accuracy" not in figures
+
+
+def test_the_paper_profile_is_the_papers_recipe(monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    config = compose(["mti_net_guided", "profile/paper"]).config
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
+    assert model["optimizer"] == {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-4}}
+    assert config["trainer"]["max_epochs"] == 30
+    assert data["split"] == "random801010"
+    assert data["crop"] == data["eval_size"] == data["preprocess"][0]["init_args"]["size"] == [256, 256]
+    assert data["preprocess"][1]["class_path"] == "datamodules.CLAHE"
+    assert model["protocol"]["name"] == "nyu_mti_unit"
+    assert model["pretrained"] is True
+    assert config["run"]["monitor"] == "val/loss_depth"
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+@pytest.mark.skipif(not PACK.is_dir(), reason="the pack of real frames is not here (../shared/data/real)")
+def test_it_trains_and_tests_on_real_frames_as_the_paper_does(workplace):
+    """A part of the 195 frames: split at random, 256x256, CLAHE, figures in units of 10 m and in metres."""
+    write_real_subset(PACK, workplace / "real" / "nyuv2", frames=20)
+    changes = {
+        "data": {"init_args": {"root": str(workplace / "real" / "nyuv2"), "num_workers": 0, "batch_size": 8}},
+        "model": {
+            "init_args": {
+                "backbone": "resnet10t", "pretrained": False, "widths": [8, 8, 8, 8], "width": 8,
+                "evaluation": {"groups": ["depth", "unit", "semantic", "edge"]},
+            }
+        },
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1},
+    }  # fmt: skip
+    Path("small.yaml").write_text(yaml.safe_dump(changes))
+    main(["exp", "--config", "mti_net_guided", "--config", "profile/paper", "--config", "small.yaml"])
+    run = the_run(workplace, "mti_net_guided")
+    assert json.loads((run / "environment.json").read_text())["data"]["frames"] == {"train": 16, "val": 2, "test": 2}
+    figures = json.loads((run / "metrics.json").read_text())
+    test = {key.removeprefix("test/nyuv2/"): value for key, value in figures.items()}
+    assert test["rmse"] == pytest.approx(test["rmse_unit"])
+    assert test["rmse_m"] == pytest.approx(10 * test["rmse"])
+    assert 0.1 < test["mae_m"] < 5
+    assert 0 < test["pixel_accuracy"] < 1
