@@ -145,7 +145,7 @@ def main() -> None:
             figures: Any = measure_in_child(size, variant)
             cells = [figures, "", ""] if isinstance(figures, str) else [f"{value:.2f}" for value in figures.values()]
             table.add_row(size, variant, *cells)
-    table.caption = f"width_mult {options.width_mult:g}, one step of the end-to-end stage"
+    table.caption = "one step of the end-to-end stage"
     Console(width=110).print(table)
 
 
