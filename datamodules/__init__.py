@@ -11,6 +11,7 @@ from datamodules.nyuv2_oc import NYUv2OCDataModule
 from datamodules.nyuv2_raw import NYUv2RawDataModule
 from datamodules.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame, UnitDepth
 from datamodules.rooms_datamodule import RoomsDataModule, RoomsHyperSimDataModule
+from datamodules.rooms_fused import RoomsFusedDataModule
 from datamodules.sample import Sample, collate
 from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
 
@@ -32,6 +33,7 @@ __all__ = [
     "RegionSupportTarget",
     "ResizeFrame",
     "RoomsDataModule",
+    "RoomsFusedDataModule",
     "RoomsHyperSimDataModule",
     "Sample",
     "SeedsSuperpixels",

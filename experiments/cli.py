@@ -185,6 +185,7 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # argv and args differ on purpose
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning, of torch's pytree
     warnings.filterwarnings("ignore", message="The number of training batches")  # small sets are meant to be small
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start")  # what a stage freezes
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a checkpoint tested in another run's folder
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     tips.addFilter(lambda record: not record.getMessage().startswith("💡"))  # advertisements
