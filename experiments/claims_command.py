@@ -1,12 +1,17 @@
 """`segdepth claims`: train the arms of a comparison alike, and hold a paper's claims against their figures."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from experiments.claims_outcomes import ArmRun, judge_claims
+from experiments.claims_plot import write_figure
+from experiments.claims_report import figure_name, interval_text, write_report
 from experiments.claims_spec import ClaimsSpec, find_claims, read_claims
 from experiments.command_line import take_flag
+from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError, compose
 from experiments.machine import usable_cores, visible_gpus
 from experiments.sweep_command import exit_if_failed, grid_parser, make_slots, print_plan, run_jobs, split_flags
@@ -41,7 +46,31 @@ def claims(arguments: Sequence[str]) -> None:
         return
     todo = sum(not job.is_finished for job in jobs.values())
     status = run_jobs(list(jobs.values()), make_slots(options.devices, options.jobs or _jobs(options.devices, todo)))
+    runs = [ArmRun(arm, seed, RunRecord(job.folder, ())) for (arm, seed), job in jobs.items()]
+    report = options.output or options.root / GROUP / path.stem / "report.md"
+    for written in write(report, spec, runs):
+        print(f"  {os.path.relpath(written)}")
     exit_if_failed(list(jobs.values()), status)
+
+
+def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun]) -> tuple[Path, Path]:
+    """Write the report and its figure, a picture of the same name.
+
+    Returns:
+        Both paths.
+
+    Raises:
+        ConfigError: if a file of a run cannot be read.
+    """
+    outcomes = judge_claims(spec, runs)
+    figure = report.with_suffix(".png")
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_figure(figure, spec, runs, outcomes)
+    write_report(report, spec, runs, outcomes, figure)
+    for outcome in outcomes:
+        difference = interval_text(outcome.interval)
+        print(f"  {outcome.verdict:<15}{figure_name(outcome):<28}{difference:<32}{outcome.claim.text}")
+    return report, figure
 
 
 def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
