@@ -20,7 +20,7 @@ SPEC = {
 
 def write(folder, **changes):
     path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump({**SPEC, **changes}))
+    path.write_text(yaml.safe_dump({**SPEC, **changes}, sort_keys=False))
     return path
 
 
