@@ -10,7 +10,7 @@ from datamodules.nyuv2 import NYUv2DataModule
 from datamodules.nyuv2_oc import NYUv2OCDataModule
 from datamodules.nyuv2_raw import NYUv2RawDataModule
 from datamodules.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame, UnitDepth
-from datamodules.rooms_datamodule import RoomsDataModule
+from datamodules.rooms_datamodule import RoomsDataModule, RoomsHyperSimDataModule
 from datamodules.sample import Sample, collate
 from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
 
@@ -32,6 +32,7 @@ __all__ = [
     "RegionSupportTarget",
     "ResizeFrame",
     "RoomsDataModule",
+    "RoomsHyperSimDataModule",
     "Sample",
     "SeedsSuperpixels",
     "SemanticContours",

@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from datamodules.cache import cache_folder, remembered
 from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
-from datamodules.derived.sample_maps import DerivedMap
+from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER, DerivedMap, class_pixels
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.fingerprint import fingerprint
 from datamodules.frames import FrameDataset, FrameReader
@@ -261,13 +261,18 @@ class DepthDataModule(LightningDataModule, ABC):
                 f"{self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop` or a larger `resize`"
             )
         if self.superpixels is not None:
-            for size in (self.crop, self.eval_size or self.resize or self.reader.size):
+            for size in (self.crop, self.input_size):
                 self.superpixels.check(*size)
             if self.superpixels_of == "frame" and self.resize not in (None, self.reader.size):
                 raise ValueError(
                     f"{self.name}: `superpixels_of: frame` makes superpixels at the frames' {self.reader.size}, but "
                     f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
                 )
+
+    @property
+    def input_size(self) -> Size:
+        """Height and width of the network input in evaluation."""
+        return self.eval_size or self.resize or self.reader.size
 
     @property
     def normalization(self) -> tuple[RGB, RGB]:
@@ -390,6 +395,22 @@ class DepthDataModule(LightningDataModule, ABC):
         cumulative = np.cumsum(counts)
         middle = [(cumulative[-1] - 1) // 2, cumulative[-1] // 2]
         return float(np.searchsorted(cumulative, middle, side="right").mean() / 1000)
+
+    def class_pixels(self) -> list[int]:
+        """Pixels of each class over the training frames, id ``i`` at ``i``, counted once for all runs."""
+        return class_pixels(self.reader, self.splits.train)
+
+    def class_order(self, order: Literal["counted", "semantic_md"] = "counted") -> list[int]:
+        """All ids of `semantics`, the most frequent first, ties and classes that never occur by their ids.
+
+        Args:
+            order: ``counted`` over the training frames, or Semantic-MD's own for NYU40.
+        """
+        if order == "semantic_md":
+            return list(SEMANTIC_MD_ORDER)
+        counts = self.class_pixels()
+        ids = range(1, getattr(self, "classes", 40) + 1)
+        return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
 
     def describe(self) -> dict[str, Any]:
         """What is read and how, as plain JSON, for a run's record."""

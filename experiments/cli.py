@@ -108,6 +108,8 @@ class SegdepthCLI(LightningCLI):
         self.datamodule.prepare_data()
         self.datamodule.setup()
         self.model.check_data(self.datamodule)
+        if isinstance(self.trainer, ExperimentTrainer):
+            self.trainer.tested = self.run_settings.tested
         training = self.subcommand in ("exp", "fit")
         if path := self.config[self.subcommand].get("ckpt_path"):
             check_checkpoint(Path(path), self.model, self.datamodule, training=training)

@@ -8,10 +8,9 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.nyuv2_format import HEIGHT, LABELED_FILE, SPLITS_FILE, V1_FILE, WIDTH
-from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, Scenes, available_cores, build, scene_infos
+from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, available_cores, scene_infos
+from datamodules.rooms.filmed import FilmedScenes
 from datamodules.rooms.layouts import (
-    FilmedScene,
-    film_scene,
     write_bts,
     write_hypersim,
     write_ibims,
@@ -23,18 +22,6 @@ from datamodules.rooms.renderer import RenderedScene
 from datamodules.rooms.writer import SceneInfo, write_data_set
 
 Item = TypeVar("Item")
-
-
-class FilmedScenes(Scenes[FilmedScene]):
-    """Scenes filmed with HyperSim's cameras on access."""
-
-    def __getitem__(self, index: int) -> FilmedScene:
-        """All frames of scene ``index``."""
-        p = self.parameters
-        scene, walk = build(p, index)
-        return film_scene(
-            scene, walk, index, p.height, p.width, supersampling=p.supersampling, seed=p.seed, device=self.device
-        )
 
 
 def write_data_root(

@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -114,6 +114,21 @@ class RenderedScenes(Scenes[RenderedScene]):
         )
 
 
+@dataclass(frozen=True)
+class RoomsFormat:
+    """How a rendered set is written.
+
+    Attributes:
+        suffix: of the cache folder's name.
+        scenes: what is rendered of each scene.
+        write: writes all of it, scene by scene, into an existing folder.
+    """
+
+    suffix: str
+    scenes: Callable[[RoomsParameters, str], Scenes[Any]]
+    write: Callable[[Path, RoomsParameters, Iterator[Any]], None]
+
+
 def build(parameters: RoomsParameters, index: int) -> tuple[Scene, list[Pose]]:
     """A scene, and the camera's walk through it."""
     scene = build_scene(scene_type(index), parameters.seed, index)
@@ -132,7 +147,23 @@ def scene_infos(parameters: RoomsParameters) -> list[SceneInfo]:
     return [SceneInfo(f"{scene_type(i)}_{i:04d}", scene_type(i), i in test) for i in range(parameters.scenes)]
 
 
-def ensure_rooms(parameters: RoomsParameters, cache: Path, *, device: str = "auto", progress: bool = True) -> Path:
+def _write_labelled(folder: Path, parameters: RoomsParameters, rendered: Iterator[RenderedScene]) -> None:
+    size = (parameters.height, parameters.width)
+    write_data_set(folder, scene_infos(parameters), rendered, parameters.frames_per_scene, size)
+
+
+#: ``nyu_depth_v2_labeled.mat``, ``splits.mat``, ``classMapping40.mat`` and ``nyuv2_oc/``.
+NYUV2_FORMAT = RoomsFormat("", RenderedScenes, _write_labelled)
+
+
+def ensure_rooms(
+    parameters: RoomsParameters,
+    cache: Path,
+    *,
+    form: RoomsFormat = NYUV2_FORMAT,
+    device: str = "auto",
+    progress: bool = True,
+) -> Path:
     """Folder that holds the data set; renders it where it is not there yet, and nothing where it is.
 
     Rendering goes into a temporary folder beside the final one, which appears by a rename when all is written: an
@@ -142,27 +173,28 @@ def ensure_rooms(parameters: RoomsParameters, cache: Path, *, device: str = "aut
     Args:
         parameters: what the set holds.
         cache: folder of all rendered sets.
+        form: how it is written.
         device: ``auto`` takes the GPU where there is one.
         progress: show a bar.
 
     Returns:
-        Folder with ``nyu_depth_v2_labeled.mat``, ``splits.mat``, ``classMapping40.mat`` and ``nyuv2_oc/``.
+        The folder.
 
     Raises:
         OSError: if the disk is full or the cache cannot be written, naming folder and mend.
     """
-    folder = cache / parameters.key
+    folder = cache / f"{parameters.key}{form.suffix}"
     if folder.is_dir():
         return folder
     with _explain_disk_errors(cache, parameters):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
-                _render(parameters, folder, device, progress)
+                _render(parameters, folder, form, device, progress)
     return folder
 
 
-def _render(parameters: RoomsParameters, folder: Path, device: str, progress: bool) -> None:
+def _render(parameters: RoomsParameters, folder: Path, form: RoomsFormat, device: str, progress: bool) -> None:
     """Render into a temporary folder and rename it; whoever calls holds the lock, so older such folders are wrecks."""
     for wreck in folder.parent.glob(f"{folder.name}.part-*"):
         shutil.rmtree(wreck)
@@ -172,10 +204,8 @@ def _render(parameters: RoomsParameters, folder: Path, device: str, progress: bo
         device = "cuda" if torch.cuda.is_available() else "cpu"
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     try:
-        size = (parameters.height, parameters.width)
-        with closing(_scenes(parameters, device)) as scenes:  # an error here ends the processes that render
-            shown = _with_progress(scenes, parameters, folder, progress)
-            write_data_set(partial, scene_infos(parameters), shown, parameters.frames_per_scene, size)
+        with closing(_scenes(form, parameters, device)) as scenes:  # an error here ends the processes that render
+            form.write(partial, parameters, _with_progress(scenes, parameters, folder, progress))
         _flush(partial)
         partial.chmod(0o755)
         partial.rename(folder)
@@ -184,11 +214,11 @@ def _render(parameters: RoomsParameters, folder: Path, device: str, progress: bo
         raise
 
 
-def _scenes(parameters: RoomsParameters, device: str) -> Generator[RenderedScene, None, None]:
+def _scenes(form: RoomsFormat, parameters: RoomsParameters, device: str) -> Generator[Any, None, None]:
     """Rendered scenes in order; on a CPU by one process per core, which beats threads inside one process."""
     cores = available_cores()
     workers = min(cores, parameters.scenes) if device == "cpu" and cores > 1 else 0
-    yield from DataLoader(RenderedScenes(parameters, device), batch_size=None, num_workers=workers)
+    yield from DataLoader(form.scenes(parameters, device), batch_size=None, num_workers=workers)
 
 
 def available_cores() -> int:
@@ -196,9 +226,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _with_progress(
-    scenes: Iterator[RenderedScene], parameters: RoomsParameters, folder: Path, shown: bool
-) -> Iterator[RenderedScene]:
+def _with_progress(scenes: Iterator[Any], parameters: RoomsParameters, folder: Path, shown: bool) -> Iterator[Any]:
     console = Console(stderr=True)
     columns = (TextColumn("rendering Rooms"), BarColumn(), MofNCompleteColumn(), TextColumn("scenes"))
     if shown:

@@ -25,3 +25,15 @@ def sum_over_processes(values: Tensor) -> Tensor:
         return values
     total: Tensor = dist_functional.all_reduce(values)
     return total
+
+
+def max_over_processes(values: Tensor) -> Tensor:
+    """Largest of a tensor's values over all processes, element by element, without gradient.
+
+    Args:
+        values: any shape, the same on every process.
+    """
+    values = values.detach().clone()
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return values
