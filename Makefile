@@ -55,6 +55,12 @@ SWEEP ?= shed_segments_quick
 sweep: $(READY) ## Run every point of a sweep file, those not run yet: SWEEP=shed_segments_quick [PROFILE=...] [ARGS="--jobs 2"]
 	@$(SEGDEPTH) sweep $(SWEEP) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
 
+CLAIMS ?= shed
+claims: PROFILE = claims
+.PHONY: claims
+claims: $(READY) ## Train a comparison's arms alike and judge the paper's claims: CLAIMS=shed [PROFILE=...] [ARGS="--jobs 2"]
+	@$(SEGDEPTH) claims $(CLAIMS) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+
 .PHONY: doctor
 doctor: $(READY) ## Say what is wrong with this machine, and what to do about it
 	@$(SEGDEPTH) doctor $(ARGS)

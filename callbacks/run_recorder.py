@@ -85,6 +85,7 @@ class RunRecorder(SaveConfigCallback):
             "hardware": {
                 "machine": platform.machine(),
                 "cpus": os.cpu_count(),
+                "threads": torch.get_num_threads(),
                 "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
                 "processes": trainer.world_size,
                 "precision": str(trainer.precision),

@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -40,20 +40,42 @@ def sweep(arguments: Sequence[str]) -> None:
     described = read_sweep(find_sweep(options.file))
     jobs = make_jobs(described, described.points(options.count, options.seed), options.root, extra)
     if options.dry_run:
-        _print_plan(jobs)
+        print_plan(jobs)
         return
-    runner = GridRunner(jobs, make_slots(options.devices, options.jobs), sweep_grid.PROGRAM, _say)
+    status = run_jobs(jobs, make_slots(options.devices, options.jobs))
+    _print_results(described, jobs, status, options.root)
+    exit_if_failed(jobs, status)
+
+
+def run_jobs(jobs: Sequence[Job], slots: Sequence[Slot]) -> dict[Path, str]:
+    """Run what is not finished, and say how it goes.
+
+    Returns:
+        State of each job, by its run folder.
+
+    Raises:
+        KeyboardInterrupt: after an interrupt has stopped the running jobs.
+    """
+    runner = GridRunner(jobs, slots, sweep_grid.PROGRAM, _say)
     try:
         with _sigterm_interrupts():
             runner.run()
     except KeyboardInterrupt:
         finished = sum(job.is_finished for job in jobs)
-        _say(f"interrupted: {finished} of {len(jobs)} points are finished; the same command goes on")
+        _say(f"interrupted: {finished} of {len(jobs)} runs are finished; the same command goes on")
         raise
-    _print_results(described, runner, options.root)
-    failed = [job for job in jobs if runner.status[job.folder] == FAILED]
+    return runner.status
+
+
+def exit_if_failed(jobs: Sequence[Job], status: Mapping[Path, str]) -> None:
+    """Name the jobs that failed.
+
+    Raises:
+        SystemExit: with status 1 if there are any.
+    """
+    failed = [job for job in jobs if status[job.folder] == FAILED]
     for job in failed:
-        _say(f"failed: {job.name}: {job.log}")
+        _say(f"failed: {job.title}: {job.log}")
     if failed:
         sys.exit(1)
 
@@ -81,33 +103,44 @@ def make_slots(devices: str = "auto", jobs: int | None = None) -> list[Slot]:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    own, extra = list(arguments), []
-    if "--" in own:
-        own, extra = own[: own.index("--")], own[own.index("--") + 1 :]
-    parser = argparse.ArgumentParser(
-        prog="segdepth sweep",
-        description="Run the points of a W&B sweep file on this machine.",
-        usage="segdepth sweep FILE [options] [-- flags of `segdepth exp`]",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    own, extra = split_flags(arguments)
+    parser = grid_parser("segdepth sweep", "Run the points of a W&B sweep file on this machine.", EPILOG)
     parser.add_argument("file", metavar="FILE", help="sweep file, or the name of one in experiments/sweeps")
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (runs)")
-    parser.add_argument("--devices", default="auto", help="GPUs to use, one per run (auto: all; 0: the CPU)")
-    parser.add_argument("--jobs", type=_positive, help="runs at a time (one per GPU, or one on the CPU)")
-    parser.add_argument("--count", type=_positive, help="most points to run (the file's run_cap, or all)")
+    parser.add_argument("--count", type=positive, help="most points to run (the file's run_cap, or all)")
     parser.add_argument("--seed", type=int, default=0, help="of a random search (0)")
-    parser.add_argument("--dry_run", action="store_true", help="print the points and their commands")
-
-    def refuse(message: str) -> NoReturn:
-        raise ConfigError(f"{message}; `segdepth sweep --help` lists the options, and flags for the runs follow a `--`")
-
-    parser.error = refuse  # type: ignore[method-assign]
     return parser.parse_args(own), extra
 
 
-def _positive(text: str) -> int:
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command's own arguments, and what follows ``--``: flags of its runs."""
+    own = list(arguments)
+    return (own[: own.index("--")], own[own.index("--") + 1 :]) if "--" in own else (own, [])
+
+
+def grid_parser(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Parser of the options that commands share which run several jobs; its errors are of the kind ConfigError."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        usage=f"{prog} FILE [options] [-- flags of `segdepth exp`]",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (runs)")
+    parser.add_argument("--devices", default="auto", help="GPUs to use, one per run (auto: all; 0: the CPU)")
+    parser.add_argument("--jobs", type=positive, help="runs at a time (one per GPU, or one on the CPU)")
+    parser.add_argument("--dry_run", action="store_true", help="print the runs and their commands")
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; `{prog} --help` lists the options, and flags for the runs follow a `--`")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser
+
+
+def positive(text: str) -> int:
+    """A positive number on a command line."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"need a positive number, got {text}")
     return int(text)
@@ -127,15 +160,16 @@ def _sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, earlier)
 
 
-def _print_plan(jobs: Sequence[Job]) -> None:
+def print_plan(jobs: Sequence[Job]) -> None:
+    """Print what would be run."""
     for number, job in enumerate(jobs, 1):
         state = "finished" if job.is_finished else "goes on" if job.has_begun else "new"
-        print(f"[{number}/{len(jobs)}] {job.name}: {state}")
+        print(f"[{number}/{len(jobs)}] {job.title}: {state}")
         print(f"    segdepth {shlex.join(job.command())}")
 
 
-def _print_results(described: Sweep, runner: GridRunner, root: Path) -> None:
-    rows = rank(described, runner.jobs, runner.status)
+def _print_results(described: Sweep, jobs: Sequence[Job], status: Mapping[Path, str], root: Path) -> None:
+    rows = rank(described, jobs, status)
     console = Console()
     console.print(table(described, rows))
     path = root / described.name / "sweep.csv"

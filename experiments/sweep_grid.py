@@ -1,4 +1,4 @@
-"""Runs the points of a sweep on this machine, several at a time, each in a process and a run folder of its own."""
+"""Runs jobs on this machine, several at a time, each in a process and a run folder of its own."""
 
 import contextlib
 import os
@@ -76,7 +76,7 @@ class GridRunner:
         self.status = {job.folder: FINISHED if job.is_finished else OPEN for job in self.jobs}
         waiting = deque(job for job in self.jobs if not job.is_finished)
         if done := len(self.jobs) - len(waiting):
-            self.say(f"{done} of {len(self.jobs)} points are finished already")
+            self.say(f"{done} of {len(self.jobs)} runs are finished already")
         running: dict[Slot, Running] = {}
         try:
             while waiting or running:
@@ -94,7 +94,7 @@ class GridRunner:
     def _start(self, job: Job, slot: Slot, running: dict[Slot, Running]) -> None:
         if (lock := try_lock(job.lock)) is None:
             self.status[job.folder] = ELSEWHERE
-            self.say(f"{self._place(job)} {job.name}: another process is at it")
+            self.say(f"{self._place(job)} {job.title}: another process is at it")
             return
         if job.is_finished:  # another process was at it
             self.status[job.folder] = FINISHED
@@ -119,7 +119,7 @@ class GridRunner:
             )
         running[slot] = Running(job, process, lock, time.monotonic())
         where = f" on GPU {slot.gpu}" if slot.gpu else ""
-        self.say(f"{self._place(job)} {job.name}: {'goes on' if job.has_begun else 'starts'}{where}")
+        self.say(f"{self._place(job)} {job.title}: {'goes on' if job.has_begun else 'starts'}{where}")
 
     def _conclude(self, ended: Running) -> None:
         """Say how a job ended; what counts is that its figures are there."""
@@ -128,14 +128,14 @@ class GridRunner:
         if not job.is_finished:
             self.status[job.folder] = FAILED
             code = ended.process.returncode
-            self.say(f"{self._place(job)} {job.name}: failed (exit status {code}); see {job.log}")
+            self.say(f"{self._place(job)} {job.title}: failed (exit status {code}); see {job.log}")
             return
         self.status[job.folder] = FINISHED
         self._durations.append(seconds)
         left = sum(status == OPEN for status in self.status.values())
         to_go = left * sum(self._durations) / len(self._durations) / len(self.slots)
         self.say(
-            f"{self._place(job)} {job.name}: finished in {clock(seconds)}"
+            f"{self._place(job)} {job.title}: finished in {clock(seconds)}"
             + (f"; {left} to go, about {clock(to_go)}" if left else "")
         )
 

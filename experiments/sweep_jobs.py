@@ -1,4 +1,4 @@
-"""What runs for each point of a sweep: a command line, a run folder of a settled name, and how far it got."""
+"""One run of several: its command line, a run folder of a settled name, and how far it got."""
 
 import fcntl
 import hashlib
@@ -20,11 +20,11 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class Job:
-    """One point of a sweep.
+    """One run, such as a point of a sweep.
 
     Attributes:
-        sweep: its name, which tags the run.
-        point: the parameters.
+        group: name of the sweep, or of what else the run is made for; tags the run.
+        point: what tells it from the others of its group.
         experiment: name of the experiment.
         name: name of the run; the same for the same configuration, on every machine.
         arguments: of `segdepth`, but for where and under which name it runs.
@@ -33,7 +33,7 @@ class Job:
         lock: file that is locked while the run is in progress.
     """
 
-    sweep: str
+    group: str
     point: Point
     experiment: str
     name: str
@@ -41,6 +41,11 @@ class Job:
     folder: Path
     log: Path
     lock: Path
+
+    @property
+    def title(self) -> str:
+        """Experiment and run, as the run's folder has them."""
+        return f"{self.experiment}/{self.name}"
 
     @property
     def is_finished(self) -> bool:
@@ -55,7 +60,7 @@ class Job:
     def command(self) -> list[str]:
         """Arguments of `segdepth` that start the run, or go on with it."""
         where = ["--run.root", str(self.folder.parent.parent), "--run.name", self.name]
-        return [*self.arguments, *where, f"--run.tags+={self.sweep}", "--run.resume=true"]
+        return [*self.arguments, *where, f"--run.tags+={self.group}", "--run.resume=true"]
 
 
 def make_jobs(sweep: Sweep, points: Sequence[Point], root: Path, extra: Sequence[str] = ()) -> list[Job]:
@@ -71,29 +76,53 @@ def make_jobs(sweep: Sweep, points: Sequence[Point], root: Path, extra: Sequence
         ConfigError: if a configuration cannot be composed.
     """
     composed = cache(compose)  # most points differ in flags only
-    return [_make_job(sweep, point, root, extra, composed) for point in points]
+    return [_point_job(sweep, point, root, extra, composed) for point in points]
 
 
-def _make_job(
+def _point_job(
     sweep: Sweep, point: Point, root: Path, extra: Sequence[str], composed: Callable[[tuple[str, ...]], Composition]
 ) -> Job:
     others = {name: value for name, value in point.items() if name != "experiment"}
     first = ["--config", str(point["experiment"])] if "experiment" in point else []
     verb, *rest = sweep.command
     arguments = [verb, *first, *rest, *extra, *flags(others)]
-    configs, overrides = take_flag(arguments[1:], "--config", "-c")
-    if not configs:
+    if not take_flag(arguments[1:], "--config", "-c")[0]:
         raise ConfigError(f"{sweep.path}: name an experiment, by `--config` in `command` or a parameter `experiment`")
+    words = [f"{name.rpartition('.')[2]}-{value}" for name, value in others.items()]
+    return make_job(sweep.name, point, words, arguments, root, composed)
+
+
+def make_job(
+    group: str,
+    point: Point,
+    words: Sequence[str],
+    arguments: Sequence[str],
+    root: Path,
+    composed: Callable[[tuple[str, ...]], Composition] = compose,
+) -> Job:
+    """A job whose run is named after its configuration.
+
+    Args:
+        group: name of what the run is made for; its logs and locks lie in ``<root>/<group>``.
+        point: what tells it from the others of its group.
+        words: of the run's name, before the digits that stand for the whole configuration.
+        arguments: of `segdepth`, with one ``--config`` at least.
+        root: folder of all runs.
+        composed: merges configurations.
+
+    Raises:
+        ConfigError: if the configuration cannot be composed.
+    """
+    configs, overrides = take_flag(arguments[1:], "--config", "-c")
     composition = composed(tuple(configs))
     content = json.dumps([composition.config, overrides], sort_keys=True, default=str)
     if data_root := os.environ.get("DATA_ROOT"):  # another machine may keep the same data elsewhere
         content = content.replace(data_root, "DATA_ROOT")
-    words = [f"{name.rpartition('.')[2]}-{value}" for name, value in others.items()]
     readable = "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-") for word in words)[:LONGEST_NAME]
     name = "-".join(filter(None, [readable, hashlib.sha256(content.encode()).hexdigest()[:8]]))
-    own = root / sweep.name
+    own = root / group
     return Job(
-        sweep=sweep.name,
+        group=group,
         point=point,
         experiment=composition.experiment,
         name=name,

@@ -31,7 +31,7 @@ def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[
     for job in jobs:
         figures = {key: math.nan if value is None else value for key, value in read_json(_metrics(job)).items()}
         own = {sweep.metric: figures.get(sweep.metric, best_score(job, sweep.metric))} if sweep.metric else {}
-        run: Row = {"run": f"{job.experiment}/{job.name}", "status": status[job.folder]}
+        run: Row = {"run": job.title, "status": status[job.folder]}
         rows.append({**run, **job.point, **own, **figures})
     sign = -1 if sweep.goal == "maximize" else 1
 

@@ -113,7 +113,7 @@ def test_every_point_once_and_best_first(place, capsys):
     sweep(["three.yaml", "--root", "out"])
     output = capsys.readouterr().out
     assert [start["x"] for start in starts(place)] == [1, 2, 3]
-    assert "[3/3] x-3-" in output
+    assert "[3/3] net/x-3-" in output
     assert "2 to go, about" in output
     with (place / "out/three/sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -126,7 +126,7 @@ def test_every_point_once_and_best_first(place, capsys):
 
     sweep(["three.yaml", "--root", "out"])  # nothing is left to do
     assert len(starts(place)) == 3
-    assert "3 of 3 points are finished already" in capsys.readouterr().out
+    assert "3 of 3 runs are finished already" in capsys.readouterr().out
 
 
 def test_goal_turns_the_table_round(place):
@@ -187,7 +187,7 @@ def test_a_failure_stops_nothing_and_is_named(place, capsys):
     assert caught.value.code == 1
     assert [start["x"] for start in starts(place)] == [1, 2, 3]
     named = capsys.readouterr().out.splitlines()[-1]
-    assert named.startswith("failed: x-2-")
+    assert named.startswith("failed: net/x-2-")
     assert "no good" in (place / named.rpartition(" ")[2]).read_text()
     with (place / "runs/three/sweep.csv").open() as file:
         assert [row["status"] for row in csv.DictReader(file)] == ["finished", "finished", "failed"]
@@ -228,7 +228,7 @@ def test_two_processes_at_a_time(place):
 
 def test_a_point_in_other_hands_is_left_to_them(place, capsys):
     sweep(["three.yaml", "--dry_run"])
-    name = capsys.readouterr().out.splitlines()[2].split()[1].rstrip(":")
+    name = capsys.readouterr().out.splitlines()[2].split()[1].rstrip(":").removeprefix("net/")
     lock = try_lock(place / f"runs/three/locks/net-{name}.lock")
     assert try_lock(place / f"runs/three/locks/net-{name}.lock") is None
     sweep(["three.yaml"])
@@ -250,7 +250,7 @@ def test_an_interrupt_leaves_checkpoints_and_the_same_command_goes_on(place, cap
     with pytest.raises(KeyboardInterrupt):
         sweep(["three.yaml", "--jobs", "2", "--", "--mode=wait"])
     other.join()
-    assert "interrupted: 1 of 3 points are finished; the same command goes on" in capsys.readouterr().out
+    assert "interrupted: 1 of 3 runs are finished; the same command goes on" in capsys.readouterr().out
     assert not any(is_alive(start["pid"]) for start in starts(place))
     sweep(["three.yaml", "--", "--mode=wait"])
     assert [(start["x"], start["resumed"]) for start in starts(place)[3:]] == [(2, True), (3, True)]
