@@ -1,6 +1,7 @@
 """What watches a run: logger, checkpoints, tables, pictures, records."""
 
 from callbacks.checkpoints import BestCheckpoint
+from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.constant_baseline import ConstantBaseline
 from callbacks.exact_resume import ExactResume
 from callbacks.history import History
@@ -20,6 +21,7 @@ from callbacks.worst_cases import WorstCases
 
 __all__ = [
     "BestCheckpoint",
+    "ConfusionMatrix",
     "ConstantBaseline",
     "ExactResume",
     "History",

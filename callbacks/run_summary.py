@@ -45,9 +45,20 @@ class RunSummary(Callback):
         merge_json(folder / "metrics.json", figures)
         console = Console()
         method, protocol = self.method or folder.parent.name, pl_module.protocol.name
+        truth = getattr(pl_module, "oracle", "")
         for name in sorted({key.split("/")[1] for key in figures}):
-            console.print(self.table(name, figures, title=f"{method} on {name}, {protocol}"))
-        for name in ("config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "panels", "checkpoints"):
+            # a test that is not the method's own, a callback's, says itself what it gave the method
+            mark = f" (oracle {truth})" if truth and f"test/{name}" in pl_module.evaluations else ""
+            console.print(self.table(name, figures, title=f"{method}{mark} on {name}, {protocol}"))
+        for name in (
+            "config.yaml",
+            "metrics.json",
+            "per_image.csv",
+            "worst_*.png",
+            "confusion_*.png",
+            "panels",
+            "checkpoints",
+        ):
             for path in sorted(folder.glob(name)):
                 console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
         if isinstance(trainer.logger, RunLogger):

@@ -22,6 +22,7 @@ from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER, DerivedMap, class
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.fingerprint import fingerprint
 from datamodules.frames import FrameDataset, FrameReader
+from datamodules.nyuv2_format import NAMES40
 from datamodules.prepared import PreparedReader, describe
 from datamodules.preprocess import FrameStep
 from datamodules.sample import Sample, collate
@@ -411,6 +412,12 @@ class DepthDataModule(LightningDataModule, ABC):
         counts = self.class_pixels()
         ids = range(1, getattr(self, "classes", 40) + 1)
         return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
+        classes = getattr(self, "classes", len(NAMES40))
+        return NAMES40 if classes == len(NAMES40) else tuple(str(id_) for id_ in range(1, classes + 1))
 
     def describe(self) -> dict[str, Any]:
         """What is read and how, as plain JSON, for a run's record."""
