@@ -21,8 +21,8 @@ COLUMNS = ("id", "class", "pixels", "accuracy", "iou")
 class ConfusionMatrix(Callback):
     """Write ``confusion_<data set>.png`` and ``class_iou_<data set>.csv`` for methods that predict semantics.
 
-    Both are made of the confusion matrix of the whole test set, which ``miou`` is computed from. W&B gets the picture as
-    ``test/confusion`` and the table as ``test/class_iou``.
+    Both are made of the confusion matrix of the whole test set, which ``miou`` is computed from. W&B gets the picture
+    as ``test/confusion`` and the table as ``test/class_iou/<data set>``.
     """
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
