@@ -24,6 +24,8 @@ class SegmentationLoss(nn.Module):
     The paper's rows: CE alone; Dice alone; ``cross_entropy`` and ``dice`` 0.5 each; ``cross_entropy`` and
     ``focal_tversky`` 0.5 each. Soft counts of true positives, false negatives and false positives are over all classes
     and all pixels of the batches of all processes, as the equations have it; `smp.losses` averages over classes.
+    By ``softmax`` over labelled pixels what one class misses another one takes: FN = FP, so that alpha and beta only
+    count as their sum. By ``sigmoid`` they differ.
 
     Args:
         cross_entropy: weight of :math:`-\log p` of the true class.
