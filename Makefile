@@ -12,7 +12,9 @@ NAME ?=
 PROFILE ?= quick
 DEVICES ?= auto
 ARGS ?=
-CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+# the built-in set in the format of the data that the experiment or paper is about
+ROOMS = data/$(if $(filter semantic_md%,$(NAME) $(PAPER)),rooms_hypersim,rooms)
+CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
 
 export DATA_ROOT
 # the first import compiles, every later start is three times as fast
@@ -54,6 +56,12 @@ SWEEP ?= shed_segments_quick
 .PHONY: sweep
 sweep: $(READY) ## Run every point of a sweep file, those not run yet: SWEEP=shed_segments_quick [PROFILE=...] [ARGS="--jobs 2"]
 	@$(SEGDEPTH) sweep $(SWEEP) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+
+PAPER ?=
+.PHONY: ablation
+ablation: $(READY) ## Run every row of a paper's tables, those not run yet, and print them: PAPER=semantic_md [PROFILE=...] [ARGS="--jobs 2"]
+	@test -n "$(PAPER)" || { echo "name a paper: make ablation PAPER=semantic_md" >&2; exit 2; }
+	@$(SEGDEPTH) ablation $(PAPER) $(ARGS) -- $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
 
 CLAIMS ?= shed
 claims: PROFILE = claims

@@ -2,6 +2,7 @@
 
 from callbacks.checkpoints import BestCheckpoint
 from callbacks.cloud_pictures import CloudPictures
+from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.constant_baseline import ConstantBaseline
 from callbacks.exact_resume import ExactResume
 from callbacks.history import History
@@ -24,6 +25,7 @@ from callbacks.worst_cases import WorstCases
 __all__ = [
     "BestCheckpoint",
     "CloudPictures",
+    "ConfusionMatrix",
     "ConstantBaseline",
     "ExactResume",
     "History",

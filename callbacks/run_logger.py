@@ -272,6 +272,11 @@ class RunLogger(WandbLogger):
         """Log pictures; see :meth:`WandbLogger.log_image`."""
         super().log_image(*args, **kwargs)
 
+    def add_tags(self, tags: Iterable[str]) -> None:
+        """Add tags to those of the run, before it is opened."""
+        own = self._wandb_init.get("tags") or []
+        self._wandb_init["tags"] = list(dict.fromkeys([*own, *(tag[:MAX_TAG] for tag in tags)]))
+
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Note that this command trains."""
         self._saved_checkpoint = True

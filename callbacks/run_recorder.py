@@ -93,6 +93,7 @@ class RunRecorder(SaveConfigCallback):
             "data": getattr(datamodule, "describe", dict)(),
             "data_fingerprint": getattr(datamodule, "fingerprint", None),
             "method": type(pl_module).__name__,
+            **pl_module.facts,
             "parameters": {
                 name: sum(p.numel() for p in part.parameters()) for name, part in pl_module.network.named_children()
             },

@@ -49,16 +49,20 @@ class RunSummary(Callback):
         figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
         merge_json(folder / "metrics.json", figures)
         console = Console()
-        method = self.method or folder.parent.name
+        method, truth = self.method or folder.parent.name, pl_module.oracle
         for name in sorted({key.split("/")[1] for key in figures}):
-            title = f"{method} on {name}, {pl_module.protocols[name].name}"
-            console.print(self.table(name, figures, title))
+            # a test that is not the method's own, a callback's, says itself what it gave the method
+            own = f"test/{name}" in pl_module.evaluations
+            mark = f" (oracle {truth})" if truth and own else ""
+            protocol = pl_module.protocols[name] if own else pl_module.protocol
+            console.print(self.table(name, figures, f"{method}{mark} on {name}, {protocol.name}"))
         for name in (
             "config.yaml",
             "metrics.json",
             "per_image.csv",
             "worst_*.png",
             "retrieval_*.png",
+            "confusion_*.png",
             "panels",
             "clouds",
             "checkpoints",

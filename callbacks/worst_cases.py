@@ -109,6 +109,8 @@ class WorstCases(Callback):
             if cases:
                 path = folder / f"worst_{name}.png"
                 title = f"{name}: the {min(len(cases), self.frames)} test frames with the largest {self.metric}"
+                if truth := getattr(pl_module, "oracle", ""):
+                    title += f" (oracle {truth})"
                 draw_sheet(cases[: self.frames], title, self.metric).savefig(path, dpi=100)
                 if isinstance(trainer.logger, WandbLogger):
                     trainer.logger.log_image("test/worst", [str(path)], caption=[name])

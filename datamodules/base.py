@@ -18,10 +18,11 @@ from torchvision.transforms import v2
 
 from datamodules.cache import cache_folder, remembered
 from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
-from datamodules.derived.sample_maps import DerivedMap
+from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER, DerivedMap, class_pixels
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.fingerprint import fingerprint
 from datamodules.frames import FrameDataset, FrameReader
+from datamodules.nyuv2_format import NAMES40
 from datamodules.prepared import PreparedReader, describe
 from datamodules.preprocess import FrameStep
 from datamodules.sample import Sample, collate
@@ -323,6 +324,11 @@ class DepthDataModule(LightningDataModule, ABC):
                 self.superpixels.check(*size)
 
     @property
+    def input_size(self) -> Size:
+        """Height and width of the network input in evaluation."""
+        return self.eval_size or self.resize or self.reader.size
+
+    @property
     def normalization(self) -> tuple[RGB, RGB]:
         """RGB mean and standard deviation: as configured, else the method's, else ImageNet's."""
         if self.mean is not None and self.std is not None:
@@ -444,6 +450,28 @@ class DepthDataModule(LightningDataModule, ABC):
         cumulative = np.cumsum(counts)
         middle = [(cumulative[-1] - 1) // 2, cumulative[-1] // 2]
         return float(np.searchsorted(cumulative, middle, side="right").mean() / 1000)
+
+    def class_pixels(self) -> list[int]:
+        """Pixels of each class over the training frames, id ``i`` at ``i``, counted once for all runs."""
+        return class_pixels(self.reader, self.splits.train)
+
+    def class_order(self, order: Literal["counted", "semantic_md"] = "counted") -> list[int]:
+        """All ids of `semantics`, the most frequent first, ties and classes that never occur by their ids.
+
+        Args:
+            order: ``counted`` over the training frames, or Semantic-MD's own for NYU40.
+        """
+        if order == "semantic_md":
+            return list(SEMANTIC_MD_ORDER)
+        counts = self.class_pixels()
+        ids = range(1, getattr(self, "classes", 40) + 1)
+        return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
+        classes = getattr(self, "classes", len(NAMES40))
+        return NAMES40 if classes == len(NAMES40) else tuple(str(id_) for id_ in range(1, classes + 1))
 
     def describe(self) -> dict[str, Any]:
         """What is read and how, as plain JSON, for a run's record."""

@@ -58,6 +58,7 @@ class HyperSimDataModule(DepthDataModule):
         color: tone-mapped from the ``hdr`` files, or the released 8-bit ``preview``.
         tone_map: of HDR colour: ``apple``, the release's own, or ``semantic_md``.
         labels: whether to read semantics and instances; without them their files are not needed.
+        test_part: ``test``, or ``val``: Semantic-MD reports figures of the frames that it validates on.
         missing: ``error`` where a frame's file is missing, or ``skip`` such frames, with a warning that counts them:
             many keep a part of the release only.
         max_depth: metres; depth above it is invalid.
@@ -76,6 +77,7 @@ class HyperSimDataModule(DepthDataModule):
         color: ColorSource = "hdr",
         tone_map: ToneMap = "apple",
         labels: bool = True,
+        test_part: Literal["test", "val"] = "test",
         missing: Literal["error", "skip"] = "error",
         max_depth: float = 20.0,
         **kwargs: Any,
@@ -85,12 +87,13 @@ class HyperSimDataModule(DepthDataModule):
         self.cameras = cameras
         self.depth, self.color, self.tone_map = depth, color, tone_map
         self.labels = labels
+        self.test_part = test_part
         self.missing = missing
 
     @property
     def options(self) -> dict[str, Any]:
         """Arguments that shape frames and splits."""
-        names = ("frames", "cameras", "depth", "color", "tone_map", "labels", "min_depth", "max_depth")
+        names = ("frames", "test_part", "cameras", "depth", "color", "tone_map", "labels", "min_depth", "max_depth")
         return {name: getattr(self, name) for name in names}
 
     @cached_property
@@ -148,4 +151,4 @@ class HyperSimDataModule(DepthDataModule):
             count = len(self.parts.get(part, ()))
             ranges[part] = range(first, first + count)
             first += count
-        return Splits(**ranges)
+        return Splits(ranges["train"], ranges["val"], ranges[self.test_part])

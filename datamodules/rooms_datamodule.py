@@ -30,9 +30,9 @@ class CachedRooms(DepthDataModule):
         self.rooms = rooms or RoomsParameters()
 
     @property
-    def options(self) -> dict[str, Any]:
-        """Arguments that shape frames and splits."""
-        return {**super().options, "rooms": vars(self.rooms)}  # type: ignore[safe-super]  # of the other parent
+    def all_options(self) -> dict[str, Any]:
+        """Everything that shapes frames and splits, as plain JSON."""
+        return {**super().all_options, "rooms": vars(self.rooms)}
 
     def prepare_data(self) -> None:
         """Render what is not there yet; Lightning calls this in one process per machine, while the others wait."""

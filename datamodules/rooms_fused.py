@@ -3,45 +3,33 @@
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
 
-from datamodules.cache import cache_folder
 from datamodules.nyu_fused import NYUFusedDataModule
-from datamodules.rooms import RoomsParameters, ensure_rooms
+from datamodules.rooms import RoomsParameters
 from datamodules.rooms.data_root import write_first_version
+from datamodules.rooms.dataset import NYUV2_FORMAT
+from datamodules.rooms_datamodule import CachedRooms
 
 
-class RoomsFusedDataModule(NYUFusedDataModule):
+class RoomsFusedDataModule(CachedRooms, NYUFusedDataModule):
     """Procedural indoor scenes in the format of NYU Depth v1 and v2, fused. Its figures say nothing about either.
 
     Args:
-        root: cache folder; None takes ``SEGDEPTH_CACHE``, else ``XDG_CACHE_HOME/segdepth``, else ``~/.cache/segdepth``.
+        root: see :class:`CachedRooms`.
         rooms: what is rendered as v2; v1 has a quarter as many other scenes.
         kwargs: of :class:`NYUFusedDataModule`.
     """
 
-    def __init__(self, root: str | None = None, *, rooms: RoomsParameters | None = None, **kwargs: Any):
-        super().__init__(str(cache_folder()) if root is None else root, **kwargs)
-        self.rooms = rooms or RoomsParameters()
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments that shape frames and splits."""
-        return {**super().options, "rooms": vars(self.rooms)}
+    form = NYUV2_FORMAT
 
     def prepare_data(self) -> None:
         """Render what is not there yet; Lightning calls this in one process per machine, while the others wait."""
+        super().prepare_data()
         if self.store is None:
-            ensure_rooms(self.rooms, Path(self.root).expanduser())
             ensure_first_version(self.rooms, Path(self.root).expanduser())
-
-    @cached_property
-    def folder(self) -> Path:
-        """The rendered second version's folder in the cache."""
-        return ensure_rooms(self.rooms, Path(self.root).expanduser())
 
     @cached_property
     def v1_folder(self) -> Path:

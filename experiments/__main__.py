@@ -18,7 +18,8 @@ USAGE = """usage: segdepth COMMAND ...
   compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
   table     published figures beside measured ones      segdepth table shed/table2
   sweep     a grid of runs, resumable                   segdepth sweep shed_segments
-  claims    a paper's claims, put to the test         segdepth claims shed -- --config data/rooms
+  ablation  every row of a paper's tables, resumable    segdepth ablation semantic_md
+  claims    a paper's claims, put to the test           segdepth claims shed -- --config data/rooms
   data      state, check, copy and picture of the data  segdepth data status
   doctor    what is wrong with this machine             segdepth doctor
 
@@ -51,6 +52,7 @@ OTHER_COMMANDS = {
     "compare": ("experiments.compare", "compare"),
     "table": ("experiments.table_command", "table"),
     "sweep": ("experiments.sweep_command", "sweep"),
+    "ablation": ("experiments.ablation_command", "ablation"),
     "claims": ("experiments.claims_command", "claims"),
     "data": ("experiments.data_command", "data"),
     "doctor": ("experiments.doctor", "doctor"),

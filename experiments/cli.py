@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks import ExactResume, NonFiniteReport, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
-from callbacks.run_logger import finish_run
+from callbacks.run_logger import RunLogger, finish_run
 from datamodules import DepthDataModule
 from datamodules.files import ROOMS_MARKER
 from experiments.banner import print_banner
@@ -25,7 +25,7 @@ from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
 from experiments.failures import explain_failure
-from experiments.published import tables_of
+from experiments.published import oracle_mark, tables_of
 from experiments.run_folder import (
     RUN_ENVIRONMENT,
     RunSettings,
@@ -115,6 +115,10 @@ class SegdepthCLI(LightningCLI):
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
         self.datamodule.prepare_data()
         self.datamodule.setup()
+        if self.model.oracle:
+            self._mark_oracle(oracle_mark(self.model.oracle))
+        if isinstance(self.trainer, ExperimentTrainer):
+            self.trainer.tested = self.run_settings.tested
         training = self.subcommand in ("exp", "fit")
         self.model.check_data(self.datamodule, training=training)
         if path := self.config[self.subcommand].get("ckpt_path"):
@@ -127,6 +131,12 @@ class SegdepthCLI(LightningCLI):
             batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
+
+    def _mark_oracle(self, mark: str) -> None:
+        """Tag a run whose method reads ground truth in tests, here and on W&B."""
+        self.config[self.subcommand].run.tags = self.run_settings.tags = [*self.run_settings.tags, mark]
+        if isinstance(self.trainer.logger, RunLogger):
+            self.trainer.logger.add_tags([mark])
 
     def _point_logger(self, logger: Any, run: RunSettings) -> None:
         """Tell :class:`~callbacks.RunLogger` of the run; any other logger is the user's own affair."""

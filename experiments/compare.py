@@ -103,6 +103,6 @@ def print_table(results: Sequence[RunResult], metrics: Sequence[str], title: str
     table = Table("experiment", "run", "test set", "seed", "commit", *metrics, title=title)
     for result in results:
         values = [f"{result.figures[name]:.4f}" if name in result.figures else "" for name in metrics]
-        table.add_row(result.experiment, result.run, result.dataset, result.seed, result.commit, *values)
+        table.add_row(result.title, result.run, result.dataset, result.seed, result.commit, *values)
     width = int(os.environ.get("COLUMNS", "0")) or max(Console().width, 160)
     Console(width=width).print(table)

@@ -11,6 +11,10 @@ from typing import Any
 import yaml
 
 from experiments.compose import ConfigError
+from experiments.published import ORACLES, oracle_mark
+
+#: Ends the name of a test set where a method was given predicted semantics instead of its true ones.
+PREDICTED_SEMANTICS = "_predicted_semantics"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,18 @@ class RunResult:
         return self.folder.name
 
     @property
+    def oracle(self) -> str:
+        """Mark of a method that reads ground truth in this test, such as ``oracle semantics``; empty for any other."""
+        if self.dataset.endswith(PREDICTED_SEMANTICS):
+            return ""
+        return oracle_mark(self.environment.get("oracle") or ORACLES.get(self.experiment, ""))
+
+    @property
+    def title(self) -> str:
+        """Experiment and mark, for a reader."""
+        return self.experiment + (f" ({self.oracle})" if self.oracle else "")
+
+    @property
     def seed(self) -> str:
         """Seed of the run; empty where none is recorded."""
         seed = self.environment.get("seed")
@@ -67,12 +83,13 @@ class RunResult:
         Raises:
             ConfigError: if a record cannot be read.
         """
+        tested_on = self.dataset.removesuffix(PREDICTED_SEMANTICS)
         found = [*self.folder.glob("environment.json"), *self.folder.glob("environment-test*.json")]
         for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
             environment = read_json(path)
             data = environment.get("data", {})
             for number, tested in enumerate([data, *data.get("extra_tests", [])]):
-                if tested.get("name") == self.dataset:
+                if tested.get("name") == tested_on:
                     config = path.with_name(path.name.replace("environment", "config")).with_suffix(".yaml")
                     return {**environment, "data": tested}, with_protocol(read_yaml(config), number)
         return {}, {}

@@ -103,8 +103,18 @@ TRAIN_DATA = {
     "NYU V1+V2": ("nyu_fused",),
 }
 
-#: Experiments whose region support comes from ground-truth depth at test time as well (Region Support, section 4.2).
-ORACLES = ("region_support_refinement_truth", "region_support_truth_as_depth")
+#: Experiments of the papers that read ground truth at test time as well, and which: Region Support, section 4.2, region
+#: support made of true depth; Semantic-MD, section 4.2, semantic maps. A run's own record goes before it.
+ORACLES = {
+    **dict.fromkeys(("region_support_refinement_truth", "region_support_truth_as_depth"), "region support"),
+    **dict.fromkeys(
+        (
+            "semantic_md_concat", "semantic_md_onehot40", "semantic_md_onehot20", "semantic_md_onehot3",
+            "semantic_md_semantic_conv", "semantic_md_contour", "semantic_md_deeplab_onehot40",
+        ),
+        "semantics",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,15 @@ def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[Published
                 raise ConfigError(f"{place}: {cell['metric']} of {cell['method']} is there twice")
             rows[key].values[cell["metric"]] = cell["value"]
     return list(tables.values())
+
+
+def oracle_mark(truth: str) -> str:
+    """How tables and pictures mark a method that reads ground truth at test time; empty for one that does not.
+
+    Args:
+        truth: what it reads, such as ``semantics``, as ``DepthModule.oracle`` says.
+    """
+    return f"oracle {truth}" if truth else ""
 
 
 def tables_of(experiment: str) -> list[str]:

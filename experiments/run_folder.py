@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
@@ -27,6 +28,7 @@ class RunSettings:
             BestCheckpoint's own, ``val/abs_rel`` unless it is configured otherwise.
         resume: go on where the run of this name was left, or start it if it was not; the very same command then both
             starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
+        tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.
     """
 
     root: str = "runs"
@@ -35,6 +37,7 @@ class RunSettings:
     tags: list[str] = field(default_factory=list)
     monitor: str | None = None
     resume: bool = False
+    tested: Literal["best", "last"] = "best"
 
     @property
     def folder(self) -> Path:

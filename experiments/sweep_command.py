@@ -102,6 +102,13 @@ def make_slots(devices: str = "auto", jobs: int | None = None) -> list[Slot]:
     return [Slot(number, gpus[number % len(gpus)] if gpus else None, threads) for number in range(jobs)]
 
 
+def jobs_at_a_time(devices: str, todo: int) -> int | None:
+    """Runs at a time where nobody says: on a CPU one per core, which is faster than one on several cores."""
+    if devices != "0" and visible_gpus():
+        return None
+    return max(1, min(todo, usable_cores()))
+
+
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     own, extra = split_flags(arguments)
     parser = grid_parser("segdepth sweep", "Run the points of a W&B sweep file on this machine.", EPILOG)

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.finished_runs import read_runs
-from experiments.published import read_published, select_tables
+from experiments.finished_runs import RunResult, read_runs
+from experiments.measured import Choice
+from experiments.published import PublishedTable, read_published, select_tables
 from experiments.table_formats import to_csv, to_latex, to_markdown
 from experiments.table_layout import published_sheet, records, rooms_sheet
 
@@ -37,18 +38,31 @@ def table(arguments: Sequence[str]) -> None:
     results = read_runs(options.root)
     if not results:
         print(f"no finished run under {options.root}: nothing is measured yet", file=sys.stderr)
-    if options.format == "csv":
-        text = to_csv([line for table in tables for line in records(table, results, options.runs)])
-    else:
-        pairs = [
-            (published_sheet(table, results, options.runs), rooms_sheet(table, results, options.runs))
-            for table in tables
-        ]
-        sheets = [sheet for pair in pairs for sheet in pair if sheet is not None]
-        text = to_markdown(sheets) if options.format == "markdown" else to_latex(sheets)
+    text = table_text(tables, results, options.runs, options.format)
     if options.output is None:
         sys.stdout.write(text)
     else:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(text, encoding="utf-8")
         print(options.output)
+
+
+def table_text(
+    tables: Sequence[PublishedTable], results: Sequence[RunResult], choice: Choice = "latest", form: str = "markdown"
+) -> str:
+    """Published tables with measured figures, and tables of what was measured on Rooms.
+
+    Args:
+        tables: published ones.
+        results: of all runs that may be shown, oldest first.
+        choice: see :func:`~experiments.measured.measure`.
+        form: ``markdown``, ``latex`` or ``csv``.
+
+    Raises:
+        ConfigError: if a record of a run cannot be read.
+    """
+    if form == "csv":
+        return to_csv([line for table in tables for line in records(table, results, choice)])
+    pairs = [(published_sheet(table, results, choice), rooms_sheet(table, results, choice)) for table in tables]
+    sheets = [sheet for pair in pairs for sheet in pair if sheet is not None]
+    return to_markdown(sheets) if form == "markdown" else to_latex(sheets)

@@ -7,18 +7,21 @@ from decimal import Decimal
 
 from experiments.finished_runs import RunResult
 from experiments.measured import Choice, Measurement, measure, measure_rooms, objection, protocol_of
-from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable
+from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
 
 #: A published figure that was never measured. A cell that was never published is blank.
 NEVER = "\N{EN DASH}"
 
 MINUS = "\N{MINUS SIGN}"
 
-ORACLE_NOTE = "oracle: is given ground-truth depth (as region support) at test time; compares with no other method"
+ORACLE_NOTE = (
+    "oracle: is given ground truth at test time too, as named (region support is made of true depth); compares with no "
+    "method that is not"
+)
 
 CSV_COLUMNS = (
     "paper", "table", "experiment", "method", "train_data", "test_data", "metric",
-    "published", "measured", "difference", "run", "seed", "commit", "profile", "std", "remarks",
+    "published", "measured", "difference", "run", "seed", "commit", "profile", "std", "remarks", "oracle",
 )  # fmt: skip
 
 
@@ -83,9 +86,11 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
     """Published figures beside measured ones: two or three lines a method, one for those of other papers."""
     sheet = Sheet(f"{table.title} ({table.name})", header(table.metrics), text_columns=4)
     runs = RunNotes()
-    never = starred = False
+    never = starred = marked = False
     for row in table.rows:
-        names = [method_name(row.method, row.experiment), row.train_data, row.test_data]
+        mark = oracle_mark(ORACLES.get(row.experiment, ""))
+        names = [method_name(row.method, mark, row.experiment), row.train_data, row.test_data]
+        marked |= bool(mark)
         lines = [[*names, "published", *(row.values.get(metric, "") for metric in table.metrics)]]
         if row.experiment:
             measured = measure(row, results, choice)
@@ -98,7 +103,7 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
     meanings = {
         f"{NEVER}: never measured here": never,
         "*: with uncommitted changes": starred,
-        ORACLE_NOTE: any(row.experiment in ORACLES for row in table.rows),
+        ORACLE_NOTE: marked,
     }
     metric_notes = [METRICS[metric].note for metric in table.metrics if METRICS[metric].note]
     shown = [meaning for meaning, needed in meanings.items() if needed]
@@ -129,6 +134,7 @@ def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Cho
     """What the table's methods reach on Rooms, apart from any published figure; None if nothing was measured there."""
     sheet = Sheet(f"{table.title}: the methods on Rooms (synthetic)", header(table.metrics), text_columns=4)
     runs = RunNotes()
+    marked = False
     for experiment, method in methods(table).items():
         for measured in measure_rooms(experiment, table.metrics, results, choice):
             newest = measured.results[0]
@@ -137,10 +143,12 @@ def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Cho
                 value = measured.values.get(metric)
                 spread = measured.deviations.get(metric)
                 cells.append(NEVER if value is None else with_deviation(f"{value:.3f}", spread, 3))
-            names = [method_name(method, experiment), newest.trained_on or "unrecorded", newest.dataset]
+            names = [method_name(method, newest.oracle, experiment), newest.trained_on or "unrecorded", newest.dataset]
+            marked |= bool(newest.oracle)
             sheet.groups.append([[*names, label(measured, runs), *cells]])
     sheet.notes = [
         "Rooms are rendered: these figures compare the methods with each other, never with a published figure.",
+        *([ORACLE_NOTE] if marked else []),
         *runs.numbered(),
     ]
     return sheet if sheet.groups else None
@@ -166,6 +174,7 @@ def record(
 ) -> dict[str, str]:
     """One figure of (experiment, method, train data, test data); what was not measured is absent."""
     line = dict(zip(CSV_COLUMNS, (table.paper, table.table, *names, metric, published), strict=False))
+    line["oracle"] = oracle_mark(ORACLES.get(names[0], ""))
     if measured is None or metric not in measured.values:
         return line
     value = measured.values[metric]
@@ -179,6 +188,7 @@ def record(
         "profile": results[0].environment.get("profile") or "",
         "std": repr(measured.deviations[metric]) if metric in measured.deviations else "",
         "remarks": "; ".join(measured.remarks),
+        "oracle": results[0].oracle,
     }
 
 
@@ -188,10 +198,10 @@ def header(metrics: Sequence[str]) -> list[str]:
     return ["method", "trained on", "tested on", "", *figures]
 
 
-def method_name(method: str, experiment: str) -> str:
-    """What the paper calls a method, and the experiment that repeats it."""
-    oracle = ", oracle" if experiment in ORACLES else ""
-    return f"{method}{oracle} ({experiment})" if experiment else method
+def method_name(method: str, mark: str, experiment: str) -> str:
+    """What the paper calls a method, its mark as an oracle, and the experiment that repeats it."""
+    name = f"{method}, {mark}" if mark else method
+    return f"{name} ({experiment})" if experiment else name
 
 
 def methods(table: PublishedTable) -> dict[str, str]:

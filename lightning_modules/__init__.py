@@ -7,6 +7,7 @@ from lightning_modules.dpt import DPTHybrid
 from lightning_modules.mti_net import GuidedMTINet
 from lightning_modules.prediction import Prediction
 from lightning_modules.region_support import RegionSupportNetwork
+from lightning_modules.semantic_md import SemanticMD
 from lightning_modules.shed import SHED
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "GuidedMTINet",
     "Prediction",
     "RegionSupportNetwork",
+    "SemanticMD",
 ]

@@ -55,6 +55,10 @@ class DepthModule(LightningModule, ABC):
     #: The validation figure, lower is better, that tells the best checkpoint.
     selected_by: ClassVar[str] = "val/abs_rel"
 
+    #: What of the truth the method reads in tests too, such as "semantics"; empty for nothing. Its figures are those of
+    #: an oracle, and every table and picture says so.
+    oracle: str = ""
+
     #: The method's network; its ``backbone`` says how images are normalised.
     network: Any
 
@@ -97,6 +101,11 @@ class DepthModule(LightningModule, ABC):
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """RGB mean and standard deviation that the backbone expects; data modules read it."""
         return self.network.backbone.mean, self.network.backbone.std
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a run's record says of the method besides its configuration, as plain JSON."""
+        return {"oracle": self.oracle} if self.oracle else {}
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms of the training loss, by name; their sum is minimised."""

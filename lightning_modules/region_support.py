@@ -21,9 +21,6 @@ from lightning_modules.stages import Stage, StagedModule, resolve_stages
 
 Guidance = Literal["none", "truth", "generated", "semantic", "truth_as_depth"]
 
-#: What a method's figures are called that is given the truth's region support.
-ORACLE = "oracle region support"
-
 #: Modules that work under each guidance.
 PARTS: dict[Guidance, frozenset[str]] = {
     "none": frozenset({"generation"}),
@@ -124,8 +121,6 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         ValueError: if options contradict each other.
     """
 
-    oracle: str
-
     def __init__(
         self,
         *,
@@ -176,7 +171,7 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         self.check_stages()
         self.region_options: dict[str, Any] = {"form": region_form, "unlabeled": unlabeled}
         self.iteration_weights = iteration_weights
-        self.oracle = ORACLE if self.stages[-1].is_oracle else ""
+        self.oracle = "region support" if self.stages[-1].is_oracle else ""
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]  # it depends on the stages

@@ -19,14 +19,16 @@ class Schedule:
     """Shape of the learning rate over training.
 
     Attributes:
-        name: ``constant``; ``poly`` (1 - t)^power, as DPT-like recipes use it; ``cosine`` down to zero.
+        name: ``constant``; ``poly`` (1 - t)^power, as DPT-like recipes use it; ``cosine`` down to ``floor``.
         warmup: share of all steps over which the rate first rises linearly, [0, 1).
         power: exponent of ``poly``.
+        floor: rate at which ``cosine`` ends.
     """
 
     name: Literal["constant", "poly", "cosine"] = "constant"
     warmup: float = 0.0
     power: float = 0.9
+    floor: float = 0.0
 
     def build(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
         """The schedule over ``total_steps`` optimizer steps.
@@ -45,7 +47,7 @@ class Schedule:
             case "poly":
                 main = PolynomialLR(optimizer, total_iters=rest, power=self.power)
             case "cosine":
-                main = CosineAnnealingLR(optimizer, T_max=rest)
+                main = CosineAnnealingLR(optimizer, T_max=rest, eta_min=self.floor)
         if not warmup_steps:
             return main
         warmup = LinearLR(optimizer, start_factor=1 / (warmup_steps + 1), total_iters=warmup_steps)

@@ -19,6 +19,9 @@ from datamodules.splits import spread
 ContourMode = Literal["gradient", "opening"]
 EdgeSource = Literal["semantic", "instance", "canny_depth", "canny_rgb"]
 
+#: Training frames over which classes are counted, at most.
+COUNTED_FRAMES = 2000
+
 #: Semantic-MD's hard-coded order of the NYU40 classes on HyperSim, the most frequent first.
 SEMANTIC_MD_ORDER = (
     *(1, 2, 22, 9, 38, 5, 3, 40, 7, 6, 13, 8, 35, 20, 4, 14, 39, 18, 11, 12),
@@ -93,7 +96,10 @@ class ClassMaps(DerivedMap):
     is_input = True
 
     def __init__(
-        self, classes: int = 40, order: Literal["counted", "semantic_md"] = "counted", count_frames: int | None = 2000
+        self,
+        classes: int = 40,
+        order: Literal["counted", "semantic_md"] = "counted",
+        count_frames: int | None = COUNTED_FRAMES,
     ):
         if classes < 1 or (order == "semantic_md" and classes > len(SEMANTIC_MD_ORDER)):
             raise ValueError(f"ClassMaps: `classes` must be in 1..{len(SEMANTIC_MD_ORDER)}, is {classes}")
@@ -110,9 +116,7 @@ class ClassMaps(DerivedMap):
         """
         if self.ids is not None:
             return
-        chosen = spread(train, self.count_frames or len(train))
-        key = f"pixels of classes\n{reader.identity}\n{chosen}"
-        counts = torch.tensor(remembered(key, lambda: count_classes(reader, chosen)), dtype=torch.int64)
+        counts = torch.tensor(class_pixels(reader, train, self.count_frames), dtype=torch.int64)
         counts[:1] = 0  # unlabelled
         present = int((counts > 0).sum())
         if present < self.classes:
@@ -127,6 +131,20 @@ class ClassMaps(DerivedMap):
         if self.ids is None:
             raise RuntimeError("ClassMaps.fit has not been called")
         return (map_[None] == self.ids[:, None, None]).float()
+
+
+def class_pixels(reader: FrameReader, train: Sequence[int], count_frames: int | None = COUNTED_FRAMES) -> list[int]:
+    """Pixels of each class id over training frames, counted once for all runs.
+
+    Args:
+        reader: of the frames.
+        train: the training frames.
+        count_frames: frames that are counted, at most, evenly spread; None counts all.
+    """
+    chosen = spread(train, count_frames or len(train))
+    key = f"pixels of classes\n{reader.identity}\n{chosen}"
+    counts: list[int] = remembered(key, lambda: count_classes(reader, chosen))
+    return counts
 
 
 def count_classes(reader: FrameReader, positions: Sequence[int]) -> list[int]:

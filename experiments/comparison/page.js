@@ -28,7 +28,9 @@ function make(tag, properties, ...children) {
   return element;
 }
 
-const label = (run) => `${data.runs[run].experiment}/${data.runs[run].name}`;
+// a method that reads ground truth at test time is never named without its mark
+const marked = ({ experiment, mark }) => (mark ? `${experiment} (${mark})` : experiment);
+const label = (run) => `${marked(data.runs[run])}/${data.runs[run].name}`;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const better = Object.fromEntries(data.metrics.map((metric) => [metric.key, metric.better]));
 const position = Object.fromEntries(data.metrics.map((metric, number) => [metric.key, number]));
@@ -102,7 +104,7 @@ const TEXT_COLUMNS = [
 function allRows() {
   const rows = data.results.map((result) => ({
     ...data.runs[result.run], run: result.run, dataset: result.dataset, set: result.dataset,
-    synthetic: result.synthetic, published: result.published,
+    synthetic: result.synthetic, published: result.published, mark: result.mark,
     value: (metric) => result.figures[position[metric]],
   }));
   const tested = new Set(data.results.map((result) => result.run));
@@ -111,13 +113,13 @@ function allRows() {
   });
   for (const row of data.published) {
     rows.push({
-      run: null, experiment: row.experiment, name: `${row.table}: ${row.method}`, dataset: row.test, set: row.dataset, data: row.train,
+      run: null, experiment: row.experiment, mark: row.mark, name: `${row.table}: ${row.method}`, dataset: row.test, set: row.dataset, data: row.train,
       profile: "published", seed: "", commit: "", tags: [], missing: [], published: {},
       value: (metric) => (metric in row.values ? row.values[metric] : null),
     });
   }
   for (const row of rows) {
-    row.text = [...TEXT_COLUMNS.map(([key]) => row[key]), ...row.tags].join(" ").toLowerCase();
+    row.text = [...TEXT_COLUMNS.map(([key]) => row[key]), row.mark, ...row.tags].join(" ").toLowerCase();
   }
   return rows;
 }
@@ -213,7 +215,8 @@ function drawRow(row) {
   });
   element.append(make("td", {}, tick));
   for (const [key] of TEXT_COLUMNS) {
-    const cell = make("td", { className: "name", textContent: row[key], title: row[key] });
+    const text = key === "experiment" ? marked(row) : row[key];
+    const cell = make("td", { className: "name", textContent: text, title: text });
     if (key === "name" && row.run !== null && row.missing.length) {
       cell.append(make("span", { className: "note", textContent: row.missing.map((text) => text.split(":")[0]).join(", "), title: row.missing.join("\n") }));
     }
@@ -417,7 +420,7 @@ function curveChart(name, histories) {
         let near = 0;
         curve[axis].forEach((at, point) => { if (Math.abs(x(at) - pointer) < Math.abs(x(curve[axis][near]) - pointer)) near = point; });
         if (usable(curve.value[near])) dot(pen, x(curve[axis][near]), y(curve.value[near]), 4);
-        parts.push(`${data.runs[curve.run].experiment}: ${format(curve.value[near]) || "not finite"} at ${axis} ${curve[axis][near]}`);
+        parts.push(`${marked(data.runs[curve.run])}: ${format(curve.value[near]) || "not finite"} at ${axis} ${curve[axis][near]}`);
       }
     }
     reading.textContent = parts.join("   ");

@@ -12,7 +12,7 @@ from experiments.comparison.flat_config import differences
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.finished_runs import RunResult
 from experiments.measured import figures_of, objection, remarks
-from experiments.published import METRICS, TEST_DATA, PublishedTable
+from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedTable, oracle_mark
 from lightning_modules.metrics.directions import better
 
 Json = dict[str, Any]
@@ -49,6 +49,7 @@ def page_data(
                 "run": number,
                 "dataset": result.dataset,
                 "synthetic": result.dataset.startswith("rooms"),
+                "mark": result.oracle,
                 "figures": [shorten(result.figures.get(name)) for name in names],
                 "published": published_for(result, tables),
                 "frames": f"frames-{number}-{result.dataset}" if (number, result.dataset) in frames else None,
@@ -58,6 +59,7 @@ def page_data(
         "published": [
             {
                 "method": row.method, "experiment": row.experiment, "table": table.title,
+                "mark": oracle_mark(ORACLES.get(row.experiment, "")),
                 "train": row.train_data, "test": row.test_data, "dataset": TEST_DATA[row.test_data].name,
                 "values": published_values(row.values),
             }
@@ -82,6 +84,7 @@ def run_data(run: RunRecord, page: Path) -> Json:
     }
     return {
         "experiment": run.experiment,
+        "mark": record.oracle,
         "name": run.folder.name,
         "folder": quote(Path(os.path.relpath(run.folder, page.parent)).as_posix()),
         "seed": record.seed,

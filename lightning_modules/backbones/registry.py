@@ -50,8 +50,13 @@ def create_backbone(name: str, *, pretrained: bool = True, in_channels: int = 3,
     for accepts, builder in _FAMILIES:
         if accepts(name):
             return builder(name, pretrained=pretrained, in_channels=in_channels, **options)
+    raise unknown_backbone(name)
+
+
+def unknown_backbone(name: str) -> ValueError:
+    """The error to raise for a name that no family accepts, with the nearest known ones."""
     known = [*timm.list_models(), *(f"smp:{encoder}" for encoder in smp.encoders.get_encoder_names())]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    raise ValueError(
+    return ValueError(
         f"unknown backbone `{name}`; " + (f"did you mean {', '.join(near)}?" if near else "see timm.list_models()")
     )

@@ -4,14 +4,46 @@ from contextlib import nullcontext
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
-from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.base import RGB, Backbone, FeatureInfo
 from lightning_modules.backbones.pretrained import pretrained_weights
-from lightning_modules.backbones.registry import register_backbone
+from lightning_modules.backbones.registry import register_backbone, unknown_backbone
 
 PREFIX = "smp:"
+
+
+def smp_name(name: str) -> str:
+    """What smp calls a backbone of the registry, for its own segmentation models.
+
+    Raises:
+        ValueError: for a hybrid, which smp does not know, or an unknown name.
+    """
+    if "+" in name:
+        raise ValueError(
+            f"backbone `{name}` is a hybrid, which segmentation-models-pytorch has no decoders for; take a timm name "
+            f"or `{PREFIX}<encoder>`"
+        )
+    if _is_smp(name):
+        return name.removeprefix(PREFIX)
+    if timm.is_model(name.split(".")[0]):
+        return f"tu-{name}"
+    raise unknown_backbone(name)
+
+
+def smp_statistics(name: str, *, pretrained: bool) -> tuple[RGB, RGB]:
+    """RGB mean and standard deviation of the images that an encoder, by smp's name, was trained on.
+
+    Args:
+        name: as smp spells it; those of timm, `tu-...`, are known without a network.
+        pretrained: whether its weights are used; smp reads the statistics of its own from the hub.
+    """
+    known = timm.models.is_model_pretrained(name.removeprefix("tu-")) if name.startswith("tu-") else pretrained
+    statistics = smp.encoders.get_preprocessing_params(name) if known else {}
+    mean, std = statistics.get("mean", IMAGENET_DEFAULT_MEAN), statistics.get("std", IMAGENET_DEFAULT_STD)
+    return tuple(mean), tuple(std)
 
 
 class SmpEncoder(Backbone):
@@ -30,10 +62,7 @@ class SmpEncoder(Backbone):
             self.network = smp.encoders.get_encoder(
                 name, in_channels=in_channels, depth=depth, weights="imagenet" if pretrained else None
             )
-            # smp reads the statistics of its weights from the hub too
-            statistics = smp.encoders.get_preprocessing_params(name) if pretrained else {}
-        self.mean = tuple(statistics.get("mean", IMAGENET_DEFAULT_MEAN))
-        self.std = tuple(statistics.get("std", IMAGENET_DEFAULT_STD))
+            self.mean, self.std = smp_statistics(name, pretrained=pretrained)
         self.feature_info = tuple(
             FeatureInfo(channels, 2**level) for level, channels in enumerate(self.network.out_channels) if level > 0
         )

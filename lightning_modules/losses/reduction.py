@@ -22,6 +22,11 @@ def this_process_alone() -> Iterator[None]:
         _alone.reset(token)
 
 
+def _several() -> bool:
+    """Whether other processes take part."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1 and not _alone.get()
+
+
 def sum_over_processes(values: Tensor) -> Tensor:
     """Sum of a tensor over all processes, on each of them; the tensor itself in a single process.
 
@@ -33,8 +38,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
     Args:
         values: any shape, the same on every process.
     """
-    several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-    if not several or _alone.get():
+    if not _several():
         return values
     if not torch.is_grad_enabled():
         values = values.clone()
@@ -55,3 +59,15 @@ def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
     sums = torch.stack([(values.where(weight > 0, 0.0) * weight).sum(), weight.sum()])
     total, weights = sum_over_processes(sums)
     return total / weights.where(weights > 0, 1.0)
+
+
+def max_over_processes(values: Tensor) -> Tensor:
+    """Largest of a tensor's values over all processes, element by element, without gradient.
+
+    Args:
+        values: any shape, the same on every process.
+    """
+    values = values.detach().clone()
+    if _several():
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return values

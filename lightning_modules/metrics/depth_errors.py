@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch import distributed as dist
+from torchmetrics.utilities.data import dim_zero_cat
 
 from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
 from lightning_modules.metrics.protocol import EvalProtocol
@@ -52,6 +54,7 @@ class DepthErrors(ExactSums):
     ============  ===========================================================  ======
 
     ``rmse_log10`` is ``rmse_log`` with the decimal logarithm; papers print either under one name.
+    A protocol may divide the relative errors by the prediction, and take the deltas over all pixels of the window.
 
     ``excluded`` counts images without a valid pixel: they enter no figure. ``nonfinite`` counts NaN or infinite
     predictions on valid pixels: a single one makes every figure NaN, for nothing is dropped in silence.
@@ -66,6 +69,9 @@ class DepthErrors(ExactSums):
 
     totals: Tensor
     weight: Tensor
+    batch_sums: list[Tensor]
+    batch_weights: list[Tensor]
+    positions: list[Tensor]
     excluded: Tensor
     nonfinite: Tensor
 
@@ -74,7 +80,10 @@ class DepthErrors(ExactSums):
         self.protocol = protocol
         self.thresholds = tuple(thresholds)
         self.add_sum("totals", len(self.thresholds) + len(FIGURES))
-        self.add_count("weight")
+        self.add_state("weight", torch.zeros(len(self.totals), dtype=torch.int64), dist_reduce_fx="sum")
+        if protocol.averaging == "batches":
+            for name in ("batch_sums", "batch_weights", "positions"):  # one row an image
+                self.add_state(name, [], dist_reduce_fx="cat")
         self.add_count("excluded")
         self.add_count("nonfinite")
 
@@ -90,29 +99,58 @@ class DepthErrors(ExactSums):
             ValueError: as :meth:`EvalProtocol.prepare`.
         """
         prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        sums, count = _error_sums(prediction, target, valid, self.thresholds)
+        sums, count = _error_sums(prediction, target, valid, self.thresholds, self.protocol.relative_to)
         seen = count > 0
-        figures = _figures(sums / count[:, None])
+        weights = count[:, None].expand(sums.shape).clone()
+        if self.protocol.delta_over == "all":
+            weights[:, : len(self.thresholds)] = self.protocol.window(target).sum()
+        figures = _figures(sums / weights)
         if self.protocol.averaging == "per_image":
             self.totals += figures.where(seen[:, None], 0.0).sum(0)
             self.weight += seen.sum()
-        else:
+        elif self.protocol.averaging == "pooled":
             self.totals += sums.sum(0)
-            self.weight += count.sum()
+            self.weight += weights.sum(0)
+        else:
+            self._keep(sums, weights)
         self.excluded += (~seen).sum()
         self.nonfinite += (valid & ~prediction.isfinite()).sum()
-        self.per_image = _named(figures, len(self.thresholds))
+        self.per_image = _named(figures.where(seen[:, None], torch.nan), len(self.thresholds))
+
+    def _keep(self, sums: Tensor, weights: Tensor) -> None:
+        """Keep images apart, with their places in the data set, of which processes take turns."""
+        distributed = dist.is_available() and dist.is_initialized()
+        rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
+        first = sum(len(part) for part in self.positions)
+        self.positions.append(rank + world * torch.arange(first, first + len(sums), device=sums.device))
+        self.batch_sums.append(sums)
+        self.batch_weights.append(weights)
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of the class docstring, scalars; NaN if no image had a valid pixel."""
-        means = self.totals / self.weight
-        figures = means if self.protocol.averaging == "per_image" else _figures(means)
-        counts = {"excluded": self.excluded.to(means.dtype), "nonfinite": self.nonfinite.to(means.dtype)}
+        if self.protocol.averaging == "batches":
+            figures = self._mean_of_batches()
+        else:
+            means = self.totals / self.weight
+            figures = means if self.protocol.averaging == "per_image" else _figures(means)
+        counts = {"excluded": self.excluded.to(figures.dtype), "nonfinite": self.nonfinite.to(figures.dtype)}
         return _named(figures, len(self.thresholds)) | counts
+
+    def _mean_of_batches(self) -> Tensor:
+        """(T + 7) figures, pooled over the pixels of each batch; a batch without a valid pixel is left out."""
+        order = dim_zero_cat(self.positions).argsort()
+        size = self.protocol.images_per_batch
+        sums, weights = (dim_zero_cat(part)[order].split(size) for part in (self.batch_sums, self.batch_weights))
+        batches = [_figures(s.sum(0) / w.sum(0)) for s, w in zip(sums, weights, strict=True) if w[:, -1].any()]
+        return torch.stack(batches).mean(0) if batches else torch.full_like(self.totals, torch.nan)
 
 
 def _error_sums(
-    prediction: Tensor, target: Tensor, valid: Tensor, thresholds: Sequence[float]
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    thresholds: Sequence[float],
+    relative_to: Literal["truth", "prediction"] = "truth",
 ) -> tuple[Tensor, Tensor]:
     """(B, T + 7) sums over each image's valid pixels, in the order `_figures` reads them, and (B,) their number."""
     dtype = accumulation_dtype(prediction.device)
@@ -121,10 +159,11 @@ def _error_sums(
     positive = prediction.clamp(min=LOG_FLOOR)
     error, log_error = prediction - target, positive.log() - target.log()
     ratio = torch.maximum(positive / target, target / positive)
+    reference = target if relative_to == "truth" else positive
     maps = (
         *((ratio < threshold) & valid for threshold in thresholds),
-        error.abs() / target,
-        error.square() / target,
+        error.abs() / reference,
+        error.square() / reference,
         error.abs(),
         error.square(),
         log_error.abs(),

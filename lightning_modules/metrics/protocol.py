@@ -30,14 +30,19 @@ class EvalProtocol:
         crop: window of the 480 x 640 frame that is evaluated.
         alignment: per-image fit of the prediction to the truth, before the clamp; ``inverse_least_squares`` resizes
             and fits inverse depth.
-        averaging: ``per_image`` figures averaged over images, or ``pooled`` sums over all pixels, root last.
+        averaging: ``per_image`` figures averaged over images; ``pooled`` sums over all pixels, root last; ``batches``:
+            pooled over each ``images_per_batch`` images in the data set's order, averaged over these batches.
+        images_per_batch: of ``batches``, however many are evaluated at a time.
+        relative_to: what ``abs_rel`` and ``sq_rel`` divide by, ``truth``, or ``prediction`` as Semantic-MD prints it.
+        delta_over: the deltas are shares of the ``valid`` pixels, or of ``all`` in the window, those without truth
+            being missed, as Semantic-MD's code counts them.
         align_corners: of the bilinear resize of the prediction to the truth's size (Depth Anything v2: true).
         clamp: clamp the prediction to [min_depth, max_depth].
         clip_truth: truth beyond ``max_depth`` counts as ``max_depth`` instead of as invalid (Semantic-MD).
         unit: metres per unit of the returned maps (10 for depths normalised to [0, 1] over 10 m).
 
     Raises:
-        ValueError: unless 0 < min_depth < max_depth and unit > 0.
+        ValueError: unless 0 < min_depth < max_depth, unit > 0 and images_per_batch > 0.
     """
 
     name: str
@@ -45,7 +50,10 @@ class EvalProtocol:
     max_depth: float
     crop: Literal["none", "eigen", "densedepth", "p2orm"] = "none"
     alignment: Alignment = "none"
-    averaging: Literal["per_image", "pooled"] = "per_image"
+    averaging: Literal["per_image", "pooled", "batches"] = "per_image"
+    images_per_batch: int = 32
+    relative_to: Literal["truth", "prediction"] = "truth"
+    delta_over: Literal["valid", "all"] = "valid"
     align_corners: bool = False
     clamp: bool = True
     clip_truth: bool = False
@@ -59,6 +67,9 @@ class EvalProtocol:
             )
         if not self.unit > 0:
             raise ValueError(f"protocol `{self.name}`: `unit` is metres per unit and must be > 0, got {self.unit}")
+
+        if self.images_per_batch < 1:
+            raise ValueError(f"protocol `{self.name}`: `images_per_batch` must be > 0, got {self.images_per_batch}")
 
     def prepare(self, prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Bring a batch into the state in which errors are measured.
@@ -89,7 +100,7 @@ class EvalProtocol:
         if self.clip_truth:
             target = target.clamp(max=self.max_depth)
         below_max = target <= self.max_depth if self.clip_truth else target < self.max_depth
-        valid = valid & (target > self.min_depth) & below_max & self._window(target)
+        valid = valid & (target > self.min_depth) & below_max & self.window(target)
 
         prediction = align(prediction, target, valid, self.alignment)
         prediction = prediction.where(prediction.isfinite(), torch.nan)
@@ -97,8 +108,12 @@ class EvalProtocol:
             prediction = prediction.clamp(self.min_depth, self.max_depth)
         return prediction / self.unit, target / self.unit, valid
 
-    def _window(self, target: Tensor) -> Tensor:
-        """(H, W) bool, true inside the crop."""
+    def window(self, target: Tensor) -> Tensor:
+        """(H, W) bool, true inside the crop, of a truth (..., H, W).
+
+        Raises:
+            ValueError: if the crop is defined on another size.
+        """
         height, width = target.shape[-2:]
         if self.crop == "none":
             return torch.ones(height, width, dtype=torch.bool, device=target.device)

@@ -1,0 +1,122 @@
+"""What a method that reads semantics reaches with predicted ones, beside what it reaches with the truth."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from experiments.checkpoint_file import read_checkpoint
+from experiments.compose import ConfigError
+from experiments.finished_runs import PREDICTED_SEMANTICS, read_yaml
+from lightning_modules import DepthModule
+from lightning_modules.evaluation import Evaluation
+from lightning_modules.prediction import Prediction
+
+#: Figures of which the gap is logged, predicted semantics minus true ones.
+GAPS = ("abs_rel", "rmse", "log10", "delta1", "delta2", "delta3")
+
+
+class PredictedSemantics(Callback):
+    r"""In tests, give a method that reads ground-truth semantics those of a segmentation model as well.
+
+    Figures with the truth stay under ``test/<data set>/``; those with predicted semantics come under
+    ``test/<data set>_predicted_semantics/``, with the segmentation's own (``miou``), and ``gap_<figure>``, by how much
+    they are larger than with the truth. Semantic-MD names the need of true maps its "considerable downside"
+    (section 4.2) and has no such figures::
+
+        segdepth test --config semantic_md_onehot40 --ckpt_path last \
+            --trainer.callbacks+=experiments.predicted_semantics.PredictedSemantics \
+            --trainer.callbacks.segmenter runs/semantic_md_two_head/RUN
+
+    Args:
+        segmenter: folder of a run whose method predicts semantics and reads none, or a checkpoint of one.
+    """
+
+    def __init__(self, segmenter: str):
+        self.segmenter: Any = load_segmenter(find_weights(Path(segmenter)))
+        self.evaluations: nn.ModuleDict = nn.ModuleDict()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the metrics anew.
+
+        Raises:
+            ConfigError: if the method reads no semantics.
+        """
+        if getattr(pl_module, "oracle", "") != "semantics":
+            raise ConfigError(f"PredictedSemantics: {type(pl_module).__name__} as configured reads no semantics")
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        method: Any = pl_module
+        classes = getattr(datamodule, "classes", 40)
+        self.segmenter.to(method.device).eval()
+        provides, protocol, options = datamodule.provides, method.protocol, method.evaluation
+        self.evaluations = nn.ModuleDict(
+            {key: Evaluation(protocol, options, provides, classes) for key in method.evaluations}
+        ).to(method.device)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Segment the batch, let the method read that, and measure."""
+        method: Any = pl_module
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            logits = self.segment(batch, method)
+            prediction: Prediction = method({**batch, "semantics": logits.argmax(1) + 1})
+        evaluation: Any = list(self.evaluations.values())[dataloader_idx]
+        evaluation.update(replace(prediction, semantics=logits), batch)
+
+    def segment(self, batch: Any, pl_module: Any) -> Tensor:
+        """Class logits (B, C, H, W) of a batch whose image is normalised for the method under test.
+
+        Raises:
+            ConfigError: if the segmentation model predicts no semantics.
+        """
+        image, shape = batch["image"], (1, 3, 1, 1)
+        (mean, std), (own_mean, own_std) = (
+            tuple(image.new_tensor(values).view(shape) for values in module.normalization)
+            for module in (pl_module, self.segmenter)
+        )
+        logits = self.segmenter({**batch, "image": (image * std + mean - own_mean) / own_std}).semantics
+        if logits is None:
+            raise ConfigError(f"PredictedSemantics: {type(self.segmenter).__name__} as trained predicts no semantics")
+        return logits
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Log the figures, and the gaps to those with the truth, the same on every process."""
+        measured: dict[str, Any] = dict(self.evaluations.items())
+        for key, evaluation in measured.items():
+            with_truth, figures = pl_module.evaluations[key].compute(), evaluation.compute()
+            gaps = {f"gap_{name}": figures[name] - with_truth[name] for name in GAPS if name in figures}
+            for name, value in (figures | gaps).items():
+                pl_module.log(f"{key}{PREDICTED_SEMANTICS}/{name}", value.float(), sync_dist=True)
+
+
+def find_weights(path: Path) -> Path:
+    """A checkpoint, or that of a run's folder which the run itself was tested with."""
+    if not path.is_dir():
+        return path
+    tested = (read_yaml(path / "config.yaml").get("run") or {}).get("tested", "best")
+    return path / "checkpoints" / f"{tested}.ckpt"
+
+
+def load_segmenter(path: Path) -> DepthModule:
+    """The method of a checkpoint, with its weights.
+
+    Raises:
+        ConfigError: if it is no checkpoint, or the method reads ground truth itself.
+    """
+    settings = read_checkpoint(path).get("hyper_parameters", {})
+    # all weights come from the checkpoint
+    options: dict[str, Any] = {"pretrained": False} if "pretrained" in settings else {}
+    module = DepthModule.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
+    if module.oracle:
+        raise ConfigError(f"{path}: the segmentation model reads true {module.oracle} itself; name another run")
+    return module.requires_grad_(False)

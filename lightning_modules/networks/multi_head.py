@@ -1,0 +1,117 @@
+"""One encoder of segmentation-models-pytorch, and a decoder of it for every task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.backbones.pretrained import pretrained_weights
+from lightning_modules.backbones.smp_backbones import smp_name, smp_statistics
+from lightning_modules.networks.first_convolution import widen_first_convolution
+
+#: Architectures of smp, by name.
+ARCHITECTURES = tuple(smp.MODEL_ARCHITECTURES_MAPPING)
+
+
+class MultiHeadNetwork(nn.Module):
+    """A shared encoder, and per task a decoder with its head, as in smp's own model of that architecture.
+
+    With one head it is smp's model: the same parameters and, given the same weights, the same output.
+
+    Args:
+        encoder: a timm name or ``smp:<encoder>``, as in the backbone registry.
+        decoder: architecture of smp, such as ``unet`` or ``deeplabv3``.
+        heads: name of each task to its number of output channels.
+        in_channels: of the input; see :func:`widen_first_convolution` for more than three.
+        pretrained: load the encoder's weights.
+        encoder_options: what smp passes on to the encoder, such as ``img_size`` of a timm transformer.
+        decoder_options: of smp's model, such as ``decoder_channels``.
+
+    Attributes:
+        mean: RGB mean that the encoder's weights expect the image to be normalised with.
+        std: likewise.
+
+    Raises:
+        ValueError: for an unknown architecture or encoder, or a pair that does not fit, in one line.
+        PretrainedUnavailableError: if the weights are neither cached nor reachable.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        decoder: str,
+        heads: Mapping[str, int],
+        *,
+        in_channels: int = 3,
+        pretrained: bool = True,
+        encoder_options: Mapping[str, Any] | None = None,
+        decoder_options: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        if decoder not in ARCHITECTURES:
+            raise ValueError(f"unknown decoder `{decoder}`; segmentation-models-pytorch has {', '.join(ARCHITECTURES)}")
+        name, self.pair = smp_name(encoder), f"backbone `{encoder}` with decoder `{decoder}`"
+        options = {**(encoder_options or {}), **(decoder_options or {})}
+        try:
+            # without weights first: what timm and smp raise is then about the pair, not about the network
+            models = {head: smp.create_model(decoder, name, None, classes=n, **options) for head, n in heads.items()}
+        except Exception as error:
+            raise self._misfit(error) from error
+        if pretrained:
+            with pretrained_weights(encoder):
+                # which of timm's weights is in the name
+                weights: Any = True if name.startswith("tu-") else "imagenet"
+                self.encoder = smp.create_model(decoder, name, weights, **options).encoder
+        else:
+            self.encoder = next(iter(models.values())).encoder
+        self.mean, self.std = smp_statistics(name, pretrained=pretrained)
+        self.input_multiple: int = self.encoder.output_stride
+        widen_first_convolution(self.encoder, in_channels)
+        self.decoders = nn.ModuleDict({head: model.decoder for head, model in models.items()})
+        self.heads = nn.ModuleDict({head: model.segmentation_head for head, model in models.items()})
+        self.in_channels = in_channels
+        self._fitting: set[tuple[int, int]] = set()
+
+    def _misfit(self, error: BaseException) -> ValueError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return ValueError(f"{self.pair} does not fit: {reason}; choose another, or set `encoder_options`")
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Output (B, channels, H, W) of each head.
+
+        Args:
+            pixels: (B, in_channels, H, W), the first three the normalised image.
+        """
+        features = self.encoder(pixels)
+        arguments = features if isinstance(features, tuple) else (features,)  # DPT's encoder gives tokens too
+        return {name: head(self.decoders[name](*arguments)) for name, head in self.heads.items()}
+
+    @torch.no_grad()
+    def check_size(self, height: int, width: int) -> None:
+        """Run an empty image of a size through the network, where this was not done before.
+
+        Raises:
+            ValueError: if the size is none that the network can take, in one line.
+        """
+        if (height, width) in self._fitting:
+            return
+        if height % self.input_multiple or width % self.input_multiple:
+            raise ValueError(
+                f"input of {height}x{width} pixels: {self.pair} needs multiples of {self.input_multiple}; change "
+                "`data.init_args.crop`, `eval_size` or `resize`"
+            )
+        parameter = next(self.parameters())
+        pixels = parameter.new_zeros(1, self.in_channels, height, width)
+        training = {module: module.training for module in self.modules()}
+        try:
+            outputs = self.eval()(pixels)
+        except Exception as error:  # timm's transformers assert the size that they were made for
+            raise self._misfit(error) from error
+        finally:
+            for module, mode in training.items():
+                module.training = mode
+        if wrong := {tuple(output.shape[-2:]) for output in outputs.values()} - {(height, width)}:
+            raise ValueError(f"{self.pair} does not fit: makes {wrong.pop()} of {(height, width)} pixels")
+        self._fitting.add((height, width))

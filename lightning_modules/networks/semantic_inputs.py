@@ -1,0 +1,172 @@
+"""Semantics as network input: the transformations T of Semantic-MD, section 3, equations 3 to 5.
+
+A transformation turns a label map into channels that are put behind the image's three. All take the suite's ids, from
+1, 0 for unlabelled pixels.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from timm.models._efficientnet_blocks import InvertedResidual, SqueezeExcite
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ContourMode = Literal["gradient", "opening"]
+ClassOrder = Literal["counted", "semantic_md"]
+
+
+class SemanticInput(nn.Module, ABC):
+    """A label map as network input.
+
+    Attributes:
+        channels: that it adds to the input.
+    """
+
+    channels: int
+
+    @abstractmethod
+    def forward(self, labels: Tensor) -> Tensor:
+        """Channels (B, channels, H, W) float32 of labels (B, H, W) int64."""
+
+
+class RawLabels(SemanticInput):
+    """The id itself, scaled to [0, 1]: row `concat`, T(x) = x. Unlabelled pixels are 0.
+
+    Args:
+        classes: the largest id, which becomes 1.
+    """
+
+    channels = 1
+
+    def __init__(self, classes: int = 40):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B, 1, H, W) of labels (B, H, W)."""
+        return labels[:, None].float() / self.classes
+
+
+class OneHotClasses(SemanticInput):
+    """A binary map per class, of the most frequent ones: rows `1hot-40`, `1hot-20` and `1hot-3`, equation 4.
+
+    A pixel of another class, or of none, is zero in all of them. Which classes they are is counted over the training
+    frames and kept in the buffer ``ids``, so that a checkpoint means the same classes on any data.
+
+    Args:
+        classes: how many.
+        order: ``counted`` over the training split, or the authors' hard-coded order for NYU40, ``semantic_md``.
+
+    Raises:
+        ValueError: if ``classes`` is not positive.
+    """
+
+    ids: Tensor
+
+    def __init__(self, classes: int = 40, order: ClassOrder = "counted"):
+        super().__init__()
+        if classes < 1:
+            raise ValueError(f"OneHotClasses: `classes` must be positive, is {classes}")
+        self.channels = classes
+        self.order = order
+        self.register_buffer("ids", torch.full((classes,), -1))
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether it is known which classes they are."""
+        return bool((self.ids > 0).all())
+
+    def choose(self, order: Sequence[int]) -> None:
+        """Take the first of all ids, the most frequent one first.
+
+        Raises:
+            ValueError: if there are fewer ids than channels.
+        """
+        if len(order) < self.channels:
+            raise ValueError(
+                f"`semantic_input` OneHotClasses: `classes` is {self.channels}, but the data have {len(order)} "
+                f"classes; set it to {len(order)} or less"
+            )
+        self.ids.copy_(torch.tensor(order[: self.channels]))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B, classes, H, W) of labels (B, H, W), the most frequent class first.
+
+        Raises:
+            RuntimeError: if the classes were never chosen.
+        """
+        if not (torch.compiler.is_compiling() or self.is_chosen):
+            raise RuntimeError("OneHotClasses: the classes are not chosen; train first, or load a checkpoint")
+        return (labels[:, None] == self.ids[:, None, None]).float()
+
+
+class SemanticConvolution(SemanticInput):
+    """A small network learns what to make of the ids: row `sem. conv.`, section 3, an MBConv block.
+
+    The paper says no more than "an MBConv-block, expanding the output channels to 3"; the rest is as in the authors'
+    code: a 3x3 convolution to ``width`` channels, the block, a 1x1 convolution to 3 channels, batch norm, sigmoid. It
+    reads plain ids, -1 for unlabelled pixels.
+
+    Args:
+        width: channels of the block.
+        expansion: of the block.
+        drop_path: probability that training skips the block for an image.
+    """
+
+    channels = 3
+
+    def __init__(self, width: int = 8, expansion: float = 6.0, drop_path: float = 0.2):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        # a quarter of the block's own channels are squeezed to, not of the expanded ones
+        squeeze = partial(SqueezeExcite, rd_ratio=0.25 / expansion)
+        self.block: nn.Module = InvertedResidual(
+            width,
+            width,
+            exp_ratio=expansion,
+            act_layer=nn.SiLU,
+            se_layer=squeeze,  # type: ignore[arg-type]  # timm's own builder gives it a partial too
+            drop_path_rate=drop_path,
+        )
+        self.head = nn.Sequential(nn.Conv2d(width, self.channels, 1, bias=False), nn.BatchNorm2d(self.channels))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] of labels (B, H, W)."""
+        ids = labels.where(labels > 0, -1)[:, None].float()
+        return self.head(self.block(self.stem(ids))).sigmoid()
+
+
+class LabelContours(SemanticInput):
+    """Borders of the label map: row `contour`, by erosion and dilation.
+
+    Args:
+        mode: ``gradient``, dilation minus erosion, 1 on both sides of a border, as the authors' code has it;
+            ``opening`` is what equation 5 prints, D(E(x)), which gives ids, not borders, here scaled to [0, 1].
+        size: edge of the square structuring element.
+        classes: the largest id, which an opening scales to 1.
+
+    Raises:
+        ValueError: if ``size`` is not odd and positive.
+    """
+
+    channels = 1
+
+    def __init__(self, mode: ContourMode = "gradient", size: int = 3, classes: int = 40):
+        super().__init__()
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"LabelContours: `size` must be odd and positive, is {size}")
+        self.mode, self.size, self.classes = mode, size, classes
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B, 1, H, W) of labels (B, H, W)."""
+        ids = labels[:, None].float()
+        eroded = -self._dilate(-ids)
+        if self.mode == "opening":
+            return self._dilate(eroded) / self.classes
+        return (self._dilate(ids) != eroded).float()
+
+    def _dilate(self, ids: Tensor) -> Tensor:
+        return F.max_pool2d(ids, self.size, stride=1, padding=self.size // 2)

@@ -1,0 +1,168 @@
+"""Semantic-MD: semantics as input, or as second task, of a network of segmentation-models-pytorch."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.losses import L1Loss, SegmentationLoss, SobelCorrelationLoss
+from lightning_modules.losses.reduction import sum_over_processes
+from lightning_modules.losses.sobel import depth_edges
+from lightning_modules.networks.multi_head import MultiHeadNetwork
+from lightning_modules.networks.semantic_inputs import OneHotClasses, SemanticInput
+from lightning_modules.networks.semantic_md import Activation, SemanticMDNetwork
+from lightning_modules.prediction import Prediction
+
+Head = Literal["depth", "semantics", "contours"]
+
+
+class SemanticMD(DepthModule):
+    """Charyyev, Ghosh, Lemke, Zuria Bauer, Dusmanu, "Semantic-MD: Infusing Monocular Depth with Semantic Signals".
+
+    All of the paper's models are this one: an input transformation, a network with one or more heads, and a weighted
+    loss. The losses see depth in units of ``max_depth``; predictions are in metres.
+
+    Args:
+        encoder: timm name or ``smp:<encoder>``.
+        decoder: architecture of segmentation-models-pytorch.
+        pretrained: load the encoder's weights.
+        encoder_options: see :class:`MultiHeadNetwork`.
+        decoder_options: likewise.
+        semantic_input: transformation of ground-truth semantics that the network reads beside the image, in tests too;
+            None for none.
+        heads: tasks: ``depth``, ``semantics``, and ``contours``, borders of the semantics.
+        classes: of the semantics.
+        max_depth: metres; truth beyond counts as this much.
+        depth_activation: see :class:`SemanticMDNetwork`.
+        depth_loss: of depth in units of ``max_depth``.
+        semantic_loss: of the head ``semantics``.
+        sobel_loss: of the predicted depth's edges and the true contours.
+        semantic_weight: lambda of the semantic loss (equation 7).
+        contour_weight: lambda of the contour head's cross entropy; the authors' configuration has 0.1.
+        sobel_weight: of ``sobel_loss``; 0 leaves it out.
+        edge_target: of the head ``contours``: borders of the classes, or the true depth's own edges, ``sobel``, by the
+            threshold of ``sobel_loss``.
+        kwargs: see :class:`DepthModule`.
+
+    Raises:
+        ValueError: if a head is unknown, missing or there twice, or encoder and decoder do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: str = "efficientnet_b4",
+        decoder: str = "unet",
+        pretrained: bool = True,
+        encoder_options: dict[str, Any] | None = None,
+        decoder_options: dict[str, Any] | None = None,
+        semantic_input: SemanticInput | None = None,
+        heads: Sequence[Head] = ("depth",),
+        classes: int = 40,
+        max_depth: float = 15.0,
+        depth_activation: Activation = "auto",
+        depth_loss: nn.Module | None = None,
+        semantic_loss: SegmentationLoss | None = None,
+        sobel_loss: SobelCorrelationLoss | None = None,
+        semantic_weight: float = 0.07,
+        contour_weight: float = 0.07,
+        sobel_weight: float = 0.0,
+        edge_target: Literal["contours", "sobel"] = "contours",
+        **kwargs: Any,
+    ):
+        super().__init__(depth_loss=depth_loss or L1Loss(), **kwargs)
+        if "depth" not in heads or len(set(heads)) < len(heads) or not set(heads) <= set(get_args(Head)):
+            raise ValueError(f"`heads` must have depth, and each of {', '.join(get_args(Head))} at most once: {heads}")
+        channels = {"depth": 1, "semantics": classes, "contours": 2}
+        backbone = MultiHeadNetwork(
+            encoder,
+            decoder,
+            {head: channels[head] for head in heads},
+            in_channels=3 + (semantic_input.channels if semantic_input else 0),
+            pretrained=pretrained,
+            encoder_options=encoder_options,
+            decoder_options=decoder_options,
+        )
+        self.network = SemanticMDNetwork(
+            backbone, semantic_input, max_depth=max_depth, depth_activation=depth_activation
+        )
+        self.heads, self.classes, self.max_depth = tuple(heads), classes, max_depth
+        self.semantic_loss = semantic_loss or SegmentationLoss()
+        self.sobel_loss = sobel_loss or SobelCorrelationLoss()
+        self.semantic_weight, self.contour_weight, self.sobel_weight = semantic_weight, contour_weight, sobel_weight
+        self.edge_target = edge_target
+        self.class_pixels: list[int] = []
+        needed = {"semantics"} if semantic_input is not None or "semantics" in heads else set()
+        if "contours" in heads or sobel_weight:
+            needed.add("edges")
+        self.requires = frozenset(needed)  # type: ignore[misc]  # here the configuration decides
+        self.oracle = "semantics" if semantic_input is not None else ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The classes of one-hot maps, the most frequent first, and the training pixels that they were counted over."""
+        semantic_input = self.network.semantic_input
+        if not isinstance(semantic_input, OneHotClasses) or not semantic_input.is_chosen:
+            return super().facts
+        ids = semantic_input.ids.tolist()
+        pixels = [self.class_pixels[i] if i < len(self.class_pixels) else 0 for i in ids]
+        return super().facts | {"onehot_classes": ids, "onehot_pixels": pixels}
+
+    def check_data(self, datamodule: Any, **options: Any) -> None:
+        """Check that data and network fit, and choose the classes of one-hot maps over the training frames.
+
+        Raises:
+            ValueError: if they do not, naming the key.
+        """
+        super().check_data(datamodule, **options)
+        classes = getattr(datamodule, "classes", 40)
+        if "semantics" in self.requires and classes != self.classes:
+            name = datamodule.name
+            raise ValueError(
+                f"`{name}` has {classes} classes, the method {self.classes}: set `model.init_args.classes` to {classes}"
+            )
+        for size in {tuple(datamodule.crop), tuple(datamodule.input_size)}:
+            self.network.backbone.check_size(*size)
+        semantic_input = self.network.semantic_input
+        if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(datamodule.splits.train):
+            self.class_pixels = datamodule.class_pixels()
+            semantic_input.choose(datamodule.class_order(semantic_input.order))
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Predict from ``image``, and from ``semantics`` where they are an input."""
+        outputs = self.network(batch["image"], batch.get("semantics"))
+        contours = outputs.get("contours")
+        return Prediction(
+            depth=outputs["depth"],
+            semantics=outputs.get("semantics"),
+            # the logit of two channels' softmax
+            edges=None if contours is None else contours[:, 1:] - contours[:, :1],
+        )
+
+    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the training loss, equation 7."""
+        depth = prediction.depth / self.max_depth
+        truth = batch["depth"].clamp(max=self.max_depth) / self.max_depth
+        losses = {"depth": self.depth_loss(depth, truth, batch["valid"])}
+        if prediction.semantics is not None:
+            losses["semantics"] = self.semantic_weight * self.semantic_loss(prediction.semantics, batch["semantics"])
+        if prediction.edges is not None:
+            if self.edge_target == "sobel":
+                edges = depth_edges(truth, self.sobel_loss.threshold, batch["valid"])
+            else:
+                edges = batch["edges"]
+            losses["contours"] = self.contour_weight * mean_binary_cross_entropy(prediction.edges, edges)
+        if self.sobel_weight:
+            losses["sobel"] = self.sobel_weight * self.sobel_loss(depth, batch["edges"])
+        return losses
+
+
+def mean_binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over all pixels of all processes, in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    total = F.binary_cross_entropy_with_logits(logits, target.to(logits), reduction="sum")
+    total, pixels = sum_over_processes(torch.stack([total, torch.full_like(total, logits.numel())]))
+    return total / pixels

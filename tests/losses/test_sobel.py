@@ -1,0 +1,112 @@
+"""Sobel's filter against OpenCV, and the correlation loss against equation 10 with its minus."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lightning_modules.losses import SobelCorrelationLoss
+from lightning_modules.losses.sobel import MARGIN, STEP_RESPONSE, depth_edges, sobel
+
+
+def step(height=0.5):
+    """(1, 1, 7, 9) with a step of depth from one column to the next."""
+    depth = torch.full((1, 1, 7, 9), 0.2, dtype=torch.float64)
+    depth[..., 4:] += height
+    return depth
+
+
+def random_maps():
+    generator = torch.Generator().manual_seed(6)
+    depth = torch.rand(2, 1, 7, 8, generator=generator).double()
+    return depth, (torch.rand(depth.shape, generator=generator) < 0.3).double()
+
+
+def test_responses_are_those_of_opencv():
+    depth, _ = random_maps()
+    for image, response in zip(depth[:, 0].numpy(), sobel(depth).numpy(), strict=True):
+        for axis, orders in enumerate([(1, 0), (0, 1)]):
+            expected = cv2.Sobel(image, cv2.CV_64F, *orders, ksize=5)
+            assert np.allclose(response[axis], expected, atol=1e-12)
+
+
+def test_a_step_answers_with_48_times_its_height():
+    assert float(sobel(step(0.5)).abs().max()) == pytest.approx(STEP_RESPONSE * 0.5)
+    assert sobel(torch.full((1, 1, 6, 6), 0.3)).abs().max() < 1e-5
+
+
+def test_the_authors_threshold_needs_a_step_of_more_than_6_metres():
+    assert not depth_edges(step(6.2 / 15), 20.0).any()
+    assert depth_edges(step(6.3 / 15), 20.0).any()
+
+
+def test_there_is_no_edge_around_an_invalid_pixel():
+    depth = step(0.0)
+    depth[0, 0, 3, 3] = 0.0  # what an invalid pixel holds
+    valid = depth > 0
+    assert depth_edges(depth, 0.5).any()
+    assert not depth_edges(depth, 0.5, valid).any()
+
+
+def test_it_is_equation_10_with_its_minus():
+    depth, contours = random_maps()
+    images = depth[:, 0].numpy()
+    across, down = (np.stack([cv2.Sobel(i, cv2.CV_64F, *o, ksize=5) for i in images]) for o in ((1, 0), (0, 1)))
+    s = np.clip(1 - np.exp(-np.hypot(across, down) / 4.0), MARGIN, 1 - MARGIN)
+    c = contours[:, 0].numpy()
+    expected = -np.mean(c * np.log(s) + (1 - c) * np.log(1 - s))
+    loss = SobelCorrelationLoss(threshold=4.0)
+    assert float(loss(depth, contours)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_slope_is_the_numeric_one():
+    depth, contours = random_maps()
+    loss = SobelCorrelationLoss(threshold=40.0)
+    assert torch.autograd.gradcheck(lambda d: loss(d, contours), depth.requires_grad_())
+
+
+def test_edges_on_the_contours_cost_less_than_edges_elsewhere():
+    contours = torch.zeros(1, 1, 7, 9)
+    contours[..., 3:5] = 1
+    away = contours.roll(3, dims=-1)
+    loss = SobelCorrelationLoss()
+    assert loss(step(), contours) < loss(step(), away)
+    depth = step(0.02).requires_grad_()
+    loss(depth, contours).backward()
+    assert depth.grad[..., 2:4].sum() > 0 > depth.grad[..., 4:6].sum()  # the step is to grow
+
+
+def test_the_detached_mode_is_a_number_without_a_slope():
+    depth, contours = random_maps()
+    loss = SobelCorrelationLoss("detached", threshold=20.0)
+    value = loss(depth.requires_grad_(), contours)
+    assert not value.requires_grad
+    hits = (depth_edges(depth.detach(), 20.0) == (contours > 0)).double().mean()
+    expected = -(hits * np.log(1 - MARGIN) + (1 - hits) * np.log(MARGIN))
+    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["soft", "detached"])
+def test_a_flat_depth_has_a_finite_slope(mode):
+    depth = torch.full((1, 1, 6, 6), 0.5, requires_grad=True)
+    value = SobelCorrelationLoss(mode)(depth, torch.ones(1, 1, 6, 6))
+    assert value.isfinite()
+    if mode == "soft":
+        value.backward()
+        assert depth.grad.isfinite().all()
+
+
+def test_it_runs_under_autocast():
+    depth, contours = random_maps()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = SobelCorrelationLoss()(depth.float(), contours.float())
+    assert float(value) == pytest.approx(float(SobelCorrelationLoss()(depth, contours)), rel=1e-5)
+
+
+def test_bad_options_and_shapes_are_named():
+    with pytest.raises(ValueError, match="`mode` must be soft or detached"):
+        SobelCorrelationLoss("hard")
+    with pytest.raises(ValueError, match="`threshold` must be positive"):
+        SobelCorrelationLoss(threshold=0.0)
+    with pytest.raises(ValueError, match=r"need two \(B, 1, H, W\)"):
+        SobelCorrelationLoss()(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 8, 8))
