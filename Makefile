@@ -94,7 +94,7 @@ lint: $(READY) ## Check style and types
 
 .PHONY: bench
 bench: $(READY) ## Measure cost and speed against peers, as ratios
-	@$(BIN)/python -m benchmarks.shed_vs_dpt $(ARGS)
+	@$(BIN)/python -m benchmarks.efficiency $(ARGS)
 	@$(BIN)/python -m benchmarks.mti_net_cost $(ARGS)
 	@$(BIN)/python -m benchmarks.loader_throughput $(ARGS)
 	@$(BIN)/python -m benchmarks.metric_speed $(ARGS)

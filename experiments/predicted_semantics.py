@@ -49,11 +49,14 @@ class PredictedSemantics(Callback):
             raise ConfigError(f"PredictedSemantics: {type(pl_module).__name__} as configured reads no semantics")
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         method: Any = pl_module
-        classes = getattr(datamodule, "classes", 40)
         self.segmenter.to(method.device).eval()
-        provides, protocol, options = datamodule.provides, method.protocol, method.evaluation
         self.evaluations = nn.ModuleDict(
-            {key: Evaluation(protocol, options, provides, classes) for key in method.evaluations}
+            {
+                f"test/{data.name}": Evaluation(
+                    method.protocols[data.name], method.evaluation, data.provides, getattr(data, "classes", 40)
+                )
+                for data in datamodule.test_sets()
+            }
         ).to(method.device)
 
     def on_test_batch_end(

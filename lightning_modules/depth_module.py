@@ -44,6 +44,8 @@ class DepthModule(LightningModule, ABC):
         schedule: learning rate over training.
         nonfinite: what to do with a step whose gradient is not finite: ``stop`` training, or ``skip`` the step and
             count it in `train/nonfinite_batches`.
+        compile: run the network through `torch.compile`; the first batch of each shape then takes a minute or two.
+        channels_last: keep convolutions' weights, and so their maps, in channels-last order.
     """
 
     #: Keys of a sample that the method reads besides ``image``, ``depth`` and ``valid``.
@@ -73,6 +75,8 @@ class DepthModule(LightningModule, ABC):
         lr_scale: Mapping[str, float] | None = None,
         schedule: Schedule | None = None,
         nonfinite: Literal["stop", "skip"] = "stop",
+        compile: bool = False,
+        channels_last: bool = False,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -85,6 +89,8 @@ class DepthModule(LightningModule, ABC):
         self.lr_scale = dict(lr_scale or {})
         self.schedule = schedule or Schedule()
         self.nonfinite = NonFiniteGuard(nonfinite)
+        self.compile_network = compile  # `compile` is a method of every module
+        self.channels_last = channels_last
         self.val_errors = DepthErrors(protocol)
         self.evaluations = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
 
@@ -133,6 +139,13 @@ class DepthModule(LightningModule, ABC):
                     f"{type(self).__name__} requires {', '.join(sorted(missing))}, which `{data.name}` does not "
                     f"provide; for {key}: {data.hint(key)}"
                 )
+
+    def configure_model(self) -> None:
+        """Apply ``compile`` and ``channels_last`` to the network, in place: checkpoints know nothing of either."""
+        if self.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if self.compile_network:
+            self.network.compile()
 
     def setup(self, stage: str) -> None:
         """Check the data, and make the metrics of each test set."""

@@ -1,7 +1,7 @@
 """Semantic-MD: semantics as input, or as second task, of a network of segmentation-models-pytorch."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -144,7 +144,7 @@ class SemanticMD(DepthModule):
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms of the training loss, equation 7."""
-        depth = prediction.depth / self.max_depth
+        depth = cast(Tensor, prediction.depth) / self.max_depth
         truth = batch["depth"].clamp(max=self.max_depth) / self.max_depth
         losses = {"depth": self.depth_loss(depth, truth, batch["valid"])}
         if prediction.semantics is not None:

@@ -252,7 +252,7 @@ def test_what_does_not_fit_is_named_before_the_first_batch():
         ValueError, match=r"`tiny` has 13 classes, the method 40: set `model\.init_args\.classes` to 13"
     ):
         method.check_data(data(classes=13))
-    with pytest.raises(ValueError, match="input of 64x90 pixels: .* needs multiples of 32"):
+    with pytest.raises(ValueError, match=r"input of 64x90 pixels: .* needs multiples of 32"):
         method.check_data(data(input_size=(64, 90)))
     for heads in (["semantics"], ["depth", "depth"], ["depth", "normals"]):
         with pytest.raises(ValueError, match="`heads` must have depth, and each of depth, semantics, contours"):

@@ -1,5 +1,6 @@
 """Semantic-MD's input transformations on hand-made maps, and on the labels of real frames."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_real_labels():
     assert module.class_pixels() == counts[: len(module.class_pixels())].tolist()
     order = module.class_order()
     assert sorted(order) == list(range(1, 41))
-    assert all(counts[a] >= counts[b] for a, b in zip(order, order[1:], strict=False))
+    assert all(counts[a] >= counts[b] for a, b in pairwise(order))
 
     maps, labels = OneHotClasses(20), train[0][None]
     maps.choose(order)

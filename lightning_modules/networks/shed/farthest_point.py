@@ -1,7 +1,37 @@
 """Farthest point sampling: the seeds of the coarse segments."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+
+class SquaredDistances(NamedTuple):
+    """What picking needs to know of the points; nothing is farther than 0 from itself, and pads are nowhere.
+
+    Attributes:
+        between: (B, n, n), row i holds the distances from point i; -1 to what counts as the same point.
+        to_mean: (B, n), -1 for pads.
+    """
+
+    between: Tensor
+    to_mean: Tensor
+
+
+@torch.no_grad()
+def squared_distances(points: Tensor, pad: Tensor | None = None, dtype: torch.dtype | None = None) -> SquaredDistances:
+    """All pairwise distances, from the Gram matrix of the centred points; arguments as of :func:`farthest_points`."""
+    dtype = dtype or (torch.float32 if points.device.type == "mps" else torch.float64)
+    same = 1e-10 if dtype == torch.float64 else 1e-5
+    own = points.new_ones(points.shape[:2], dtype=torch.bool) if pad is None else ~pad
+    with torch.autocast(points.device.type, enabled=False):
+        points = points.to(dtype)
+        mean = (points * own[..., None]).sum(1, keepdim=True) / own.sum(1)[:, None, None]
+        centred = points - mean  # keeps the round-off of the Gram matrix small beside the distances
+        squared_norm = centred.square().sum(2)
+        between = torch.baddbmm(squared_norm[:, None], centred, centred.mT, alpha=-2).add_(squared_norm[:, :, None])
+    between.masked_fill_(between <= same * squared_norm[:, None], -1)  # what is picked is done with
+    return SquaredDistances(between, squared_norm.masked_fill(~own, -1))
 
 
 @torch.no_grad()
@@ -30,22 +60,9 @@ def farthest_points(points: Tensor, k: int, pad: Tensor | None = None, dtype: to
         ValueError: if k exceeds n.
     """
     batch, n, _ = points.shape
-    if k > n:
-        raise ValueError(f"{k} segments cannot be seeded from {n} tokens; lower `num_segments` or enlarge the image")
-    dtype = dtype or (torch.float32 if points.device.type == "mps" else torch.float64)
-    same = 1e-10 if dtype == torch.float64 else 1e-5
-    own = points.new_ones(batch, n, dtype=torch.bool) if pad is None else ~pad
-
-    with torch.autocast(points.device.type, enabled=False):
-        points = points.to(dtype)
-        mean = (points * own[..., None]).sum(1, keepdim=True) / own.sum(1)[:, None, None]
-        centred = points - mean  # keeps the round-off of the Gram matrix small beside the distances
-        squared_norm = centred.square().sum(2)
-        distance = torch.baddbmm(squared_norm[:, None], centred, centred.mT, alpha=-2).add_(squared_norm[:, :, None])
-        distance.masked_fill_(distance <= same * squared_norm[:, None], -1)  # what is picked is done with
-
+    check_count(k, n)
+    distance, to_picks = squared_distances(points, pad, dtype)
     image = torch.arange(batch, device=points.device)
-    to_picks = squared_norm.masked_fill(~own, -1)
     seeds, gaps = [], []
     for _ in range(k):
         gap, farthest = to_picks.max(1)
@@ -55,3 +72,13 @@ def farthest_points(points: Tensor, k: int, pad: Tensor | None = None, dtype: to
     distinct = (torch.stack(gaps, 1) >= 0).sum(1, keepdim=True).clamp(min=1)
     pick = torch.arange(k, device=points.device) % distinct
     return torch.stack(seeds, 1).gather(1, pick)
+
+
+def check_count(k: int, n: int) -> None:
+    """Refuse to pick k of n points.
+
+    Raises:
+        ValueError: if k exceeds n.
+    """
+    if k > n:
+        raise ValueError(f"{k} segments cannot be seeded from {n} tokens; lower `num_segments` or enlarge the image")

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
-from lightning_modules.networks.shed.farthest_point import farthest_points
+from lightning_modules.networks.shed.assignment import seeded_assignment, take_tokens
 from lightning_modules.networks.shed.options import PadRule, PoolMlp, check_option
 
 
@@ -26,31 +25,6 @@ class Pooled:
     cls: Tensor
     assignment: Tensor
     seeds: Tensor
-
-
-def soft_assignment(fine: Tensor, coarse: Tensor, scale: float) -> Tensor:
-    """P(i -> j) = softmax over j of ``scale`` * cosine(fine_i, coarse_j), in float32 at least.
-
-    The paper writes "P_l(i -> j) proportional to sim(Z_{l-1}[i], Z_l[j])"; a ratio of cosines could be negative, so
-    this is CAST's softmax over the coarse axis: each fine token distributes a mass of one.
-
-    Args:
-        fine: (B, n, d).
-        coarse: (B, k, d).
-        scale: inverse temperature.
-
-    Returns:
-        (B, n, k).
-    """
-    with torch.autocast(fine.device.type, enabled=False):
-        dtype = torch.promote_types(fine.dtype, torch.float32)
-        fine, coarse = (F.normalize(nodes.to(dtype), dim=-1) for nodes in (fine, coarse))
-        return (scale * fine @ coarse.mT).softmax(-1)
-
-
-def take_tokens(tokens: Tensor, index: Tensor) -> Tensor:
-    """Tokens (B, k, d) at the indices (B, k) of tokens (B, n, d)."""
-    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))
 
 
 class GraphPooling(nn.Module):
@@ -116,10 +90,9 @@ class GraphPooling(nn.Module):
         Raises:
             ValueError: if there are fewer tokens than coarse segments.
         """
-        seeds = farthest_points(tokens, self.num_segments, pad)
         masked = pad if self.pad_tokens == "masked" else None
         nodes = self._nodes(tokens, masked)
-        assignment = soft_assignment(nodes, take_tokens(nodes, seeds), self.scale)
+        seeds, assignment = seeded_assignment(tokens, nodes, self.num_segments, self.scale, pad)
         weights = assignment if masked is None else assignment.masked_fill(masked[..., None], 0)
         if self.mlp == "cast":
             update = self.contract(_weighted_mean(self.expand(tokens), weights))

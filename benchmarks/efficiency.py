@@ -1,0 +1,355 @@
+"""What SHED costs against DPT-Hybrid: GFLOPs, forward time, throughput and memory, over image sizes and superpixels.
+
+Both networks have random weights (cost does not depend on them), the same parts and the same fusion width; SHED's
+segments are 4/9, 2/9 and 1/9 of its superpixels, as published. Forwards are interleaved and compared round by round, so
+that whatever else the machine does hits both; a ratio is the median of the rounds'. On the CPU, processor time is
+compared as well: other programs disturb it less. Memory is what a training step keeps for its backward pass, counted
+tensor by tensor with `torch.autograd.graph.saved_tensors_hooks` (weights and input left out), and on CUDA also the peak
+that the allocator saw in forward and backward.
+
+    make bench                                        384x384, 16-pixel superpixels, batch 1
+    make bench ARGS="--quick"                         224x224, 3 rounds
+    .venv/bin/python -m benchmarks.efficiency --sizes 224 384 512 640 768 --superpixels 12 16 24 --output docs
+                                                      the cost curve: efficiency.csv and cost_curve.png
+"""
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+from rich.console import Console
+from rich.table import Table
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lightning_modules import SHED, DepthModule, DPTHybrid
+from lightning_modules.metrics import EvalProtocol
+from lightning_modules.networks.shed.graph_pooling import GraphPooling
+
+PROTOCOL = EvalProtocol("cost only", min_depth=1e-3, max_depth=10.0)
+
+#: What superpixels of the published 384x384 are pooled to, as shares of their number.
+SEGMENT_SHARES = (4 / 9, 2 / 9, 1 / 9)
+
+DPT, SHED_NAME = "DPT-Hybrid", "SHED"
+
+Batch = dict[str, Tensor]
+
+
+@dataclass
+class Cost:
+    """One network on one kind of batch; a row of the CSV file.
+
+    Attributes:
+        method: its name.
+        size: side of the square image, pixels.
+        superpixel: side of a superpixel, pixels; a patch of DPT is 16.
+        tokens: superpixels, or patches.
+        batch: images.
+        parameters: millions.
+        gflops: of one image's forward, two operations for a multiply-add.
+        gflops_blocks: of these, inside transformer blocks.
+        gflops_pooling: of these, inside graph pooling.
+        activations: MiB an image that a training forward keeps for its backward.
+        peak: MiB that a training step allocates at most beyond weights and input; 0 where not measured (CPU).
+        milliseconds: median time of a forward.
+        images_per_second: throughput.
+        time_ratio: to DPT-Hybrid in the same round, median of the rounds.
+        processor_ratio: likewise, of the processor time of all threads; 0 where not measured (CUDA).
+    """
+
+    method: str
+    size: int
+    superpixel: int
+    tokens: int
+    batch: int
+    parameters: float
+    gflops: float
+    gflops_blocks: float
+    gflops_pooling: float
+    activations: float
+    peak: float = 0.0
+    milliseconds: float = 0.0
+    images_per_second: float = 0.0
+    time_ratio: float = 1.0
+    processor_ratio: float = 1.0
+
+
+def gflops(function: Callable[[], object]) -> float:
+    """Floating point operations (two per multiply-add) of a call, in billions."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops() / 1e9
+
+
+def gflops_inside(model: nn.Module, kind: type[nn.Module], batch: Batch) -> float:
+    """GFLOPs of all modules of a kind during one forward, each counted on the inputs it really gets."""
+    calls: list[Callable[[], object]] = []
+
+    def record(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        calls.append(lambda: module.forward(*args, **kwargs))
+
+    hooks = [m.register_forward_pre_hook(record, with_kwargs=True) for m in model.modules() if isinstance(m, kind)]
+    model(batch)
+    for hook in hooks:
+        hook.remove()
+    return sum(gflops(call) for call in calls)
+
+
+def activation_bytes(model: DepthModule, batch: Batch) -> int:
+    """Bytes of what a training forward keeps for its backward, each storage once, without weights and input."""
+    given = [*model.parameters(), *model.buffers(), *batch.values()]
+    known = {tensor.untyped_storage().data_ptr() for tensor in given}
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    model.train().requires_grad_()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(batch).depth.mean()
+    model.eval().requires_grad_(False)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def peak_bytes(model: DepthModule, batch: Batch) -> int:
+    """Bytes that a training step allocates at most beyond what there was before it, on CUDA."""
+    device = batch["image"].device
+    if device.type != "cuda":
+        return 0
+    model.train().requires_grad_()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    with torch.enable_grad():
+        model(batch).depth.mean().backward()
+    peak = torch.cuda.max_memory_allocated(device) - before
+    model.zero_grad(set_to_none=True)
+    model.eval().requires_grad_(False)
+    return peak
+
+
+def grid_superpixels(side: int, size: int = 16) -> Tensor:
+    """Square superpixels (1, side, side); their shape does not change the cost."""
+    cells = side // size
+    cell = (torch.arange(side) // size).clamp(max=cells - 1)
+    return (cell[:, None] * cells + cell)[None]
+
+
+def make_batch(side: int, superpixel: int, images: int, device: str) -> Batch:
+    """Random images, and their superpixels."""
+    superpixels = grid_superpixels(side, superpixel).expand(images, -1, -1)
+    return {"image": torch.randn(images, 3, side, side, device=device), "superpixels": superpixels.to(device)}
+
+
+def make_shed(side: int, superpixel: int, options: argparse.Namespace) -> SHED:
+    """SHED with as many segments, for its superpixels, as published."""
+    count = (side // superpixel) ** 2
+    return SHED(
+        pretrained=False,
+        width=options.width,
+        segments=[round(share * count) for share in SEGMENT_SHARES],
+        superpixel_size=superpixel,
+        level_fusion=options.level_fusion,
+        **module_options(options),
+    )
+
+
+def module_options(options: argparse.Namespace) -> dict:
+    """What both networks are told."""
+    return {"protocol": PROTOCOL, "compile": options.compile, "channels_last": options.channels_last}
+
+
+def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> Cost:
+    """All of a :class:`Cost` that needs no clock; images are counted one by one."""
+    side = batch["image"].shape[-1]
+    one = {key: value[:1] for key, value in batch.items()}
+    mebi = 2**20
+    return Cost(
+        method=name,
+        size=side,
+        superpixel=superpixel,
+        tokens=(side // superpixel) ** 2,
+        batch=len(batch["image"]),
+        parameters=sum(p.numel() for p in model.parameters()) / 1e6,
+        gflops=gflops(lambda: model(one)),
+        gflops_blocks=gflops_inside(model, Block, one),
+        gflops_pooling=gflops_inside(model, GraphPooling, one),
+        activations=activation_bytes(model, one) / mebi,
+        peak=peak_bytes(model, batch) / mebi,
+    )
+
+
+def time_interleaved(
+    models: dict[str, DepthModule], batches: dict[str, Batch], rounds: int, precision: torch.dtype
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and processor seconds of a forward of each model in each round, one round of all after the other."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+    for round_ in range(rounds + 1):
+        for name, model in models.items():
+            device = batches[name]["image"].device.type
+            start = time.perf_counter(), time.process_time()
+            with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):
+                model(batches[name])
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if round_:  # the first round warms up
+                seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    return seconds
+
+
+def measure(side: int, superpixels: Sequence[int], images: int, options: argparse.Namespace) -> list[Cost]:
+    """Costs of DPT-Hybrid and of SHED at each size of superpixels, DPT-Hybrid first."""
+    models: dict[str, DepthModule] = {
+        DPT: DPTHybrid(pretrained=False, width=options.width, **module_options(options)),
+        **{f"{SHED_NAME}, {size} px": make_shed(side, size, options) for size in superpixels},
+    }
+    sizes = dict(zip(models, (16, *superpixels), strict=True))
+    batches = {name: make_batch(side, size, images, options.device) for name, size in sizes.items()}
+    costs = {}
+    for name, model in models.items():
+        model.eval().requires_grad_(False).to(options.device)
+        costs[name] = count_cost(name, model, batches[name], sizes[name])
+        model.configure_model()  # counted as it is, timed as it is compiled
+
+    precision = torch.bfloat16 if options.bf16 else torch.float32
+    seconds = time_interleaved(models, batches, options.rounds, precision)
+    return [replace(cost, **timings(seconds[name], seconds[DPT], cost.batch)) for name, cost in costs.items()]
+
+
+def timings(own: Sequence[tuple[float, float]], peer: Sequence[tuple[float, float]], images: int) -> dict[str, float]:
+    """The timed fields of a :class:`Cost` from the rounds of a network and of its peer."""
+    median = statistics.median(wall for wall, _ in own)
+    wall, processor = (statistics.median(a[i] / b[i] for a, b in zip(own, peer, strict=True)) for i in range(2))
+    return {
+        "milliseconds": 1e3 * median,
+        "images_per_second": images / median,
+        "time_ratio": wall,
+        "processor_ratio": processor,
+    }
+
+
+def machine(options: argparse.Namespace) -> str:
+    """Where and how this was measured."""
+    device = torch.cuda.get_device_name() if options.device == "cuda" else f"{platform.machine()} CPU"
+    how = ["bf16 autocast" if options.bf16 else "fp32"]
+    how += [name for name in ("compile", "channels_last") if getattr(options, name)]
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    return f"{device}, {threads}, torch {torch.__version__}, {', '.join(how)}, fusion width {options.width}"
+
+
+def show(costs: Sequence[Cost], title: str) -> None:
+    """One table of one size and batch, SHED beside DPT-Hybrid."""
+    rows = {
+        "tokens": ("tokens", ".0f"),
+        "parameters, millions": ("parameters", ".1f"),
+        "GFLOPs, transformer blocks": ("gflops_blocks", ".1f"),
+        "GFLOPs, graph pooling": ("gflops_pooling", ".1f"),
+        "GFLOPs, whole forward": ("gflops", ".1f"),
+        "training activations, MiB an image": ("activations", ".0f"),
+        "peak of a training step, MiB": ("peak", ".0f"),
+        "forward, ms": ("milliseconds", ".0f"),
+        "images a second": ("images_per_second", ".2f"),
+    }
+    dpt, *others = costs
+    table = Table("", dpt.method, *(column for cost in others for column in (cost.method, "/ DPT")), title=title)
+    for label, (field, form) in rows.items():
+        peer = getattr(dpt, field)
+        cells = [format(peer, form)]
+        for cost in others:
+            value = getattr(cost, field)
+            cells += [format(value, form), f"{value / peer:.2f}" if peer and field != "milliseconds" else ""]
+            if field == "milliseconds":
+                cells[-1] = f"{cost.time_ratio:.2f}"
+        if any(getattr(cost, field) for cost in costs):
+            table.add_row(label, *cells)
+    if not dpt.peak:
+        table.add_row("processor time", "", *(c for cost in others for c in ("", f"{cost.processor_ratio:.2f}")))
+    Console(width=140).print(table)
+
+
+def write_csv(costs: Sequence[Cost], path: Path) -> None:
+    """All costs, a row each."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(asdict(costs[0])))
+        writer.writeheader()
+        writer.writerows(
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(cost).items()}
+            for cost in costs
+        )
+
+
+def draw(costs: Sequence[Cost], title: str) -> Figure:
+    """The cost curve: what an image costs over its side, one line a network; the smallest batch counts."""
+    panels = {
+        "gflops": "GFLOPs, whole forward",
+        "gflops_blocks": "GFLOPs, transformer blocks (SHED: and graph pooling)",
+        "milliseconds": "forward, ms",
+        "activations": "activations kept in training, MiB",
+    }
+    smallest = min(cost.batch for cost in costs)
+    costs = [cost for cost in costs if cost.batch == smallest]
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    for axes, (field, label) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
+        for number, method in enumerate(dict.fromkeys(cost.method for cost in costs)):
+            line = [cost for cost in costs if cost.method == method]
+            values = [getattr(c, field) + (c.gflops_pooling if field == "gflops_blocks" else 0) for c in line]
+            color = "black" if method == DPT else f"C{number - 1}"
+            axes.plot([c.size for c in line], values, "o-", color=color, label=method)
+        axes.set(xscale="log", yscale="log", xlabel="side of the image, pixels", title=label)
+        axes.set_xticks(sorted({c.size for c in costs}), labels=sorted({str(c.size) for c in costs}))
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def points(options: argparse.Namespace) -> Iterator[tuple[int, int]]:
+    """Sides of images and numbers of images, in order."""
+    yield from ((side, images) for images in sorted(options.batch) for side in sorted(options.sizes))
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="224x224, 3 rounds")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[384], help="sides of images, multiples of 32")
+    parser.add_argument("--superpixels", type=int, nargs="+", default=[16], help="sides of superpixels")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="images in a batch")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--width", type=int, default=256, help="channels of the fusion decoder")
+    parser.add_argument("--level-fusion", choices=["tokens", "maps"], default="tokens", help="SHED's, see its docs")
+    parser.add_argument("--compile", action="store_true", help="time networks as `torch.compile` makes them")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="time under bfloat16 autocast")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--output", type=Path, help="folder for efficiency.csv and cost_curve.png")
+    options = parser.parse_args()
+    if options.quick:
+        options.sizes, options.rounds = [224], 3
+
+    costs: list[Cost] = []
+    for side, images in points(options):
+        costs += (measured := measure(side, options.superpixels, images, options))
+        show(measured, f"{side}x{side}, batch {images}; {machine(options)}")
+    if options.output:
+        write_csv(costs, options.output / "efficiency.csv")
+        draw(costs, machine(options)).savefig(options.output / "cost_curve.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A trained method as one file that needs torch and nothing of the suite, through `torch.export`."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from lightning_modules import DepthModule
+from lightning_modules.networks.shed.assignment import seeded_assignment_reference
+
+#: Name of the description inside the file.
+DESCRIPTION = "segdepth.json"
+
+#: The suite's own operators, in terms of torch's: the file then loads where the suite is not installed.
+DECOMPOSITIONS = {torch.ops.segdepth.seeded_assignment.default: seeded_assignment_reference}
+
+
+class Exportable(nn.Module):
+    """A method with a batch's keys as keyword arguments and a dictionary of tensors as result."""
+
+    def __init__(self, method: DepthModule):
+        super().__init__()
+        self.method = method
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor | list[Tensor]]:
+        """What the method predicts: the fields of its :class:`~lightning_modules.prediction.Prediction` it fills."""
+        prediction = self.method(batch)
+        values = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor) or value}
+
+
+def export_program(method: DepthModule, batch: dict[str, Any], path: Path) -> float:
+    """Write ``method`` as an exported program, on the device it is on, for images of the size of the batch's.
+
+    The number of images stays free. ``torch.export.load(path).module()(image=..., ...)`` predicts; the keyword
+    arguments are ``image`` and what the method ``requires``, and the result is a dictionary of the fields of
+    :class:`~lightning_modules.prediction.Prediction`, depth in metres. The file also holds ``segdepth.json``: method,
+    shapes of the arguments and normalisation of the image.
+
+    Args:
+        method: with its weights.
+        batch: of a data module, or its like: one image or more.
+        path: file to write, ``*.pt2``.
+
+    Returns:
+        The largest difference between an output of the file, loaded again, and of the method, on the batch.
+
+    Raises:
+        ValueError: if the batch lacks a key that the method reads, or the file has another suffix.
+    """
+    if path.suffix != ".pt2":
+        raise ValueError(f"an exported program is a `.pt2` file, not `{path.name}`")
+    names = ("image", *sorted(method.requires))
+    if missing := set(names) - batch.keys():
+        raise ValueError(
+            f"{type(method).__name__} cannot be exported without {', '.join(sorted(missing))} in the batch"
+        )
+    inputs = {name: batch[name].to(method.device) for name in names}
+    training = method.training
+    exportable = Exportable(method).eval()
+    with torch.no_grad():
+        program = trace(exportable, inputs)
+        torch.export.save(program, path, extra_files={DESCRIPTION: json.dumps(describe(method, inputs), indent=2)})
+        difference = largest_difference(torch.export.load(path).module()(**inputs), exportable(**inputs))
+    method.train(training)
+    return difference
+
+
+def trace(exportable: Exportable, inputs: dict[str, Tensor]) -> ExportedProgram:
+    """The program, in torch's own operators; it takes any number of images."""
+    example = {name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in inputs.items()}  # of one, it would not
+    images = Dim("images", min=1)
+    shapes = {name: {0: images} for name in example}
+    program = torch.export.export(exportable, (), example, dynamic_shapes={"batch": shapes})
+    return program.run_decompositions(DECOMPOSITIONS)
+
+
+def describe(method: DepthModule, inputs: dict[str, Tensor]) -> dict[str, Any]:
+    """What one must know to call the program."""
+    mean, std = method.normalization
+    return {
+        "method": type(method).__name__,
+        "inputs": {
+            name: {"shape": ["images", *value.shape[1:]], "dtype": str(value.dtype).removeprefix("torch.")}
+            for name, value in inputs.items()
+        },
+        "image": {"channels": "RGB in [0, 1], (image - mean) / std", "mean": list(mean), "std": list(std)},
+        "depth": "metres",
+    }
+
+
+def largest_difference(outputs: Any, expected: Any) -> float:
+    """Between two nested results, over their floating-point tensors."""
+    pairs = zip(torch.utils._pytree.tree_leaves(outputs), torch.utils._pytree.tree_leaves(expected), strict=True)
+    return max(float((a - b).abs().max()) for a, b in pairs if a.is_floating_point())

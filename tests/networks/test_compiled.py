@@ -1,0 +1,61 @@
+"""Compiled and exported networks against eager ones."""
+
+import pytest
+import torch
+
+from lightning_modules import SHED, DPTHybrid
+from lightning_modules.metrics import EvalProtocol
+
+SIZE = 64
+SMALL = {"backbone": "resnet18+vit_tiny_patch16_224", "width": 16, "pretrained": False}
+METHODS = {"dpt": (DPTHybrid, {}), "shed": (SHED, {"segments": (8, 4)} | {"blocks_per_stage": 3})}
+
+
+def make(name, **options):
+    torch.manual_seed(0)
+    method, own = METHODS[name]
+    return method(protocol=EvalProtocol("plain", min_depth=0.1, max_depth=10.0), **SMALL, **own, **options)
+
+
+def make_batch(images=2):
+    cell = torch.arange(SIZE) // 16
+    superpixels = (cell[:, None] * (SIZE // 16) + cell).repeat(images, 1, 1)
+    superpixels[0][superpixels[0] == 15] = 14  # an empty id
+    image = torch.randn(images, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    return {"image": image, "superpixels": superpixels}
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("name", METHODS)
+def test_compiled_depth_is_the_eager_one(name, autocast):
+    batch, module = make_batch(), make(name, compile=True).eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        eager = module(batch)
+        module.configure_model()
+        compiled = module(batch)
+    tolerance = 2e-2 if autocast else 1e-4
+    torch.testing.assert_close(compiled.depth, eager.depth, rtol=tolerance, atol=0)
+    assert compiled.depth.dtype == torch.float32
+    print((compiled.depth / eager.depth - 1).abs().max())
+
+
+def test_export(tmp_path):
+    from experiments.export_program import export_program
+
+    for name in METHODS:
+        batch = make_batch(1)
+        m = make(name)
+        print(name, export_program(m, batch, tmp_path / "a.pt2"))
+        p = torch.export.load(tmp_path / "a.pt2")
+        print(len(p.graph.nodes), {n.target for n in p.graph.nodes if "segdepth" in str(n.target)})
+        b = make_batch(3)
+        out = p.module()(image=b["image"], **({"superpixels": b["superpixels"]} if name == "shed" else {}))
+        print(out.keys(), (out["depth"] - m.eval()(b).depth).abs().max())
