@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.networks.shed.assignment import soft_assignment
 from lightning_modules.networks.shed.blocks import BlockStage, class_tokens, split_blocks
 from lightning_modules.networks.shed.encoder import Encoded
-from lightning_modules.networks.shed.graph_pooling import soft_assignment
 from lightning_modules.networks.shed.options import (
     AssignmentRule,
     ClassTokenRule,
