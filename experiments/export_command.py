@@ -9,6 +9,7 @@ USAGE = """usage: segdepth export COMMAND RUN [RUN ...] [options]
 
   clouds       point clouds of test frames as PLY files, and pictures of them   segdepth export clouds shed_hybrid
   hierarchies  segment hierarchies of several runs side by side                 segdepth export hierarchies RUN_A RUN_B
+  program      a method as one file that needs torch alone (torch.export)       segdepth export program shed_hybrid
 
 RUN is a run's folder, or an experiment: its newest run. `segdepth export COMMAND --help` lists a command's options."""
 
@@ -16,6 +17,7 @@ RUN is a run's folder, or an experiment: its newest run. `segdepth export COMMAN
 COMMANDS = {
     "clouds": ("experiments.export_pictures", "export_clouds"),
     "hierarchies": ("experiments.export_pictures", "export_hierarchies"),
+    "program": ("experiments.export_program", "export_run"),
 }
 
 

@@ -1,6 +1,8 @@
 """A trained method as one file that needs torch and nothing of the suite, through `torch.export`."""
 
+import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from datamodules.files import printable
+from datamodules.sample import collate
+from experiments.cli import quieten
+from experiments.command_line import take_changes
+from experiments.compose import ConfigError
+from experiments.finished_model import open_run
 from lightning_modules import DepthModule
 from lightning_modules.networks.shed.assignment import seeded_assignment_reference
 
@@ -20,13 +28,13 @@ DECOMPOSITIONS = {torch.ops.segdepth.seeded_assignment.default: seeded_assignmen
 
 
 class Exportable(nn.Module):
-    """A method with a batch's keys as keyword arguments and a dictionary of tensors as result."""
+    """A method with a dictionary of tensors as argument and as result."""
 
     def __init__(self, method: DepthModule):
         super().__init__()
         self.method = method
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor | list[Tensor]]:
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor | list[Tensor]]:
         """What the method predicts: the fields of its :class:`~lightning_modules.prediction.Prediction` it fills."""
         prediction = self.method(batch)
         values = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
@@ -36,10 +44,10 @@ class Exportable(nn.Module):
 def export_program(method: DepthModule, batch: dict[str, Any], path: Path) -> float:
     """Write ``method`` as an exported program, on the device it is on, for images of the size of the batch's.
 
-    The number of images stays free. ``torch.export.load(path).module()(image=..., ...)`` predicts; the keyword
-    arguments are ``image`` and what the method ``requires``, and the result is a dictionary of the fields of
+    The number of images stays free. ``torch.export.load(path).module()({"image": ..., ...})`` predicts; the keys are
+    ``image`` and what the method ``requires``, and the result is a dictionary of the fields of
     :class:`~lightning_modules.prediction.Prediction`, depth in metres. The file also holds ``segdepth.json``: method,
-    shapes of the arguments and normalisation of the image.
+    shapes of the inputs and normalisation of the image.
 
     Args:
         method: with its weights.
@@ -65,7 +73,7 @@ def export_program(method: DepthModule, batch: dict[str, Any], path: Path) -> fl
     with torch.no_grad():
         program = trace(exportable, inputs)
         torch.export.save(program, path, extra_files={DESCRIPTION: json.dumps(describe(method, inputs), indent=2)})
-        difference = largest_difference(torch.export.load(path).module()(**inputs), exportable(**inputs))
+        difference = largest_difference(torch.export.load(path).module()(inputs), exportable(inputs))
     method.train(training)
     return difference
 
@@ -75,7 +83,7 @@ def trace(exportable: Exportable, inputs: dict[str, Tensor]) -> ExportedProgram:
     example = {name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in inputs.items()}  # of one, it would not
     images = Dim("images", min=1)
     shapes = {name: {0: images} for name in example}
-    program = torch.export.export(exportable, (), example, dynamic_shapes={"batch": shapes})
+    program = torch.export.export(exportable, (example,), dynamic_shapes={"batch": shapes})
     return program.run_decompositions(DECOMPOSITIONS)
 
 
@@ -97,3 +105,36 @@ def largest_difference(outputs: Any, expected: Any) -> float:
     """Between two nested results, over their floating-point tensors."""
     pairs = zip(torch.utils._pytree.tree_leaves(outputs), torch.utils._pytree.tree_leaves(expected), strict=True)
     return max(float((a - b).abs().max()) for a, b in pairs if a.is_floating_point())
+
+
+def export_run(arguments: Sequence[str]) -> None:
+    """`segdepth export program RUN`: write a finished run's method, and say how well the file agrees with it.
+
+    Raises:
+        ConfigError: if there is no such run, or it cannot be written so.
+    """
+    parser = argparse.ArgumentParser(
+        prog="segdepth export program",
+        description="Further flags change the run's configuration: --config data/nyuv2, --data.init_args.root FOLDER.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", help="folder of a run, or an experiment: its newest run")
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="whose weights")
+    parser.add_argument(
+        "--output", type=Path, help="file to write, *.pt2; in the run's `export` by default"
+    )
+    changes, own = take_changes(arguments)
+    options = parser.parse_args(own)
+    quieten()
+    run = open_run(options.run, options.root, options.checkpoint, changes)
+    path: Path = options.output or run.folder / "export" / f"{run.experiment}.pt2"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run.datamodule.setup("test")
+    sample = run.datamodule.test_set[0]
+    try:
+        difference = export_program(run.module, collate([sample]), path)
+    except ValueError as error:
+        raise ConfigError(f"{run.experiment}/{run.run}: {error}") from error
+    height, width = sample["image"].shape[-2:]
+    print(f"{printable(path)}: {height}x{width} pixels, any number of images; differs from the run by {difference:.1e}")

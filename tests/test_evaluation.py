@@ -83,7 +83,7 @@ def test_then_the_method_decides():
 def test_every_group_can_be_measured_and_counts_what_it_leaves_out_under_its_own_name():
     batch = make_batch()
     for name in GROUPS:
-        evaluation = Evaluation(PROTOCOL, EvaluationOptions(groups=(name,)), EVERYTHING)
+        evaluation = Evaluation(PROTOCOL, EvaluationOptions(groups=(name,), unit=10.0), EVERYTHING)
         evaluation.update(make_prediction(batch), batch)
         figures = evaluation.compute()
         counts = {key for key in figures if "excluded" in key or "nonfinite" in key}
@@ -158,7 +158,7 @@ def test_relative_disparity_has_boundaries_after_its_alignment():
 
 
 def test_an_unknown_group_is_refused_by_name():
-    with pytest.raises(ValueError, match="no group `clouds`; groups: depth, object, boundary"):
+    with pytest.raises(ValueError, match="no group `clouds`; groups: depth, unit, object, boundary"):
         EvaluationOptions(groups=("depth", "clouds"))
 
 

@@ -90,9 +90,16 @@ def test_validation_costs_are_unweighted(options):
         torch.testing.assert_close(found[task], loss)
 
 
+def described(**options):
+    """What a method asks of a data module."""
+    made = SimpleNamespace(**{"name": "nyuv2", "provides": frozenset(batch()), **options})
+    made.test_sets = lambda: [made]
+    return made
+
+
 def test_outputs_beyond_the_datas_classes_are_trained_and_not_evaluated():
     module, data = build(num_classes=256), batch(classes=40)
-    module.check_data(SimpleNamespace(name="nyuv2", provides=frozenset(batch()), classes=40))
+    module.check_data(described(classes=40))
     prediction = module(data)
     assert prediction.class_logits.shape[1] == 256
     assert torch.equal(prediction.semantics, prediction.class_logits[:, :40])
@@ -101,7 +108,7 @@ def test_outputs_beyond_the_datas_classes_are_trained_and_not_evaluated():
 
 
 def test_more_classes_than_outputs_are_refused():
-    data = SimpleNamespace(name="nyuv2", provides=frozenset(batch()), classes=894)
+    data = described(classes=894)
     with pytest.raises(ValueError, match="`nyuv2` has 894 classes and the network 40 outputs"):
         build(num_classes=40).check_data(data)
     build(num_classes=40, tasks=["depth"], guidance=[]).check_data(data)  # does not care
@@ -126,7 +133,7 @@ def test_it_requires_the_truth_that_its_losses_read(options, keys):
 
 
 def test_missing_truth_is_named():
-    data = SimpleNamespace(name="bts", provides=frozenset({"image", "depth", "valid"}), hint=lambda key: "no labels")
+    data = described(provides=frozenset({"image", "depth", "valid"}), hint=lambda key: "no labels")
     with pytest.raises(ValueError, match="GuidedMTINet requires edges, semantics"):
         build().check_data(data)
 

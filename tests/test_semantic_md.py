@@ -52,7 +52,9 @@ def data(**options):
         "hint": lambda key: "nothing helps", "splits": SimpleNamespace(train=range(4)), "classes": 40,
         "class_pixels": lambda: list(range(41)), "class_order": lambda order="counted": list(range(40, 0, -1)),
     }  # fmt: skip
-    return SimpleNamespace(**{**settings, **options})
+    made = SimpleNamespace(**{**settings, **options})
+    made.test_sets = lambda: [made]
+    return made
 
 
 # --- predictions ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def workplace(tmp_path, monkeypatch):
     write_tiny_nyu(tmp_path / "data" / "nyuv2")
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")  # pytest-xdist sets its own
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv(RUN_ENVIRONMENT, "")
     monkeypatch.delenv(RUN_ENVIRONMENT)

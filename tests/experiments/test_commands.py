@@ -178,7 +178,9 @@ class TestBadInput:
         return line_
 
     def test_unknown_experiment(self, line):
-        assert "experiments: dpt_hybrid" in line("--config", "shed_hibrid")
+        message = line("--config", "shed_hibrid")
+        assert "no experiment or configuration `shed_hibrid`; experiments: " in message
+        assert {"dpt_hybrid", "shed_hybrid"} <= set(message.partition("experiments: ")[2].split(", "))
 
     def test_unknown_command(self, line):
         assert "commands: exp" in line(command="fitt")

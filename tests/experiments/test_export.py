@@ -120,4 +120,4 @@ def test_the_command_explains_itself(capsys):
         assert "hierarchies" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         main(["export", "cloud"])
-    assert "no command `export cloud`; commands: clouds, hierarchies" in capsys.readouterr().err
+    assert "no command `export cloud`; commands: clouds, hierarchies, program" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Compiled and exported networks against eager ones."""
+"""Compiled networks against eager ones."""
 
 import pytest
 import torch
@@ -44,18 +44,3 @@ def test_compiled_depth_is_the_eager_one(name, autocast):
     tolerance = 2e-2 if autocast else 1e-4
     torch.testing.assert_close(compiled.depth, eager.depth, rtol=tolerance, atol=0)
     assert compiled.depth.dtype == torch.float32
-    print((compiled.depth / eager.depth - 1).abs().max())
-
-
-def test_export(tmp_path):
-    from experiments.export_program import export_program
-
-    for name in METHODS:
-        batch = make_batch(1)
-        m = make(name)
-        print(name, export_program(m, batch, tmp_path / "a.pt2"))
-        p = torch.export.load(tmp_path / "a.pt2")
-        print(len(p.graph.nodes), {n.target for n in p.graph.nodes if "segdepth" in str(n.target)})
-        b = make_batch(3)
-        out = p.module()(image=b["image"], **({"superpixels": b["superpixels"]} if name == "shed" else {}))
-        print(out.keys(), (out["depth"] - m.eval()(b).depth).abs().max())

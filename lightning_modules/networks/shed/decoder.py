@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightning_modules.networks.shed.assignment import soft_assignment
 from lightning_modules.networks.shed.blocks import BlockStage, class_tokens, split_blocks
 from lightning_modules.networks.shed.encoder import Encoded
+from lightning_modules.networks.shed.hierarchy import parents
 from lightning_modules.networks.shed.options import (
     AssignmentRule,
     ClassTokenRule,
@@ -36,7 +37,7 @@ class Decoded:
 
 def harden(assignment: Tensor) -> Tensor:
     """One-hot rows at the largest entry of each row (B, n, k): every token follows one segment. No gradient flows."""
-    return F.one_hot(assignment.argmax(2), assignment.shape[2]).to(assignment.dtype)
+    return F.one_hot(parents(assignment), assignment.shape[2]).to(assignment.dtype)
 
 
 class OwnAssignment(nn.Module):

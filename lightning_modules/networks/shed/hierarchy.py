@@ -24,6 +24,15 @@ def project_to_superpixels(tokens: Tensor, assignments: Sequence[Tensor]) -> Ten
     return tokens
 
 
+def parents(assignment: Tensor) -> Tensor:
+    """Column (B, n) of the largest entry of each row (B, n, k); of columns that tie but for round-off, the first.
+
+    Columns tie exactly where there are fewer distinct tokens than segments, and a seed serves twice.
+    """
+    largest = assignment.amax(2, keepdim=True)
+    return (assignment >= largest * (1 - 1e-6)).int().argmax(2)
+
+
 def hard_segments(superpixels: Tensor, assignments: Sequence[Tensor]) -> list[Tensor]:
     """Segmentations S_l = S_{l-1} onehot(argmax_j P_l), fine to coarse (SHED, section 3.1).
 
@@ -38,6 +47,5 @@ def hard_segments(superpixels: Tensor, assignments: Sequence[Tensor]) -> list[Te
     """
     segments = [superpixels]
     for assignment in assignments:
-        parent = assignment.argmax(2)
-        segments.append(parent.gather(1, segments[-1].flatten(1)).view_as(superpixels))
+        segments.append(parents(assignment).gather(1, segments[-1].flatten(1)).view_as(superpixels))
     return segments
