@@ -121,9 +121,7 @@ def export_run(arguments: Sequence[str]) -> None:
     parser.add_argument("run", help="folder of a run, or an experiment: its newest run")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="whose weights")
-    parser.add_argument(
-        "--output", type=Path, help="file to write, *.pt2; in the run's `export` by default"
-    )
+    parser.add_argument("--output", type=Path, help="file to write, *.pt2; in the run's `export` by default")
     changes, own = take_changes(arguments)
     options = parser.parse_args(own)
     quieten()

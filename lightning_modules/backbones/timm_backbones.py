@@ -119,7 +119,7 @@ class TimmViT(Backbone):
         tokens = self.network.patch_embed(image)  # (B, h, w, d)
         grid, learned = tokens.shape[1:3], self.network.pos_embed
         if self.offset_positions and grid != self.network.patch_embed.grid_size:
-            cls = self.network.cls_token.expand(len(tokens), -1, -1)
+            cls = self.network.cls_token.expand(tokens.shape[0], -1, -1)
             return torch.cat([cls, tokens.flatten(1, 2)], 1) + dinov2_positions(learned, grid)
         return cast(Tensor, self.network.norm_pre(self.network._pos_embed(tokens)))
 

@@ -77,7 +77,7 @@ def test_a_finished_run_is_exported(workplace, capsys):
     output = capsys.readouterr().out
     path = workplace / "runs" / "shed_hybrid" / "one" / "export" / "shed_hybrid.pt2"
     assert path.is_file()
-    assert "shed_hybrid.pt2: 64x96 pixels, any number of images" in output
+    assert "shed_hybrid.pt2: 48x64 pixels, any number of images" in output
     with pytest.raises(SystemExit):
         main(["export", "program", "shed_hybrid", "--output", "shed.onnx"])
     assert "`.pt2` file, not `shed.onnx`" in capsys.readouterr().err

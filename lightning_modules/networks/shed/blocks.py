@@ -31,7 +31,7 @@ class BlockStage(nn.Module):
             Class token (B, 1, d) and tokens (B, n, d).
         """
         attend = None if masked is None else F.pad(~masked, (1, 0), value=True)[:, None, None, :]
-        sequence = torch.cat([cls.expand(len(tokens), -1, -1), tokens], 1)
+        sequence = torch.cat([cls.expand(tokens.shape[0], -1, -1), tokens], 1)
         for block in self.blocks:
             sequence = block(sequence, attn_mask=attend)
         return sequence[:, :1], sequence[:, 1:]

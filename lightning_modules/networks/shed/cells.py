@@ -57,7 +57,7 @@ def _area(superpixels: Tensor, grid: Grid, num_superpixels: int) -> Tensor:
     )
     cell = (rows[:, None] * grid[1] + columns).flatten()
     entry = cell * num_superpixels + superpixels.flatten(1)
-    pixels = torch.zeros(len(superpixels), grid[0] * grid[1] * num_superpixels, device=superpixels.device)
+    pixels = torch.zeros(superpixels.shape[0], grid[0] * grid[1] * num_superpixels, device=superpixels.device)
     pixels = pixels.scatter_add(1, entry, torch.ones_like(entry, dtype=pixels.dtype))
     pixels = pixels.unflatten(1, (-1, num_superpixels))
     return pixels / pixels.sum(2, keepdim=True)
@@ -82,7 +82,7 @@ def segment_mean(features: Tensor, cells: Tensor, num_superpixels: int) -> tuple
         if cells.is_floating_point():
             total, mass = cells.to(values.dtype).mT @ values, cells.sum(1)
         else:
-            empty = values.new_zeros(len(values), num_superpixels, values.shape[2])
+            empty = values.new_zeros(values.shape[0], num_superpixels, values.shape[2])
             total = empty.scatter_add(1, cells[..., None].expand_as(values), values)
             mass = empty[..., 0].scatter_add(1, cells, values.new_ones(cells.shape))
         pad = mass == 0

@@ -29,8 +29,8 @@ def squared_distances(points: Tensor, pad: Tensor | None = None, dtype: torch.dt
         mean = (points * own[..., None]).sum(1, keepdim=True) / own.sum(1)[:, None, None]
         centred = points - mean  # keeps the round-off of the Gram matrix small beside the distances
         squared_norm = centred.square().sum(2)
-        between = torch.baddbmm(squared_norm[:, None], centred, centred.mT, alpha=-2).add_(squared_norm[:, :, None])
-    between.masked_fill_(between <= same * squared_norm[:, None], -1)  # what is picked is done with
+        between = torch.baddbmm(squared_norm[:, None], centred, centred.mT, alpha=-2) + squared_norm[:, :, None]
+    between = between.masked_fill(between <= same * squared_norm[:, None], -1)  # what is picked is done with
     return SquaredDistances(between, squared_norm.masked_fill(~own, -1))
 
 
