@@ -18,9 +18,9 @@ import csv
 import os
 import platform
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,9 +29,9 @@ from matplotlib.ticker import ScalarFormatter
 from rich.console import Console
 from rich.table import Table
 from timm.models.vision_transformer import Block
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 
+from benchmarks.cost import Elapsed, gflops, gflops_inside, time_interleaved
 from lightning_modules import SHED, DepthModule, DPTHybrid
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.networks.shed.graph_pooling import GraphPooling
@@ -83,27 +83,6 @@ class Cost:
     images_per_second: float = 0.0
     time_ratio: float = 1.0
     processor_ratio: float = 1.0
-
-
-def gflops(function: Callable[[], object]) -> float:
-    """Floating point operations (two per multiply-add) of a call, in billions."""
-    with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops() / 1e9
-
-
-def gflops_inside(model: nn.Module, kind: type[nn.Module], batch: Batch) -> float:
-    """GFLOPs of all modules of a kind during one forward, each counted on the inputs it really gets."""
-    calls: list[Callable[[], object]] = []
-
-    def record(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        calls.append(lambda: module.forward(*args, **kwargs))
-
-    hooks = [m.register_forward_pre_hook(record, with_kwargs=True) for m in model.modules() if isinstance(m, kind)]
-    model(batch)
-    for hook in hooks:
-        hook.remove()
-    return sum(gflops(call) for call in calls)
 
 
 def activation_bytes(model: DepthModule, batch: Batch) -> int:
@@ -192,24 +171,6 @@ def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> 
     )
 
 
-def time_interleaved(
-    models: dict[str, DepthModule], batches: dict[str, Batch], rounds: int, precision: torch.dtype
-) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and processor seconds of a forward of each model in each round, one round of all after the other."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
-    for round_ in range(rounds + 1):
-        for name, model in models.items():
-            device = batches[name]["image"].device.type
-            start = time.perf_counter(), time.process_time()
-            with torch.autocast(device, dtype=precision, enabled=precision != torch.float32):
-                model(batches[name])
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if round_:  # the first round warms up
-                seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
-    return seconds
-
-
 def measure(side: int, superpixels: Sequence[int], images: int, options: argparse.Namespace) -> list[Cost]:
     """Costs of DPT-Hybrid and of SHED at each size of superpixels, DPT-Hybrid first."""
     models: dict[str, DepthModule] = {
@@ -224,20 +185,20 @@ def measure(side: int, superpixels: Sequence[int], images: int, options: argpars
         costs[name] = count_cost(name, model, batches[name], sizes[name])
         model.configure_model()  # counted as it is, timed as it is compiled
 
-    precision = torch.bfloat16 if options.bf16 else torch.float32
-    seconds = time_interleaved(models, batches, options.rounds, precision)
-    return [replace(cost, **timings(seconds[name], seconds[DPT], cost.batch)) for name, cost in costs.items()]
+    contestants = {name: partial(model, batches[name]) for name, model in models.items()}
+    with torch.autocast(options.device, torch.bfloat16, enabled=options.bf16):
+        times = time_interleaved(contestants, options.rounds, options.device)
+    return [replace(cost, **timings(times[name], times[DPT], cost.batch)) for name, cost in costs.items()]
 
 
-def timings(own: Sequence[tuple[float, float]], peer: Sequence[tuple[float, float]], images: int) -> dict[str, float]:
+def timings(own: Sequence[Elapsed], peer: Sequence[Elapsed], images: int) -> dict[str, float]:
     """The timed fields of a :class:`Cost` from the rounds of a network and of its peer."""
-    median = statistics.median(wall for wall, _ in own)
-    wall, processor = (statistics.median(a[i] / b[i] for a, b in zip(own, peer, strict=True)) for i in range(2))
+    median = statistics.median(round_.wall for round_ in own)
     return {
         "milliseconds": 1e3 * median,
         "images_per_second": images / median,
-        "time_ratio": wall,
-        "processor_ratio": processor,
+        "time_ratio": statistics.median(a.wall / b.wall for a, b in zip(own, peer, strict=True)),
+        "processor_ratio": statistics.median(a.processor / b.processor for a, b in zip(own, peer, strict=True)),
     }
 
 

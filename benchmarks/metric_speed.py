@@ -11,7 +11,6 @@ medians are compared. Before that, both ways must give the same figures.
 import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.cost import time_interleaved
 from lightning_modules import SHED
 from lightning_modules.metrics import (
     BoundaryError,
@@ -186,18 +186,6 @@ def check_agreement(name: str, metric: SuiteMetric, inputs: tuple[object, ...], 
             raise SystemExit(f"metric_speed: {figure} is {float(figures[figure])!r} in {name}, {value!r} the plain way")
 
 
-def time_interleaved(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each contestant, one round of all after the other."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for round_ in range(rounds + 1):
-        for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            if round_:  # the first round warms up
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -231,12 +219,13 @@ def main() -> None:
         OBJECT_WISE: partial(looped_object_errors, frame),
         CLOUD: partial(nearest_of_all_pairs, timed, true),
     }
-    ms = time_interleaved(
+    times = time_interleaved(
         {name: partial(metric.update, *inputs) for name, (metric, inputs) in metrics.items()}
         | {f"plain {name}": run for name, run in plain.items()}
         | {FORWARD: partial(model, batch)},
         rounds,
     )
+    ms = {name: 1e3 * statistics.median(round_.wall for round_ in own) for name, own in times.items()}
     ms[f"plain {CLOUD}"] *= len(chunks) / TIMED_CHUNKS
     ms[WHOLE_SET] = sum(ms[name] for name in metrics if name != CLOUD)
 

@@ -12,6 +12,8 @@ memory with torch's fused kernels and with the plain one.
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
+from statistics import median
 
 import torch
 from rich.console import Console
@@ -19,7 +21,7 @@ from rich.table import Table
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.shed_vs_dpt import gflops, time_interleaved
+from benchmarks.cost import gflops, time_interleaved
 from lightning_modules.backbones import create_backbone
 from lightning_modules.networks.mti_net import GuidedAttention, MTINetwork
 from lightning_modules.networks.mti_net.network import TASKS
@@ -30,26 +32,14 @@ ATTENTIONS = ((4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 1))
 MIB = 2**20
 
 
-class OfBatch(torch.nn.Module):
-    """A network that reads a batch, as :func:`time_interleaved` calls it."""
-
-    def __init__(self, network: MTINetwork):
-        super().__init__()
-        self.network = network
-
-    def forward(self, batch: dict[str, torch.Tensor]) -> object:
-        """Predict from ``image``."""
-        return self.network(batch["image"])
-
-
-def networks(backbone: str) -> dict[str, OfBatch]:
+def networks(backbone: str) -> dict[str, MTINetwork]:
     """The multi-task network and the three that it replaces, without initial predictions, which only train."""
     made = {"multi-task": MTINetwork(create_backbone(backbone, pretrained=False), initial_predictions=False)}
     for task in TASKS:
         made[f"{task} alone"] = MTINetwork(
             create_backbone(backbone, pretrained=False), tasks=[task], guidance=[], initial_predictions=False
         )
-    return {name: OfBatch(network) for name, network in made.items()}
+    return made
 
 
 def peak_memory(function: Callable[[], object], device: str) -> int:
@@ -105,15 +95,16 @@ def main() -> None:
     console = Console(width=110)
     place = f"{options.device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"
 
-    batch = {"image": torch.randn(options.batch, 3, side, side, device=options.device)}
+    image = torch.randn(options.batch, 3, side, side, device=options.device)
     models = {name: model.eval().to(options.device) for name, model in networks(options.backbone).items()}
     with torch.no_grad():
-        seconds = time_interleaved(models, batch, rounds)
+        contestants = {name: partial(model, image) for name, model in models.items()}
+        times = time_interleaved(contestants, rounds, options.device)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the counter does not know every fused kernel
         figures = {
             "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
-            "GFLOPs, forward": {name: gflops(lambda m=m: m(batch)) for name, m in models.items()},
-            "forward, ms": {name: 1e3 * value for name, value in seconds.items()},
+            "GFLOPs, forward": {name: gflops(partial(m, image)) for name, m in models.items()},
+            "forward, ms": {name: 1e3 * median(round_.wall for round_ in own) for name, own in times.items()},
         }
     title = f"{options.backbone}, {side}x{side}, batch {options.batch}; {place}"
     table = Table("", *models, "the three", "multi-task / the three", title=title)
