@@ -12,9 +12,7 @@ NAME ?=
 PROFILE ?= quick
 DEVICES ?= auto
 ARGS ?=
-# the built-in set in the format of the data that the experiment or paper is about
-ROOMS = data/$(if $(filter semantic_md%,$(NAME) $(PAPER)),rooms_hypersim,rooms)
-CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
+CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
 
 export DATA_ROOT
 # the first import compiles, every later start is three times as fast
@@ -61,7 +59,7 @@ PAPER ?=
 .PHONY: ablation
 ablation: $(READY) ## Run every row of a paper's tables, those not run yet, and print them: PAPER=semantic_md [PROFILE=...] [ARGS="--jobs 2"]
 	@test -n "$(PAPER)" || { echo "name a paper: make ablation PAPER=semantic_md" >&2; exit 2; }
-	@$(SEGDEPTH) ablation $(PAPER) $(ARGS) -- $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
+	@$(SEGDEPTH) ablation $(PAPER) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
 
 CLAIMS ?= shed
 claims: PROFILE = claims

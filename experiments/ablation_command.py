@@ -25,7 +25,7 @@ from experiments.sweep_jobs import Job, make_job
 from experiments.table_command import table_text
 
 EPILOG = """\
-FILE is a paper or one of its tables:   segdepth ablation semantic_md/table1 -- --config data/rooms_hypersim
+FILE is a paper or one of its tables:   segdepth ablation semantic_md/table1 -- --config data/rooms
 Flags after `--` go to every row.
 
 A row that is finished is not run again, one that was interrupted goes on from its last checkpoint: give the same

@@ -44,3 +44,15 @@ def test_compiled_depth_is_the_eager_one(name, autocast):
     tolerance = 2e-2 if autocast else 1e-4
     torch.testing.assert_close(compiled.depth, eager.depth, rtol=tolerance, atol=0)
     assert compiled.depth.dtype == torch.float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_the_network_is_one_graph(name):
+    """A graph break raises with ``fullgraph``; no code is generated."""
+    batch, method = make_batch(), make(name).eval()
+    expected = method(batch).depth
+    method.network.compile(backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(method(batch).depth, expected)
+    method.train()(batch).depth.mean().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in method.parameters() if parameter.grad is not None)
