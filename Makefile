@@ -29,7 +29,8 @@ help: ## Show this help
 	@echo "  make exp NAME=shed_hybrid DATA_ROOT=/data PROFILE=paper DEVICES=1    as published"
 	@echo "  make exp NAME=shed_hybrid ARGS='--trainer.max_epochs 3'              any option overridden"
 	@echo
-	@echo "  experiments: $(basename $(notdir $(wildcard experiments/*.yaml)))"
+	@echo "  experiments:"
+	@echo "$(sort $(basename $(notdir $(wildcard experiments/*.yaml))))" | fold -s -w 110 | sed 's/^/    /'
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
