@@ -40,8 +40,8 @@ def write_report(
         "## What came out",
         _sheets(verdict_sheet(spec, outcomes)),
         f"![Every seed's figure and the mean of each arm]({figure.name})",
-        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published figures, where there are any, are of "
-        "the data named beside them.*",
+        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published figures, where there are any, are "
+        "of the data named beside them.*",
         _test_text(spec),
         _sheets(seed_sheet(spec, runs, outcomes), scene_sheet(outcomes), published_sheet(spec, outcomes)),
         "## How it was run",
