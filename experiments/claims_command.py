@@ -2,19 +2,28 @@
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from experiments.claims_numbers import interval_text
 from experiments.claims_outcomes import ArmRun, judge_claims
 from experiments.claims_plot import write_figure
-from experiments.claims_report import figure_name, interval_text, write_report
+from experiments.claims_report import figure_name, write_report
 from experiments.claims_spec import ClaimsSpec, find_claims, read_claims
 from experiments.command_line import take_flag
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError, compose
-from experiments.machine import usable_cores, visible_gpus
-from experiments.sweep_command import exit_if_failed, grid_parser, make_slots, print_plan, run_jobs, split_flags
+from experiments.sweep_command import (
+    exit_if_failed,
+    grid_parser,
+    jobs_at_a_time,
+    make_slots,
+    print_plan,
+    run_jobs,
+    split_flags,
+)
 from experiments.sweep_jobs import Job, make_job
 
 #: Tags the runs, and holds logs, locks and reports below the folder of all runs.
@@ -45,16 +54,23 @@ def claims(arguments: Sequence[str]) -> None:
         print_plan(list(jobs.values()))
         return
     todo = sum(not job.is_finished for job in jobs.values())
-    status = run_jobs(list(jobs.values()), make_slots(options.devices, options.jobs or _jobs(options.devices, todo)))
+    slots = make_slots(options.devices, options.jobs or jobs_at_a_time(options.devices, todo))
+    status = run_jobs(list(jobs.values()), slots)
     runs = [ArmRun(arm, seed, RunRecord(job.folder, ())) for (arm, seed), job in jobs.items()]
     report = options.output or options.root / GROUP / path.stem / "report.md"
-    for written in write(report, spec, runs):
+    for written in write(report, spec, runs, shlex.join(["segdepth", "claims", path.stem, "--", *extra])):
         print(f"  {os.path.relpath(written)}")
     exit_if_failed(list(jobs.values()), status)
 
 
-def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun]) -> tuple[Path, Path]:
+def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> tuple[Path, Path]:
     """Write the report and its figure, a picture of the same name.
+
+    Args:
+        report: its path.
+        spec: the claims file.
+        runs: of all arms and seeds.
+        command: that makes the same runs again.
 
     Returns:
         Both paths.
@@ -66,7 +82,7 @@ def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun]) -> tuple[Path,
     figure = report.with_suffix(".png")
     report.parent.mkdir(parents=True, exist_ok=True)
     write_figure(figure, spec, runs, outcomes)
-    write_report(report, spec, runs, outcomes, figure)
+    write_report(report, spec, runs, outcomes, figure, command)
     for outcome in outcomes:
         difference = interval_text(outcome.interval)
         print(f"  {outcome.verdict:<15}{figure_name(outcome):<28}{difference:<32}{outcome.claim.text}")
@@ -100,13 +116,6 @@ def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
     if len(set(folders)) < len(folders):
         raise ConfigError(f"two arms have the same configuration: {'; '.join(spec.arms.values())}")
     return jobs
-
-
-def _jobs(devices: str, todo: int) -> int | None:
-    """Runs at a time where nobody says: on a CPU one per core, which is faster than one on several cores."""
-    if devices != "0" and visible_gpus():
-        return None
-    return max(1, min(todo, usable_cores()))
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -4,15 +4,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from datamodules.files import write_text_atomically
 from experiments.claims_facts import arm_differences, facts, is_synthetic, on_cpu, profiles, published_pairs
+from experiments.claims_numbers import interval_text, number, signed, spread
 from experiments.claims_outcomes import ArmRun, Outcome
 from experiments.claims_spec import ClaimsSpec, Direction
-from experiments.claims_statistics import CONFIDENCE, Interval
+from experiments.claims_statistics import CONFIDENCE
 from experiments.table_formats import to_markdown
-from experiments.table_layout import MINUS, NEVER, Sheet
+from experiments.table_layout import MINUS, Sheet
 
 #: What stands below this line of an earlier report was written by hand, and is kept.
 DISCUSSION = "## Discussion"
@@ -23,7 +22,7 @@ ARROWS = {Direction.lower: "↓", Direction.higher: "↑"}
 
 
 def write_report(
-    path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outcome], figure: Path
+    path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outcome], figure: Path, command: str
 ) -> None:
     """Write the report; the discussion of an earlier one stays.
 
@@ -33,18 +32,21 @@ def write_report(
         runs: of all arms and seeds.
         outcomes: of its claims.
         figure: picture to show, in the same folder.
+        command: that makes the same runs again.
     """
     parts = [
         f"# {spec.title}: the paper's claims, measured",
         _preamble(spec, runs),
+        "## What came out",
         _sheets(verdict_sheet(spec, outcomes)),
         f"![Every seed's figure and the mean of each arm]({figure.name})",
-        "*Dots: seeds. Bars: their means. Published figures, where there are any, are of the data named beside them.*",
+        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published figures, where there are any, are "
+        "of the data named beside them.*",
         _test_text(spec),
         _sheets(seed_sheet(spec, runs, outcomes), scene_sheet(outcomes), published_sheet(spec, outcomes)),
         "## How it was run",
         _sheets(
-            Sheet("All runs", ["", "of all runs"], 2, [facts(runs)]),
+            Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *facts(runs)]]),
             Sheet(
                 "Options in which the arms differ",
                 ["option", *spec.arms],
@@ -101,7 +103,7 @@ def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outc
             lines.append([figure_name(about[0]), arm, *map(number, values), spread(values)])
         for arm, than in dict.fromkeys((o.claim.arm, o.claim.than) for o in about):
             values = next(list(o.differences.values()) for o in about if (o.claim.arm, o.claim.than) == (arm, than))
-            lines.append([figure_name(about[0]), f"{arm} {MINUS} {than}", *map(signed, values), spread(values)])
+            lines.append([figure_name(about[0]), f"{arm} {MINUS} {than}", *map(signed, values), spread(values, signed)])
         groups.append(lines)
     header = ["figure", "arm", *(f"seed {seed}" for seed in spec.seeds), "mean ± std"]
     return Sheet("Every seed", header, 2, groups)
@@ -151,32 +153,6 @@ def run_sheet(runs: Sequence[ArmRun]) -> Sheet:
 def figure_name(outcome: Outcome) -> str:
     """Metric, and test set where there is one: ``rooms/delta1``."""
     return outcome.key.removeprefix("test/")
-
-
-def number(value: float) -> str:
-    """A figure; a dash for one that is not there."""
-    return f"{value:.4f}" if math.isfinite(value) else NEVER
-
-
-def signed(value: float) -> str:
-    """A difference, with its sign."""
-    return f"{value:+.4f}".replace("-", MINUS) if math.isfinite(value) else NEVER
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation of the figures that are there."""
-    known = [value for value in values if math.isfinite(value)]
-    if not known:
-        return NEVER
-    text = number(float(np.mean(known))).replace("-", MINUS)
-    return f"{text} ± {np.std(known, ddof=1):.4f}" if len(known) > 1 else text
-
-
-def interval_text(interval: Interval) -> str:
-    """``+0.0100 [-0.0200, +0.0400]``."""
-    if math.isnan(interval.low):
-        return signed(interval.mean)
-    return f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:

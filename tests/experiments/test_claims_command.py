@@ -92,6 +92,8 @@ def test_arms_are_run_alike_and_judged(place, capsys):
     less = f"{MINUS}0.1000"
     figures = f"new 0.5100 ± 0.0100 | old 0.6100 ± 0.0100 | {less} [{less}, {less}]"
     assert f"| rooms/rmse ↓ | {figures} | holds |" in report
+    assert f"| rooms/rmse | new {MINUS} old | {less} | {less} | {less} | {less} ± 0.0000 |" in report
+    assert "| command | segdepth claims two -- --config data.yaml --trainer.max_epochs=3 |" in report
     assert "![" in report
     assert matplotlib.image.imread(place / "out/claims/two/report.png").std() > 0
 

@@ -67,11 +67,17 @@ def test_every_ablation_is_built_and_trains(monkeypatch, name):
 
 
 @pytest.mark.slow
-def test_depth_alone_runs_from_end_to_end(workplace):
-    main(["exp", *tiny("mti_net_single_task"), *SMALL])
-    figures = json.loads((the_run(workplace, "mti_net_single_task") / "metrics.json").read_text())
-    assert math.isfinite(figures["test/nyuv2/abs_rel"])
-    assert "test/nyuv2/pixel_accuracy" not in figures
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_runs_from_end_to_end(workplace, capsys, name):
+    """Training, choice, test, pictures and the table of the command line."""
+    main(["exp", *tiny(name), *SMALL])
+    run = the_run(workplace, name)
+    figures = json.loads((run / "metrics.json").read_text())
+    assert all(math.isfinite(figures[f"test/nyuv2/{key}"]) for key in ("abs_rel", "rmse_m", "rmse_unit"))
+    assert ("test/nyuv2/pixel_accuracy" in figures) == (name != "mti_net_single_task")
+    assert (run / "checkpoints" / "best.ckpt").is_file()
+    assert list((run / "panels").glob("*.png"))
+    assert "abs_rel" in capsys.readouterr().out
 
 
 def test_the_paper_profile_is_the_papers_recipe(monkeypatch):
