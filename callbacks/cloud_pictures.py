@@ -55,7 +55,7 @@ class CloudPictures(Callback):
 
 def write_clouds(result: FrameResult, stem: Path) -> None:
     """Write ``<stem>.png``, ``<stem>_truth.ply`` and ``<stem>_prediction.ply``; nothing where no pixel is evaluated."""
-    if result.view is None or (sheet := draw_cloud_sheet({"prediction": result})) is None:
+    if result.view is None or (sheet := draw_cloud_sheet({result.view.prediction_title: result})) is None:
         return
     stem.parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(stem.with_suffix(".png"), dpi=100)

@@ -29,6 +29,7 @@ class FrameView:
         evaluated: (H, W) bool, the pixels that figures are of.
         low: metres, where the colours of depth begin: nearly all of the truth lies between the two.
         high: metres, where they end.
+        oracle: what of the truth the method was given, see :class:`~lightning_modules.depth_module.DepthModule`.
     """
 
     image: Picture
@@ -37,6 +38,12 @@ class FrameView:
     evaluated: NDArray[np.bool_]
     low: float
     high: float
+    oracle: str = ""
+
+    @property
+    def prediction_title(self) -> str:
+        """What pictures call the prediction; that of an oracle is said to be one."""
+        return f"prediction (oracle {self.oracle})" if self.oracle else "prediction"
 
     @property
     def relative_error(self) -> NDArray[np.float64]:
@@ -103,7 +110,7 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
     picture = to_picture(image, *pl_module.normalization)
     shown = None if prediction.depth is None else predicted
-    return FrameView(picture, truth, shown, evaluated, float(low), float(high))
+    return FrameView(picture, truth, shown, evaluated, float(low), float(high), getattr(pl_module, "oracle", ""))
 
 
 def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Picture:

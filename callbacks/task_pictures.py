@@ -1,4 +1,4 @@
-"""What a method says besides depth: semantic classes and edges, beside their truth."""
+"""What a method says besides depth: semantic classes, edges, and steps towards the depth, beside their truth."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from callbacks.class_colors import RGB, ClassColors
-from callbacks.colors import Picture
+from callbacks.colors import Picture, depth_picture
 
 
 def semantic_pictures(
@@ -54,6 +54,26 @@ def edge_pictures(prediction: Any, batch: Any, i: int) -> dict[str, Picture]:
     if "edges" not in batch:
         return predicted
     return {"true edges": gray(batch["edges"][i, 0].float().cpu().numpy())} | predicted
+
+
+def region_support_pictures(prediction: Any, batch: Any, i: int, scale: tuple[float, float]) -> dict[str, Picture]:
+    """Region support of frame ``i``, and the steps of the prediction towards its depth, by title.
+
+    Args:
+        prediction: the method's, for the batch; without intermediate depths nothing is shown.
+        batch: the batch; without ``region_support`` only the steps are shown.
+        i: position in the batch.
+        scale: metres where the colours begin and end.
+    """
+    if not prediction.aux:
+        return {}
+    support: dict[str, Picture] = {}
+    if "region_support" in batch:
+        truth = batch["region_support"][i, 0].float().cpu().numpy()
+        support["true region support (black: none)"] = depth_picture(truth, *scale, truth > 0)
+    steps = [depth[i, 0].detach().float().cpu().numpy() for depth in prediction.aux]
+    names = ["what refinement begins with", *(f"iteration {number}" for number in range(1, len(steps)))]
+    return support | {name: depth_picture(step, *scale) for name, step in zip(names, steps, strict=True)}
 
 
 def enlarged(logits: Tensor, size: torch.Size) -> Tensor:

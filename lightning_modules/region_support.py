@@ -79,15 +79,22 @@ class RegionSupportStage(Stage):
         return PARTS[self.guidance]
 
     @property
-    def is_oracle(self) -> bool:
-        """Whether the method is given what only the truth has."""
+    def begins_with_truth(self) -> bool:
+        """Whether the truth's region support takes the place of a generated one."""
         return "generation" not in self.parts
+
+    @property
+    def oracle(self) -> str:
+        """What of the truth is read in tests too, if this is the last stage; empty for nothing."""
+        if self.begins_with_truth:
+            return "region support"
+        return "semantics" if self.guidance == "semantic" else ""
 
     @property
     def requires(self) -> set[str]:
         """Keys of a sample that are read in it."""
         required = {"regions"} if self.epochs and self.loss == "region" else set()
-        if self.is_oracle or "support" in self.terms:
+        if self.begins_with_truth or "support" in self.terms:
             required.add("region_support")
         return required | ({"semantics"} if self.guidance == "semantic" else set())
 
@@ -171,7 +178,7 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         self.check_stages()
         self.region_options: dict[str, Any] = {"form": region_form, "unlabeled": unlabeled}
         self.iteration_weights = iteration_weights
-        self.oracle = "region support" if self.stages[-1].is_oracle else ""
+        self.oracle = self.stages[-1].oracle
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]  # it depends on the stages
@@ -190,7 +197,10 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
             The depth; ``aux`` holds what the refinement began with, then its iterations but the last.
         """
         image, stage = batch["image"], self.stage
-        coarse = to_grid(batch["region_support"], image) if stage.is_oracle else self.network["generation"](image)
+        if stage.begins_with_truth:
+            coarse = to_grid(batch["region_support"], image)
+        else:
+            coarse = self.network["generation"](image)
         if "refinement" not in stage.parts:
             return Prediction(depth=coarse)
         given = self._semantic_guidance(batch) if stage.guidance == "semantic" else coarse

@@ -116,10 +116,18 @@ def test_what_is_required():
 
 @pytest.mark.parametrize(
     ("stages", "oracle"),
-    [((REFINEMENT,), True), ((GENERATION, REFINEMENT, JOINED), False), ((GENERATION,), False), ((SEMANTIC,), False)],
+    [
+        ((REFINEMENT,), "region support"),
+        ((RegionSupportStage("truth", 0, guidance="truth_as_depth"),), "region support"),
+        ((GENERATION, REFINEMENT, JOINED), ""),
+        ((GENERATION,), ""),
+        ((SEMANTIC,), "semantics"),
+    ],
 )
 def test_who_is_given_the_truth_says_so(stages, oracle):
-    assert make(*stages).oracle == ("region support" if oracle else "")
+    module = make(*stages)
+    assert module.oracle == oracle
+    assert module.facts.get("oracle", "") == oracle
 
 
 def test_modules_that_no_stage_uses_are_not_built():

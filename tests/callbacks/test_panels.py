@@ -1,5 +1,7 @@
 """Classes and edges in panels: colours, legends, and where each picture stands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from matplotlib.colors import to_rgb
 from callbacks.class_colors import NYU40, ClassColors
 from callbacks.frame_view import FrameView
 from callbacks.panels import arrange, draw_panel
-from callbacks.task_pictures import edge_pictures, semantic_pictures
+from callbacks.task_pictures import edge_pictures, region_support_pictures, semantic_pictures
 from lightning_modules.prediction import Prediction
 
 SIZE = (24, 32)
@@ -129,3 +131,26 @@ def test_groups_stay_together():
     groups = [[(next(names), np.zeros(0)) for _ in range(n)] for n in (1, 3, 2, 3)]
     cells = arrange(groups)
     assert [cell and cell[0] for cell in cells] == [*"abcdef", None, None, *"ghi"]
+
+
+def test_an_oracle_is_called_one():
+    titles = {axis.get_title() for axis in draw_panel(view_of(), prediction_of(), batch(), 1).axes}
+    assert "prediction" in titles
+    view = replace(view_of(), oracle="region support")
+    titles = {axis.get_title() for axis in draw_panel(view, prediction_of(), batch(), 1).axes}
+    assert "prediction (oracle region support)" in titles
+
+
+def test_steps_towards_the_depth_beside_region_support():
+    aux = [torch.full((2, 1, 12, 16), 2.0), torch.full((2, 1, 12, 16), 3.0)]
+    prediction = Prediction(depth=torch.ones(2, 1, *SIZE), aux=aux)
+    support = torch.zeros(2, 1, *SIZE)
+    support[1, :, 12:] = 4
+    pictures = region_support_pictures(prediction, {"region_support": support}, 1, (1.0, 5.0))
+    assert list(pictures) == ["true region support (black: none)", "what refinement begins with", "iteration 1"]
+    truth, first, _ = pictures.values()
+    assert not truth[:12].any()
+    assert truth[12:].any()
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) == 1
+    assert list(region_support_pictures(prediction, {}, 1, (1.0, 5.0))) == list(pictures)[1:]
+    assert region_support_pictures(prediction_of(), {"region_support": support}, 1, (1.0, 5.0)) == {}

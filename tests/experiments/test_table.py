@@ -251,6 +251,10 @@ def test_oracles_are_called_so(runs, show):
     assert [name for name in names if "oracle" in name] == [
         "refinement module, oracle region support (region_support_refinement_truth)"
     ]
+    names = [line[0] for line in markdown_lines(show("region_support/table3"), "published")]
+    assert [name.rpartition("(")[2].rstrip(")") for name in names if ", oracle " in name] == [
+        "region_support_truth_as_depth", "region_support_refinement_truth", "region_support_refinement_semantic"
+    ]  # fmt: skip
     assert "- oracle: is given ground truth at test time" in text
     assert "oracle" not in show("shed")
 
