@@ -13,7 +13,7 @@ PROFILE ?= quick
 DEVICES ?= auto
 ARGS ?=
 # the built-in set in the format of the data that the experiment or paper is about
-ROOMS = data/$(if $(filter semantic_md%,$(NAME) $(PAPER)),rooms_hypersim,rooms)
+ROOMS = data/$(if $(filter semantic_md%,$(NAME) $(PAPER) $(CLAIMS) $(SWEEP)),rooms_hypersim,rooms)
 CONFIGS = --config $(NAME) $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
 
 export DATA_ROOT
@@ -55,7 +55,7 @@ exp: $(READY) ## Train and test an experiment: NAME=... [DATA_ROOT=...] [PROFILE
 SWEEP ?= shed_segments_quick
 .PHONY: sweep
 sweep: $(READY) ## Run every point of a sweep file, those not run yet: SWEEP=shed_segments_quick [PROFILE=...] [ARGS="--jobs 2"]
-	@$(SEGDEPTH) sweep $(SWEEP) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+	@$(SEGDEPTH) sweep $(SWEEP) $(ARGS) -- $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
 
 PAPER ?=
 .PHONY: ablation
@@ -67,7 +67,7 @@ CLAIMS ?= shed
 claims: PROFILE = claims
 .PHONY: claims
 claims: $(READY) ## Train a comparison's arms alike and judge the paper's claims: CLAIMS=shed [PROFILE=...] [ARGS="--jobs 2"]
-	@$(SEGDEPTH) claims $(CLAIMS) $(ARGS) -- $(if $(DATA_ROOT),,--config data/rooms) --config profile/$(PROFILE)
+	@$(SEGDEPTH) claims $(CLAIMS) $(ARGS) -- $(if $(DATA_ROOT),,--config $(ROOMS)) --config profile/$(PROFILE)
 
 .PHONY: doctor
 doctor: $(READY) ## Say what is wrong with this machine, and what to do about it
