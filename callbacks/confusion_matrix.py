@@ -21,22 +21,27 @@ COLUMNS = ("id", "class", "pixels", "accuracy", "iou")
 class ConfusionMatrix(Callback):
     """Write ``confusion_<data set>.png`` and ``class_iou_<data set>.csv`` for methods that predict semantics.
 
-    Both are made of the confusion matrix of the whole test set, which ``miou`` is computed from. W&B gets the picture
-    as ``test/confusion`` and the table as ``test/class_iou/<data set>``.
+    Both are made of the confusion matrix of the whole test set, which ``miou`` is computed from, and of each test set
+    where there are several. W&B gets the pictures as ``test/confusion`` and the tables as
+    ``test/class_iou/<data set>``.
     """
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Add up the counts of all processes, before the module resets them, and draw them on the first."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        for key, evaluation in pl_module.evaluations.items():
-            metric = dict(evaluation.metrics.items()).get("semantic")
+        pictures: dict[str, str] = {}
+        for data in datamodule.test_sets():
+            metric = dict(pl_module.evaluations[f"test/{data.name}"].metrics.items()).get("semantic")
             if metric is None or not metric.update_called:
                 continue
             counts: Counts = np.sum(gather_objects(metric.confusion.cpu().numpy()), axis=0)
             if trainer.is_global_zero and counts.any():
-                self._write(trainer, key.split("/")[1], counts, datamodule.class_names)
+                pictures[data.name] = str(self._write(trainer, data.name, counts, data.class_names))
+        if pictures and isinstance(trainer.logger, WandbLogger):
+            trainer.logger.log_image("test/confusion", list(pictures.values()), caption=list(pictures))
 
-    def _write(self, trainer: Trainer, dataset: str, counts: Counts, names: tuple[str, ...]) -> None:
+    def _write(self, trainer: Trainer, dataset: str, counts: Counts, names: tuple[str, ...]) -> Path:
+        """Picture and table of one test set; the path of the picture."""
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         rows = class_rows(counts, names)
@@ -44,9 +49,9 @@ class ConfusionMatrix(Callback):
         draw_confusion(counts, names, f"{dataset}: true and predicted classes").savefig(picture, dpi=100)
         (folder / f"class_iou_{dataset}.csv").write_text(as_csv(rows), encoding="utf-8")
         if isinstance(trainer.logger, WandbLogger):
-            trainer.logger.log_image("test/confusion", [str(picture)], caption=[dataset])
             data = [[dataset, *row] for row in rows]
             trainer.logger.log_table(f"test/class_iou/{dataset}", columns=["dataset", *COLUMNS], data=data)
+        return picture
 
 
 def class_rows(counts: Counts, names: tuple[str, ...]) -> list[tuple[int, str, int, float | None, float | None]]:

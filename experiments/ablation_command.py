@@ -87,7 +87,8 @@ def ablation_jobs(group: str, tables: Sequence[PublishedTable], root: Path, extr
 def results_of(jobs: Sequence[Job], root: Path) -> list[RunResult]:
     """Figures of the finished among some jobs."""
     folders = {job.folder for job in jobs}
-    return [result for result in read_runs(root) if result.folder in folders]
+    experiments = [job.experiment for job in jobs]
+    return [result for result in read_runs(root, experiments) if result.folder in folders]
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
