@@ -83,7 +83,9 @@ def strip(view: FrameView, segments: Sequence[NDArray[np.int64]] = ()) -> Pictur
             segment_picture(cv2.resize(ids.astype(np.int32), size, interpolation=cv2.INTER_NEAREST), view.image)
             for ids in (segments[0], segments[-1])
         ]
-        predicted = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in predicted]
+        predicted = [
+            cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for picture in predicted
+        ]  # outlined ones may be larger
     return np.concatenate((view.image, truth, *predicted, boundary_picture(view)), axis=1)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Exportable(nn.Module):
         return {name: value for name, value in values.items() if isinstance(value, Tensor) or value}
 
 
-def export_program(method: DepthModule, batch: dict[str, Any], path: Path) -> float:
+def export_program(method: DepthModule, batch: Mapping[str, Any], path: Path) -> float:
     """Write ``method`` as an exported program, on the device it is on, for images of the size of the batch's.
 
     The number of images stays free. ``torch.export.load(path).module()({"image": ..., ...})`` predicts; the keys are
