@@ -46,6 +46,11 @@ def test_a_run_is_chosen_by_its_depth_loss_and_leaves_figures_in_both_units(work
     assert {"pixel_accuracy", "miou", "edge_ods"} <= test.keys()
 
 
+def test_the_sweep_has_every_ablation():
+    sweep = yaml.safe_load((EXPERIMENTS / "sweeps/mti_net_ablations.yaml").read_text())
+    assert sorted(sweep["parameters"]["experiment"]["values"]) == sorted(["mti_net_guided", *ABLATIONS])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_is_built_and_trains(monkeypatch, name):
