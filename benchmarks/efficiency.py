@@ -19,7 +19,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -193,7 +193,7 @@ def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> 
 
 
 def time_interleaved(
-    models: dict[str, DepthModule], batches: dict[str, Batch], rounds: int, precision: torch.dtype
+    models: Mapping[str, nn.Module], batches: Mapping[str, Batch], rounds: int, precision: torch.dtype
 ) -> dict[str, list[tuple[float, float]]]:
     """Seconds and processor seconds of a forward of each model in each round, one round of all after the other."""
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in models}

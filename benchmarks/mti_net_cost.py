@@ -11,15 +11,16 @@ memory with torch's fused kernels and with the plain one.
 
 import argparse
 import os
+import statistics
 from collections.abc import Callable
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.shed_vs_dpt import gflops, time_interleaved
+from benchmarks.efficiency import gflops, time_interleaved
 from lightning_modules.backbones import create_backbone
 from lightning_modules.networks.mti_net import GuidedAttention, MTINetwork
 from lightning_modules.networks.mti_net.network import TASKS
@@ -102,21 +103,25 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     side, rounds = (128, 3) if options.quick else (256, 7)
-    console = Console(width=110)
+    console = Console(width=140)
     place = f"{options.device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"
 
     batch = {"image": torch.randn(options.batch, 3, side, side, device=options.device)}
     models = {name: model.eval().to(options.device) for name, model in networks(options.backbone).items()}
     with torch.no_grad():
-        seconds = time_interleaved(models, batch, rounds)
+        seconds = time_interleaved(models, dict.fromkeys(models, batch), rounds, torch.float32)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the counter does not know every fused kernel
         figures = {
             "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
             "GFLOPs, forward": {name: gflops(lambda m=m: m(batch)) for name, m in models.items()},
-            "forward, ms": {name: 1e3 * value for name, value in seconds.items()},
+            "forward, ms": {name: 1e3 * statistics.median(wall for wall, _ in own) for name, own in seconds.items()},
         }
+        if options.device == "cpu":  # which other programs disturb less
+            figures["forward, ms of CPU time"] = {
+                name: 1e3 * statistics.median(processor for _, processor in own) for name, own in seconds.items()
+            }
     title = f"{options.backbone}, {side}x{side}, batch {options.batch}; {place}"
-    table = Table("", *models, "the three", "multi-task / the three", title=title)
+    table = Table(Column(no_wrap=True), *models, "the three", "multi-task / the three", title=title)
     for label, by_model in figures.items():
         multi, *single = by_model.values()
         values = [multi, *single, sum(single)]
