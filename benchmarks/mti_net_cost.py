@@ -11,13 +11,13 @@ memory with torch's fused kernels and with the plain one.
 
 import argparse
 import os
+import statistics
 from collections.abc import Callable
 from functools import partial
-from statistics import median
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     side, rounds = (128, 3) if options.quick else (256, 7)
-    console = Console(width=110)
+    console = Console(width=140)
     place = f"{options.device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"
 
     image = torch.randn(options.batch, 3, side, side, device=options.device)
@@ -104,10 +104,16 @@ def main() -> None:
         figures = {
             "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
             "GFLOPs, forward": {name: gflops(partial(m, image)) for name, m in models.items()},
-            "forward, ms": {name: 1e3 * median(round_.wall for round_ in own) for name, own in times.items()},
+            "forward, ms": {
+                name: 1e3 * statistics.median(round_.wall for round_ in own) for name, own in times.items()
+            },
         }
+        if options.device == "cpu":  # which other programs disturb less
+            figures["forward, ms of CPU time"] = {
+                name: 1e3 * statistics.median(round_.processor for round_ in own) for name, own in times.items()
+            }
     title = f"{options.backbone}, {side}x{side}, batch {options.batch}; {place}"
-    table = Table("", *models, "the three", "multi-task / the three", title=title)
+    table = Table(Column(no_wrap=True), *models, "the three", "multi-task / the three", title=title)
     for label, by_model in figures.items():
         multi, *single = by_model.values()
         values = [multi, *single, sum(single)]

@@ -46,7 +46,7 @@ def write_report(
         _sheets(seed_sheet(spec, runs, outcomes), scene_sheet(outcomes), published_sheet(spec, outcomes)),
         "## How it was run",
         _sheets(
-            Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *facts(runs)]]),
+            Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *facts(finished(runs))]]),
             Sheet(
                 "Options in which the arms differ",
                 ["option", *spec.arms],
@@ -87,7 +87,7 @@ def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
         header,
         len(header),
         [lines],
-        [f"figures are mean ± standard deviation over {len(spec.seeds)} seeds", *notes],
+        ["figures are mean ± standard deviation over the seeds", *notes],
     )
 
 
@@ -155,24 +155,31 @@ def figure_name(outcome: Outcome) -> str:
     return outcome.key.removeprefix("test/")
 
 
+def finished(runs: Sequence[ArmRun]) -> list[ArmRun]:
+    """Those of some runs that have figures."""
+    return [run for run in runs if run.figures]
+
+
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
-    """What the runs are, before any figure."""
+    """What the runs are, before any figure; of those that are not finished nothing is known for sure."""
+    done = finished(runs)
+    if not done:
+        return f"{len(spec.arms)} arms, {len(spec.seeds)} seeds each. No run is finished."
     said = []
-    if is_synthetic(runs):
+    if is_synthetic(done):
         said.append(
             "on **Rooms**, the built-in synthetic set: no figure here is of the paper's data, nor comparable with one"
         )
-    unusual = [name for name in profiles(runs) if name != "paper"]
+    unusual = [name for name in profiles(done) if name != "paper"]
     if unusual:
         said.append(
             f"at the profile {', '.join(f'`{name}`' for name in unusual)}, far smaller than the paper's training"
         )
-    if on_cpu(runs):
+    if on_cpu(done):
         said.append("on a **CPU**")
     text = "; ".join(said)
     size = "**A small run**: " if unusual else ""
-    finished = sum(bool(run.figures) for run in runs)
-    state = "" if finished == len(runs) else f" {finished} of {len(runs)} runs are finished."
+    state = "" if len(done) == len(runs) else f" {len(done)} of {len(runs)} runs are finished."
     lead = f"{size}{len(spec.arms)} arms, {len(spec.seeds)} seeds each, trained alike"
     return f"{lead}, {text}.{state}" if text else f"{lead}.{state}"
 

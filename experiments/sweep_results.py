@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from callbacks.history import read_history
 from datamodules.files import write_text_atomically
 from experiments.finished_runs import read_json
 from experiments.sweep_jobs import Job
@@ -43,13 +44,22 @@ def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[
 
 
 def best_score(job: Job, metric: str) -> float:
-    """The validation figure by which a finished run's best checkpoint was chosen; NaN if it was another one."""
+    """A validation figure of a finished run's best checkpoint; NaN if nothing tells.
+
+    Where the checkpoint was chosen by another figure, the validation at which that one had its best value tells.
+    """
     path = job.folder / "checkpoints" / "best.ckpt"
     if not job.is_finished or not zipfile.is_zipfile(path):  # missing, or cut off since
         return math.nan
     states = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("callbacks", {}).values()
-    scores = [state["best_model_score"] for state in states if state.get("monitor") == metric]
-    return float(scores[0]) if scores and scores[0] is not None else math.nan
+    scores = {state["monitor"]: state["best_model_score"] for state in states if state.get("monitor")}
+    best = {monitor: float(score) for monitor, score in scores.items() if score is not None}
+    if metric in best:
+        return best[metric]
+    for line in read_history(job.folder / "history.jsonl"):
+        if any(math.isclose(line.get(monitor) or math.nan, score, rel_tol=1e-5) for monitor, score in best.items()):
+            return float(line.get(metric) or math.nan)
+    return math.nan
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

@@ -167,6 +167,15 @@ def test_it_trains_in_bfloat16():
     torch.testing.assert_close(loss, exact, rtol=0.05, atol=0)
 
 
+def test_channels_last_is_the_same_network():
+    plain, last, data = build(), build(channels_last=True), batch()
+    last.configure_model()
+    assert last.network.reduce[0].conv.weight.is_contiguous(memory_format=torch.channels_last)
+    losses = [module.losses(module(data), data) for module in (plain, last)]
+    for name, value in losses[0].items():
+        torch.testing.assert_close(losses[1][name], value, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

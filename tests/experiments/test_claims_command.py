@@ -12,7 +12,7 @@ import yaml
 
 from experiments import sweep_grid
 from experiments.__main__ import main
-from experiments.claims_command import claims
+from experiments.claims_command import claims, write
 from experiments.claims_facts import published_pairs
 from experiments.claims_outcomes import ArmRun, judge_claims
 from experiments.claims_spec import read_claims
@@ -118,10 +118,21 @@ def test_an_interrupted_comparison_goes_on(place, capsys):
     assert "| undecided |" in report
     assert "new, seed 1: not finished" in report
     assert "5 of 6 runs are finished" in report
+    assert "(new)" not in report  # facts are those of the finished runs, which are alike
     (place / "fail").unlink()
     claims(["two.yaml"])
     assert [start[:3] for start in starts(place)[6:]] == [["new", 1, True]]
     assert "| holds |" in (place / "runs/claims/two/report.md").read_text()
+
+
+def test_a_report_of_nothing(place):
+    describe(place)
+    spec = read_claims(place / "two.yaml")
+    runs = [ArmRun(arm, seed, RunRecord(place / arm / str(seed), ())) for seed in spec.seeds for arm in spec.arms]
+    report, figure = write(place / "report.md", spec, runs, "segdepth claims two")
+    assert "No run is finished." in report.read_text()
+    assert "CPU" not in report.read_text()
+    assert figure.is_file()
 
 
 def test_dry_run_writes_nothing(place, capsys):

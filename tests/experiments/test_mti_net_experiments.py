@@ -46,6 +46,11 @@ def test_a_run_is_chosen_by_its_depth_loss_and_leaves_figures_in_both_units(work
     assert {"pixel_accuracy", "miou", "edge_ods"} <= test.keys()
 
 
+def test_the_sweep_has_every_ablation():
+    sweep = yaml.safe_load((EXPERIMENTS / "sweeps/mti_net_ablations.yaml").read_text())
+    assert sorted(sweep["parameters"]["experiment"]["values"]) == sorted(["mti_net_guided", *ABLATIONS])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_is_built_and_trains(monkeypatch, name):
@@ -69,12 +74,16 @@ def test_every_ablation_is_built_and_trains(monkeypatch, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_runs_from_end_to_end(workplace, capsys, name):
-    """Training, choice, test, pictures and the table of the command line."""
-    main(["exp", *tiny(name), *SMALL])
+    """Rooms, small: training, choice, test, pictures and the table of the command line."""
+    rooms = {"height": 48, "width": 64, "train_scenes": 4, "test_scenes": 2, "frames_per_scene": 2}
+    data = {"data": {"init_args": {"root": str(workplace / "rooms"), "rooms": rooms}}}
+    (workplace / "rooms.yaml").write_text(yaml.safe_dump(data))
+    configs = (name, "data/rooms", "profile/quick", "tiny.yaml", "rooms.yaml")
+    main(["exp", *(word for config in configs for word in ("--config", config)), *SMALL])
     run = the_run(workplace, name)
     figures = json.loads((run / "metrics.json").read_text())
-    assert all(math.isfinite(figures[f"test/nyuv2/{key}"]) for key in ("abs_rel", "rmse_m", "rmse_unit"))
-    assert ("test/nyuv2/pixel_accuracy" in figures) == (name != "mti_net_single_task")
+    assert all(math.isfinite(figures[f"test/rooms/{key}"]) for key in ("abs_rel", "rmse_m", "rmse_unit"))
+    assert ("test/rooms/pixel_accuracy" in figures) == (name != "mti_net_single_task")
     assert (run / "checkpoints" / "best.ckpt").is_file()
     assert list((run / "panels").glob("*.png"))
     assert "abs_rel" in capsys.readouterr().out

@@ -154,6 +154,23 @@ def test_ranks_by_the_best_validation_figure(place, capsys):
     assert "by val/abs_rel" in capsys.readouterr().out
 
 
+def test_runs_chosen_by_another_figure_are_ranked_at_their_best_epoch(place):
+    describe(place, metric={"name": "val/abs_rel"})
+    sweep(["three.yaml"])
+    for run, errors in zip(sorted((place / "runs/net").iterdir()), ([0.4, 0.3], [0.5, 0.6], [None, 0.1]), strict=True):
+        state = {"monitor": "val/loss_depth", "best_model_score": torch.tensor(0.2)}
+        torch.save({"callbacks": {"a": state}}, run / "checkpoints/best.ckpt")
+        lines = [
+            {"step": 9, "val/loss_depth": None, "val/abs_rel": 0.01},
+            {"step": 10, "val/loss_depth": 0.2, "val/abs_rel": errors[0]},
+            {"step": 20, "val/loss_depth": 0.3, "val/abs_rel": errors[1]},
+        ]
+        (run / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sweep(["three.yaml"])
+    with (place / "runs/three/sweep.csv").open() as file:
+        assert [row["val/abs_rel"] for row in csv.DictReader(file)] == ["0.4", "0.5", "nan"]
+
+
 def test_another_configuration_is_another_run(place):
     sweep(["three.yaml", "--count", "1"])
     sweep(["three.yaml", "--count", "1", "--", "--mode=other"])

@@ -229,9 +229,27 @@ def test_bfloat16_autocast_trains():
 
 
 @pytest.mark.slow
-def test_it_compiles_without_a_break(small):
+@pytest.mark.parametrize("autocast", [False, True])
+def test_it_compiles_without_a_break(small, autocast):
     image = torch.randn(1, 3, 64, 64)
     compiled = torch.compile(small, fullgraph=True, backend="aot_eager")
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         for mine, theirs in zip(compiled(image)[:3], small(image)[:3], strict=True):
             torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_its_gradients_are_the_same_compiled():
+    """Training is another graph: batch norm of the batch, initial predictions."""
+    image = torch.randn(2, 3, 64, 64)
+    gradients = []
+    for compiled in (False, True):
+        network = build().double()
+        run = torch.compile(network, fullgraph=True, backend="eager") if compiled else network
+        output = run(image.double())
+        initial = sum(map_.square().mean() for maps in output.initial.values() for map_ in maps)
+        loss = output.depth.mean() + output.semantics.square().mean() + output.edges.square().mean() + initial
+        with_gradient(network, loss)
+        gradients.append({name: parameter.grad for name, parameter in network.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-7)
