@@ -42,7 +42,8 @@ class CloudPictures(Callback):
         folder = Path(trainer.default_root_dir) / "clouds"
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
             result = frame_result(outputs, batch, i, pl_module)
-            write_clouds(result, folder / f"{datamodule.test_names()[dataloader_idx]}_{result.index:04d}")
+            stem = folder / f"{datamodule.test_names()[dataloader_idx]}_{result.index:04d}"
+            write_clouds(result, stem, getattr(pl_module, "oracle", ""))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send all processes' pictures to W&B."""
@@ -53,9 +54,16 @@ class CloudPictures(Callback):
                 trainer.logger.log_image("test/clouds", [str(path) for path in paths], caption=[p.stem for p in paths])
 
 
-def write_clouds(result: FrameResult, stem: Path) -> None:
-    """Write ``<stem>.png``, ``<stem>_truth.ply`` and ``<stem>_prediction.ply``; nothing where no pixel is evaluated."""
-    if result.view is None or (sheet := draw_cloud_sheet({"prediction": result})) is None:
+def write_clouds(result: FrameResult, stem: Path, oracle: str = "") -> None:
+    """Write ``<stem>.png``, ``<stem>_truth.ply`` and ``<stem>_prediction.ply``; nothing where no pixel is evaluated.
+
+    Args:
+        result: of the frame.
+        stem: of the files' paths.
+        oracle: what of the truth the method reads, for the picture's title.
+    """
+    title = f"prediction, oracle {oracle}" if oracle else "prediction"
+    if result.view is None or (sheet := draw_cloud_sheet({title: result})) is None:
         return
     stem.parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(stem.with_suffix(".png"), dpi=100)

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from callbacks.class_colors import RGB, ClassColors
 from callbacks.colors import Picture, segment_picture
 from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
-from callbacks.task_pictures import edge_pictures, semantic_pictures
+from callbacks.task_pictures import edge_pictures, read_semantics, semantic_pictures
 from callbacks.thumbnails import boundary_picture
 
 #: Pictures in a row.
@@ -58,8 +58,8 @@ class Panels(Callback):
             view = view_frame(outputs["prediction"], batch, i, pl_module)
             path = Path(trainer.default_root_dir) / "panels" / f"{name}_{int(batch['index'][i]):04d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            colors = ClassColors(getattr(datamodule, "classes", 40))
-            draw_panel(view, outputs["prediction"], batch, i, colors).savefig(path, dpi=100)
+            colors, oracle = ClassColors(getattr(datamodule, "classes", 40)), getattr(pl_module, "oracle", "")
+            draw_panel(view, outputs["prediction"], batch, i, colors, oracle).savefig(path, dpi=100)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send all processes' pictures to W&B."""
@@ -90,10 +90,13 @@ def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, fra
     return [i for i in range(len(batch["index"])) if (first + i) * world + trainer.global_rank in chosen]
 
 
-def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None) -> Figure:
+def draw_panel(
+    view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None, oracle: str = ""
+) -> Figure:
     """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction.
 
-    Classes and edges are there for methods that predict them, beside their truth where the data have it.
+    Classes and edges are there for methods that predict them, beside their truth where the data have it; true classes
+    for methods that read them.
 
     Args:
         view: of the frame.
@@ -101,17 +104,22 @@ def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: Cla
         batch: the batch.
         i: position in the batch.
         colors: of the data set's classes; None for NYU40.
+        oracle: what of the truth the method reads.
     """
     truth, predicted, error = view.pictures()
     name = f"{batch['scene'][i]}, frame {int(batch['frame'][i])}"
     depth: list[Cell] = [(name, view.image), ("ground truth", truth)]
     edges: list[Cell] = []
     if view.predicted is not None:
-        depth += [("prediction", predicted), (f"|error| / truth, mean {view.abs_rel:.3f}", error)]
+        mark = f", oracle {oracle}" if oracle else ""
+        depth += [(f"prediction{mark}", predicted), (f"|error| / truth, mean {view.abs_rel:.3f}", error)]
         boundaries = boundary_picture(replace(view, image=view.native_image))
         edges.append(("boundaries: true blue, predicted orange", boundaries))
     edges += edge_pictures(prediction, batch, i).items()
-    classes, legend = semantic_pictures(prediction, batch, i, colors or ClassColors())
+    colors = colors or ClassColors()
+    classes, legend = semantic_pictures(prediction, batch, i, colors)
+    if oracle == "semantics" and not classes:
+        classes, legend = read_semantics(batch, i, colors)
     groups: list[list[Cell]] = [depth, edges, [*classes.items(), *([legend] if legend else [])]]
     for level, segments in enumerate(prediction.segments):
         ids = segments[i].cpu().numpy()

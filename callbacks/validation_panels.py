@@ -87,7 +87,8 @@ class ValidationPanels(Callback):
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
             view = view_frame(outputs["prediction"], batch, i, pl_module)
             colors = ClassColors(getattr(trainer.datamodule, "classes", 40))  # type: ignore[attr-defined]
-            panel = as_jpeg(draw_panel(view, outputs["prediction"], batch, i, colors))
+            oracle = getattr(pl_module, "oracle", "")
+            panel = as_jpeg(draw_panel(view, outputs["prediction"], batch, i, colors, oracle))
             self.drawn[int(batch["index"][i])] = Drawn(panel, colored_cloud(view, batch["intrinsics"][i]))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

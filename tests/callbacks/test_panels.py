@@ -124,6 +124,15 @@ def test_a_method_of_segments_alone_has_the_panel_it_had():
     ]  # fmt: skip
 
 
+def test_a_method_that_reads_the_truth_is_marked_and_what_it_reads_is_shown():
+    figure = draw_panel(view_of(), prediction_of(), batch("semantics"), 1, oracle="semantics")
+    assert titles(figure)[2] == "prediction, oracle semantics"
+    assert titles(figure)[5:7] == ["true classes, which the method reads", "legend"]
+    of_other_truth = draw_panel(view_of(), prediction_of(), batch("semantics"), 1, oracle="region support")
+    assert titles(of_other_truth)[2] == "prediction, oracle region support"
+    assert titles(of_other_truth)[5] == ""
+
+
 def test_groups_stay_together():
     names = iter("abcdefghi")
     groups = [[(next(names), np.zeros(0)) for _ in range(n)] for n in (1, 3, 2, 3)]
