@@ -42,7 +42,8 @@ class CloudPictures(Callback):
         folder = Path(trainer.default_root_dir) / "clouds"
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
             result = frame_result(outputs, batch, i, pl_module)
-            write_clouds(result, folder / f"{datamodule.test_names()[dataloader_idx]}_{result.index:04d}")
+            stem = folder / f"{datamodule.test_names()[dataloader_idx]}_{result.index:04d}"
+            write_clouds(result, stem)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send all processes' pictures to W&B."""

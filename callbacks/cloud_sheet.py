@@ -94,8 +94,8 @@ def vertical_of(view: FrameView, intrinsics: torch.Tensor) -> NDArray[np.float64
     stride = grid_stride(view.truth.shape, GRAVITY_POINTS)
     rows, columns = np.mgrid[: view.truth.shape[0] : stride, : view.truth.shape[1] : stride]
     depth = view.truth[rows, columns]
-    points = back_project(rows.ravel(), columns.ravel(), depth.ravel(), intrinsics).reshape(*rows.shape, 3)
-    return up_direction(points, view.evaluated[rows, columns])
+    points = back_project(rows.ravel(), columns.ravel(), depth.ravel(), intrinsics, view.radial)
+    return up_direction(points.reshape(*rows.shape, 3), view.evaluated[rows, columns])
 
 
 def part_cloud(result: FrameResult, level: int, points: int = PICTURE_POINTS) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ class FrameView:
         evaluated: (H, W) bool, the pixels that figures are of.
         low: metres, where the colours of depth begin: nearly all of the truth lies between the two.
         high: metres, where they end.
+        radial: depth is the distance to the camera instead of z.
         oracle: what of the truth the method was given, see :class:`~lightning_modules.depth_module.DepthModule`.
     """
 
@@ -38,6 +39,7 @@ class FrameView:
     evaluated: NDArray[np.bool_]
     low: float
     high: float
+    radial: bool = False
     oracle: str = ""
 
     @property
@@ -110,7 +112,8 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
     picture = to_picture(image, *pl_module.normalization)
     shown = None if prediction.depth is None else predicted
-    return FrameView(picture, truth, shown, evaluated, float(low), float(high), getattr(pl_module, "oracle", ""))
+    oracle = getattr(pl_module, "oracle", "")
+    return FrameView(picture, truth, shown, evaluated, float(low), float(high), protocol.radial, oracle)
 
 
 def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Picture:

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from callbacks.class_colors import RGB, ClassColors
 from callbacks.colors import Picture, segment_picture
 from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
-from callbacks.task_pictures import edge_pictures, region_support_pictures, semantic_pictures
+from callbacks.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
 from callbacks.thumbnails import boundary_picture
 
 #: Pictures in a row.
@@ -93,8 +93,9 @@ def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, fra
 def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None) -> Figure:
     """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction.
 
-    Classes and edges are there for methods that predict them, beside their truth where the data have it; steps towards
-    the depth for methods that have them, beside the region support where the data have it.
+    Classes and edges are there for methods that predict them, beside their truth where the data have it; true classes
+    for methods that read them; steps towards the depth for methods that have them, beside the region support where the
+    data have it.
 
     Args:
         view: of the frame.
@@ -112,7 +113,10 @@ def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: Cla
         boundaries = boundary_picture(replace(view, image=view.native_image))
         edges.append(("boundaries: true blue, predicted orange", boundaries))
     edges += edge_pictures(prediction, batch, i).items()
-    classes, legend = semantic_pictures(prediction, batch, i, colors or ClassColors())
+    colors = colors or ClassColors()
+    classes, legend = semantic_pictures(prediction, batch, i, colors)
+    if view.oracle == "semantics" and not classes:
+        classes, legend = read_semantics(batch, i, colors)
     support = region_support_pictures(prediction, batch, i, (view.low, view.high))
     groups: list[list[Cell]] = [
         depth, edges, [*classes.items(), *([legend] if legend else [])], [*support.items()]

@@ -42,7 +42,7 @@ def colored_cloud(
     rows, columns = np.mgrid[: depth.shape[0] : stride, : depth.shape[1] : stride].reshape(2, -1)
     kept = view.evaluated[rows, columns] & np.isfinite(depth[rows, columns])
     rows, columns = rows[kept], columns[kept]
-    positions = back_project(rows, columns, depth[rows, columns], intrinsics).round(3)
+    positions = back_project(rows, columns, depth[rows, columns], intrinsics, view.radial).round(3)
     colors = view.native_image if colors is None else colors
     return np.concatenate([positions, colors[rows, columns]], axis=1).astype(np.float32)
 
@@ -57,10 +57,23 @@ def grid_stride(size: tuple[int, ...], points: int) -> int:
 
 
 def back_project(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], depth: NDArray[np.float64], intrinsics: torch.Tensor
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    depth: NDArray[np.float64],
+    intrinsics: torch.Tensor,
+    radial: bool = False,
 ) -> NDArray[np.float64]:
-    """Positions (N, 3) of N pixels at some depth, metres, in the axes of viewers: x right, y up, z to the camera."""
-    rays = pixel_rays(torch.from_numpy(columns), torch.from_numpy(rows), intrinsics.cpu().double()).numpy()
+    """Positions (N, 3) of N pixels at some depth, metres, in the axes of viewers: x right, y up, z to the camera.
+
+    Args:
+        rows: (N,) of the pixels.
+        columns: (N,) likewise.
+        depth: (N,) metres.
+        intrinsics: (3, 3) camera matrix.
+        radial: depth is the distance to the camera instead of z.
+    """
+    pixels = torch.from_numpy(columns), torch.from_numpy(rows)
+    rays = pixel_rays(*pixels, intrinsics.cpu().double(), radial=radial).numpy()
     return np.asarray(rays * depth[:, None] * (1, -1, -1))  # viewers look along -z
 
 

@@ -39,6 +39,18 @@ def semantic_pictures(
     return pictures, colors.legend(truth, predicted)
 
 
+def read_semantics(batch: Any, i: int, colors: ClassColors) -> tuple[dict[str, Picture], dict[str, RGB]]:
+    """True classes of frame ``i``, by title, and their legend, for a method that reads them instead of predicting any.
+
+    Args:
+        batch: the batch.
+        i: position in the batch.
+        colors: of the data set's classes.
+    """
+    truth = batch["semantics"][i].cpu().numpy()
+    return {"true classes, which the method reads": colors.picture(truth)}, colors.legend(truth)
+
+
 def edge_pictures(prediction: Any, batch: Any, i: int) -> dict[str, Picture]:
     """True edges, and the probability of predicted ones, of frame ``i`` on the truth's grid, by title.
 

@@ -468,6 +468,11 @@ class DepthDataModule(LightningDataModule, ABC):
         return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
 
     @property
+    def radial(self) -> bool:
+        """Whether depth is the distance to the optical centre instead of z."""
+        return getattr(self, "depth", "planar") == "distance"
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
         classes = getattr(self, "classes", len(NAMES40))

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+import lightning_modules
 from experiments.checkpoint_file import read_checkpoint
 from experiments.compose import ConfigError
 from experiments.finished_runs import PREDICTED_SEMANTICS, read_yaml
@@ -36,17 +37,23 @@ class PredictedSemantics(Callback):
     """
 
     def __init__(self, segmenter: str):
-        self.segmenter: Any = load_segmenter(find_weights(Path(segmenter)))
+        self.folder = segmenter
+        self.segmenter: Any = None
         self.evaluations: nn.ModuleDict = nn.ModuleDict()
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make the metrics anew.
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Load the segmentation model, before the first batch of whatever comes first.
 
         Raises:
-            ConfigError: if the method reads no semantics.
+            ConfigError: if it cannot be used, or the method reads no semantics.
         """
         if getattr(pl_module, "oracle", "") != "semantics":
             raise ConfigError(f"PredictedSemantics: {type(pl_module).__name__} as configured reads no semantics")
+        if self.segmenter is None:
+            self.segmenter = load_segmenter(find_weights(Path(self.folder)))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the metrics anew."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         method: Any = pl_module
         self.segmenter.to(method.device).eval()
@@ -90,6 +97,11 @@ class PredictedSemantics(Callback):
         logits = self.segmenter({**batch, "image": (image * std + mean - own_mean) / own_std}).semantics
         if logits is None:
             raise ConfigError(f"PredictedSemantics: {type(self.segmenter).__name__} as trained predicts no semantics")
+        if logits.shape[1] != pl_module.classes:
+            raise ConfigError(
+                f"PredictedSemantics: the segmentation model has {logits.shape[1]} classes, the method "
+                f"{pl_module.classes}; name another run"
+            )
         return logits
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -114,12 +126,15 @@ def load_segmenter(path: Path) -> DepthModule:
     """The method of a checkpoint, with its weights.
 
     Raises:
-        ConfigError: if it is no checkpoint, or the method reads ground truth itself.
+        ConfigError: if it is no checkpoint of this suite, or the method reads ground truth itself.
     """
-    settings = read_checkpoint(path).get("hyper_parameters", {})
+    content = read_checkpoint(path)
+    method = getattr(lightning_modules, content.get("origin", {}).get("method", ""), None)
+    if not (isinstance(method, type) and issubclass(method, DepthModule)):
+        raise ConfigError(f"{path}: does not say which method of this suite it is of; name another run")
     # all weights come from the checkpoint
-    options: dict[str, Any] = {"pretrained": False} if "pretrained" in settings else {}
-    module = DepthModule.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
+    options: dict[str, Any] = {"pretrained": False} if "pretrained" in content["hyper_parameters"] else {}
+    module = method.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
     if module.oracle:
         raise ConfigError(f"{path}: the segmentation model reads true {module.oracle} itself; name another run")
     return module.requires_grad_(False)

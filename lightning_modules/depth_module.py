@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -155,7 +156,10 @@ class DepthModule(LightningModule, ABC):
             return
         self.check_data(datamodule, training=stage == "fit")
         sets = datamodule.test_sets()
-        self.protocols = dict(zip((data.name for data in sets), self._protocols_of(sets), strict=True))
+        self.protocols = {
+            data.name: replace(protocol, radial=True) if getattr(data, "radial", False) else protocol
+            for data, protocol in zip(sets, self._protocols_of(sets), strict=True)
+        }
         self.evaluations = nn.ModuleDict(
             {
                 f"test/{data.name}": Evaluation(

@@ -259,3 +259,12 @@ def test_what_does_not_fit_is_named_before_the_first_batch():
     for heads in (["semantics"], ["depth", "depth"], ["depth", "normals"]):
         with pytest.raises(ValueError, match="`heads` must have depth, and each of depth, semantics, contours"):
             made(heads=heads)
+
+
+@pytest.mark.parametrize("radial", [True, False])
+def test_point_clouds_go_by_what_the_data_call_depth(radial):
+    method = made()
+    method._trainer = SimpleNamespace(datamodule=data(radial=radial))
+    method.setup("test")
+    assert method.protocol.radial is radial
+    assert method.evaluations["test/tiny"].metrics["cloud"].protocol.radial is radial

@@ -95,7 +95,7 @@ class PointCloudChamfer(ExactSums):
             nonfinite = (~values[0].isfinite()).sum()
             figures = torch.full(self.totals.shape, torch.nan, dtype=torch.float64)
             if len(pixels) and not nonfinite:
-                clouds = values[..., None] * pixel_rays(columns, rows, camera)
+                clouds = values[..., None] * pixel_rays(columns, rows, camera, radial=self.protocol.radial)
                 figures = self._figures(*clouds.numpy())
             rows_of_images.append(figures)
             if not len(pixels):
@@ -134,12 +134,12 @@ def _f_score(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
 
 
-def pixel_rays(columns: Tensor, rows: Tensor, camera: Tensor) -> Tensor:
-    """(N, 3) rays K^-1 (x, y, 1) of pixels, scaled to z = 1; float64."""
+def pixel_rays(columns: Tensor, rows: Tensor, camera: Tensor, *, radial: bool = False) -> Tensor:
+    """(N, 3) rays K^-1 (x, y, 1) of pixels, scaled to z = 1, or to length 1 for depth that is a distance; float64."""
     pixels = torch.stack([columns, rows, torch.ones_like(rows)]).double()
     rays, singular = torch.linalg.solve_ex(camera, pixels)
     if singular or not (rays[2] > 0).all():
         raise ValueError(
             f"intrinsics {camera.tolist()}: singular, or a pixel looks backwards; K maps (x, y, z > 0) to pixels"
         )
-    return (rays / rays[2]).T
+    return (rays / (rays.norm(dim=0) if radial else rays[2])).T

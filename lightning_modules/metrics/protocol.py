@@ -40,6 +40,7 @@ class EvalProtocol:
         clamp: clamp the prediction to [min_depth, max_depth].
         clip_truth: truth beyond ``max_depth`` counts as ``max_depth`` instead of as invalid (Semantic-MD).
         unit: metres per unit of the returned maps (10 for depths normalised to [0, 1] over 10 m).
+        radial: depth is the distance to the camera instead of z. Point clouds go by it; data sets set it themselves.
 
     Raises:
         ValueError: unless 0 < min_depth < max_depth, unit > 0 and images_per_batch > 0.
@@ -58,6 +59,7 @@ class EvalProtocol:
     clamp: bool = True
     clip_truth: bool = False
     unit: float = 1.0
+    radial: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.min_depth < self.max_depth:

@@ -68,7 +68,10 @@ class MultiHeadNetwork(nn.Module):
             self.encoder = next(iter(models.values())).encoder
         self.mean, self.std = smp_statistics(name, pretrained=pretrained)
         self.input_multiple: int = self.encoder.output_stride
-        widen_first_convolution(self.encoder, in_channels)
+        try:
+            widen_first_convolution(self.encoder, in_channels)
+        except ValueError as error:
+            raise self._misfit(error) from error
         self.decoders = nn.ModuleDict({head: model.decoder for head, model in models.items()})
         self.heads = nn.ModuleDict({head: model.segmentation_head for head, model in models.items()})
         self.in_channels = in_channels
@@ -108,7 +111,7 @@ class MultiHeadNetwork(nn.Module):
         try:
             outputs = self.eval()(pixels)
         except Exception as error:  # timm's transformers assert the size that they were made for
-            raise self._misfit(error) from error
+            raise ValueError(f"input of {height}x{width} pixels: {self._misfit(error)}") from error
         finally:
             for module, mode in training.items():
                 module.training = mode

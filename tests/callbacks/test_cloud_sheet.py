@@ -144,6 +144,16 @@ def test_the_bar_is_as_long_as_it_says(nearer, length):
     assert axis.get_xlim() == (-0.5, 479.5)
 
 
+def test_walls_are_flat_where_depth_is_the_distance_to_the_camera():
+    """As in Semantic-MD's data; the length of a pixel's ray takes the place of its z."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    wall = np.full((HEIGHT, WIDTH), 4.0)
+    distance = 4.0 * np.sqrt(((columns - 39.5) / FOCAL) ** 2 + ((rows - 29.5) / FOCAL) ** 2 + 1)
+    flat = colored_cloud(replace(view_of(distance), radial=True), CAMERA)
+    assert np.allclose(flat, colored_cloud(view_of(wall), CAMERA), atol=1e-3)
+    assert np.ptp(colored_cloud(view_of(distance), CAMERA)[:, 2]) > 0.5  # taken for z, it bends
+
+
 def test_without_an_evaluated_pixel_there_is_no_sheet():
     depth, _, _ = room()
     assert draw_cloud_sheet({"method": result_of(view_of(depth, evaluated=np.zeros(depth.shape, bool)))}) is None

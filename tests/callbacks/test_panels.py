@@ -126,19 +126,20 @@ def test_a_method_of_segments_alone_has_the_panel_it_had():
     ]  # fmt: skip
 
 
+def test_a_method_that_reads_the_truth_is_marked_and_what_it_reads_is_shown():
+    figure = draw_panel(replace(view_of(), oracle="semantics"), prediction_of(), batch("semantics"), 1)
+    assert titles(figure)[2] == "prediction (oracle semantics)"
+    assert titles(figure)[5:7] == ["true classes, which the method reads", "legend"]
+    of_other_truth = draw_panel(replace(view_of(), oracle="region support"), prediction_of(), batch("semantics"), 1)
+    assert titles(of_other_truth)[2] == "prediction (oracle region support)"
+    assert titles(of_other_truth)[5] == ""
+
+
 def test_groups_stay_together():
     names = iter("abcdefghi")
     groups = [[(next(names), np.zeros(0)) for _ in range(n)] for n in (1, 3, 2, 3)]
     cells = arrange(groups)
     assert [cell and cell[0] for cell in cells] == [*"abcdef", None, None, *"ghi"]
-
-
-def test_an_oracle_is_called_one():
-    titles = {axis.get_title() for axis in draw_panel(view_of(), prediction_of(), batch(), 1).axes}
-    assert "prediction" in titles
-    view = replace(view_of(), oracle="region support")
-    titles = {axis.get_title() for axis in draw_panel(view, prediction_of(), batch(), 1).axes}
-    assert "prediction (oracle region support)" in titles
 
 
 def test_steps_towards_the_depth_beside_region_support():

@@ -154,7 +154,10 @@ def test_hypersim_points_project_where_they_were_seen(hypersim):
     """Back-projected with the frame's own camera, a pixel's point lies at the released distance from the centre."""
     folder, _ = hypersim
     planar = HyperSimDataModule(str(folder), **SMALL).reader
-    distance = HyperSimDataModule(str(folder), depth="distance", **SMALL).reader
+    module = HyperSimDataModule(str(folder), depth="distance", **SMALL)
+    assert module.radial
+    assert not HyperSimDataModule(str(folder), **SMALL).radial
+    distance = module.reader
     for position in range(len(planar)):
         frame, far = planar.read(position), distance.read(position).maps["depth"][0].double()
         y, x = torch.meshgrid(torch.arange(HEIGHT).double(), torch.arange(WIDTH).double(), indexing="ij")

@@ -1,11 +1,12 @@
 """Point-cloud distances against worked examples and brute force over all pairs of points."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from lightning_modules.metrics.point_cloud import PointCloudChamfer
+from lightning_modules.metrics.point_cloud import PointCloudChamfer, pixel_rays
 from lightning_modules.metrics.protocol import EvalProtocol
 from tests.helpers.metric_tester import MetricTester
 
@@ -156,3 +157,16 @@ def test_unusable_input_is_refused():
         evaluate(depth, depth, torch.zeros(3, 3).tolist())
     with pytest.raises(ValueError, match="looks backwards"):
         evaluate(depth, depth, (-torch.eye(3)).tolist())
+
+
+def test_distances_to_the_camera_make_the_clouds_that_depth_along_z_makes():
+    generator = torch.Generator().manual_seed(3)
+    prediction, target = (1 + 3 * torch.rand(1, 1, 9, 12, generator=generator) for _ in range(2))
+    valid, camera = torch.ones_like(target, dtype=torch.bool), torch.tensor([GENERAL])
+    rows, columns = torch.meshgrid(torch.arange(9), torch.arange(12), indexing="ij")
+    longer = pixel_rays(columns.flatten(), rows.flatten(), camera[0].double()).norm(dim=1).view(9, 12)
+    planar, radial = PointCloudChamfer(PROTOCOL), PointCloudChamfer(replace(PROTOCOL, radial=True))
+    planar.update(prediction, target, valid, camera)
+    radial.update(prediction * longer, target * longer, valid, camera)
+    for name, value in planar.compute().items():
+        assert float(radial.compute()[name]) == pytest.approx(float(value), rel=1e-9), name

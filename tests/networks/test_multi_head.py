@@ -159,6 +159,11 @@ def test_an_encoder_of_the_registry_trains_a_step(encoder):
     ("encoder", "decoder", "message"),
     [
         ("vit_tiny_patch16_224", "unet", "backbone `vit_tiny_patch16_224` with decoder `unet` does not fit"),
+        (
+            "fastvit_t8",
+            "unet",
+            "input of 64x64 pixels: backbone `fastvit_t8` with decoder `unet` does not fit: Given groups",
+        ),
         ("swin_tiny_patch4_window7_224", "unet", r"does not fit: Input height \(64\) doesn't match model \(224\)"),
         ("swin_tiny_patch4_window7_224", "deeplabv3", "does not fit: .*output_stride"),
         ("smp:mobileone_s0", "unet", "backbone `smp:mobileone_s0` with decoder `unet` does not fit: "),

@@ -3,15 +3,20 @@
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import grey_closing, grey_dilation, grey_erosion, grey_opening
 
 from datamodules import NYUv2DataModule
+from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER
 from lightning_modules.networks.semantic_inputs import LabelContours, OneHotClasses, RawLabels, SemanticConvolution
 
 REAL = Path(__file__).parents[3] / "shared/data/real/nyu_depth_v2/converted_labeled_mat"
+
+HYPERSIM = Path(__file__).parents[3] / "shared/data/real/hypersim/preview_ai_001_001"
 
 LABELS = torch.tensor([[[1, 1, 40, 40, 0], [1, 1, 40, 40, 0], [1, 7, 7, 40, 0]]])
 
@@ -134,3 +139,30 @@ def test_real_labels():
     assert np.array_equal(channels.sum(0), np.isin(labels[0].numpy(), order[:20]))
     widest, narrowest = (f(labels[0].numpy(), (3, 3), mode="nearest") for f in (grey_dilation, grey_erosion))
     assert np.array_equal(LabelContours()(labels)[0, 0].numpy(), widest > narrowest)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not HYPERSIM.is_dir(), reason="the pack of real frames is not here (../shared/data/real)")
+def test_real_hypersim_labels():
+    """One-hot maps, their sums and contours of a released frame, of whose classes 13 are there."""
+    with h5py.File(HYPERSIM / "_detail/mesh/metadata_semantic_colors.hdf5") as file:
+        colors = file["dataset"][:]
+    picture = cv2.imread(str(HYPERSIM / "scene_cam_00_geometry_preview/_frame.0000.semantic.png"))[:, :, ::-1]
+    ids = np.zeros(picture.shape[:2], dtype=np.int64)  # black is unlabelled
+    for id_ in range(1, 41):
+        ids[(picture == colors[id_]).all(-1)] = id_
+    labels = torch.from_numpy(ids)[None]
+
+    maps = OneHotClasses(40)
+    maps.choose(SEMANTIC_MD_ORDER)
+    channels = maps(labels)[0].numpy()
+    assert channels[:2].sum((1, 2)).tolist() == [435_617, 71_738]  # wall and floor
+    assert np.count_nonzero(channels.any((1, 2))) == 13
+    assert np.array_equal(channels.sum(0), ids > 0)
+    assert (channels[:, ids == 0] == 0).all()
+    assert [channels[SEMANTIC_MD_ORDER.index(id_)].sum() for id_ in range(1, 41)] == np.bincount(
+        ids.ravel(), minlength=41
+    )[1:].tolist()
+    widest, narrowest = (f(ids, (3, 3), mode="nearest") for f in (grey_dilation, grey_erosion))
+    assert np.array_equal(LabelContours()(labels)[0, 0].numpy(), widest > narrowest)
+    assert float(RawLabels()(labels).max()) == 1.0  # id 40
