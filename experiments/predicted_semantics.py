@@ -90,6 +90,11 @@ class PredictedSemantics(Callback):
         logits = self.segmenter({**batch, "image": (image * std + mean - own_mean) / own_std}).semantics
         if logits is None:
             raise ConfigError(f"PredictedSemantics: {type(self.segmenter).__name__} as trained predicts no semantics")
+        if (wanted := getattr(pl_module, "classes", logits.shape[1])) != logits.shape[1]:
+            raise ConfigError(
+                f"PredictedSemantics: {type(self.segmenter).__name__} predicts {logits.shape[1]} classes, but the method "
+                f"reads {wanted}: name a run with as many"
+            )
         return logits
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
