@@ -98,7 +98,8 @@ bench: $(READY) ## Measure cost and speed against peers, as ratios
 	@$(BIN)/python -m benchmarks.loader_throughput $(ARGS)
 	@$(BIN)/python -m benchmarks.metric_speed $(ARGS)
 	@$(BIN)/python -m benchmarks.trainer_overhead $(ARGS)
-	@$(BIN)/python -m benchmarks.region_support_target
+	@$(BIN)/python -m benchmarks.region_support_target $(ARGS)
+	@$(BIN)/python -m benchmarks.region_support_cost --quick
 
 .PHONY: lock
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (keeps pins that still fit)

@@ -2,12 +2,15 @@
 
 The step is that of the end-to-end stage (both modules, three iterations, equation 4), at batch 1 with random weights,
 each variant in a process of its own, whose peak resident memory is what the operating system says; on a GPU it is what
-torch has allocated. Where memory is short the variant fails by itself, and no other process is harmed.
+torch has allocated. Where memory is short the variant fails by itself, and no other process is harmed. With ``--count``
+nothing is computed: torch's memory tracker adds up the tensors that the step would hold at its worst moment, of any
+size on any machine; libraries' working space comes on top.
 
     .venv/bin/python -m benchmarks.region_support_cost                                  all sizes and variants
     .venv/bin/python -m benchmarks.region_support_cost --quick                          an eighth of the width, 240x320
     .venv/bin/python -m benchmarks.region_support_cost --size 480x640 --only checkpointing    that one alone
     .venv/bin/python -m benchmarks.region_support_cost --device cuda --batch 4
+    .venv/bin/python -m benchmarks.region_support_cost --count
 """
 
 import argparse
@@ -17,11 +20,14 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
 
 from lightning_modules import RegionSupportNetwork
 from lightning_modules.metrics import EvalProtocol
@@ -63,18 +69,46 @@ def gigabytes(device: str) -> float:
     return peak / (2**30 if sys.platform == "darwin" else 2**20)  # bytes there, kilobytes elsewhere
 
 
+def make_module(width_mult: float, checkpointing: bool) -> RegionSupportNetwork:
+    """The method with both modules, in its end-to-end stage."""
+    return RegionSupportNetwork(
+        stages=[STAGE],
+        pretrained=False,
+        width_mult=width_mult,
+        checkpointing=checkpointing,
+        protocol=EvalProtocol("cost only", min_depth=1e-3, max_depth=10.0),
+    )
+
+
+def count(options: argparse.Namespace, size: str, variant: str) -> dict[str, float]:
+    """GiB of the tensors that a step would hold at its worst moment; nothing is computed.
+
+    A mean over each prediction stands for the loss, whose few maps of one channel do not matter.
+    """
+    checkpointing, bf16 = VARIANTS[variant]
+    height, width = map(int, size.split("x"))
+    with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
+        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
+        module = make_module(options.width_mult, checkpointing)
+        batch = make_batch(options.batch, height, width)
+        optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9)
+        tracker = MemTracker()
+        tracker.track_external(module, optimizer, *batch.values())
+        with tracker:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                prediction = module(batch)
+            torch.stack([depth.mean() for depth in (prediction.depth, *prediction.aux)]).sum().backward()
+            optimizer.step()
+        (peak,) = tracker.get_tracker_snapshot("peak").values()
+    return {"counted": peak["Total"] / 2**30}
+
+
 def measure(options: argparse.Namespace, size: str, variant: str) -> dict[str, float]:
     """Seconds of a step, and GiB before and at its peak."""
     checkpointing, bf16 = VARIANTS[variant]
     height, width = map(int, size.split("x"))
     torch.manual_seed(0)
-    module = RegionSupportNetwork(
-        stages=[STAGE],
-        pretrained=False,
-        width_mult=options.width_mult,
-        checkpointing=checkpointing,
-        protocol=EvalProtocol("cost only", min_depth=1e-3, max_depth=10.0),
-    ).to(options.device)
+    module = make_module(options.width_mult, checkpointing).to(options.device)
     batch = {key: value.to(options.device) for key, value in make_batch(options.batch, height, width).items()}
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9)
     before = gigabytes(options.device)
@@ -121,6 +155,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--limit", type=float, default=0.9 * available_gigabytes(), help="GiB, on a CPU")
+    parser.add_argument("--count", action="store_true", help="only the tensors' memory, without computing anything")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.quick:
@@ -132,18 +167,21 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     if options.child:
+        if options.count:
+            print(json.dumps(count(options, *options.child)))
+            return
         if options.device == "cpu":
             limit_memory(options.limit)
         print(json.dumps(measure(options, *options.child)))
         return
     place = f"{options.device}, {options.threads} threads of {os.cpu_count()} cores, torch {torch.__version__}"
-    table = Table(
-        "size", "variant", "s / step", "GiB before", "GiB at the peak", title=f"batch {options.batch}; {place}"
-    )
+    columns = ["GiB of tensors"] if options.count else ["s / step", "GiB before", "GiB at the peak"]
+    title = f"batch {options.batch}, width x {options.width_mult:g}; {place}"
+    table = Table("size", "variant", *columns, title=title)
     for size in options.size or SIZES:
         for variant in options.only or VARIANTS:
             figures: Any = measure_in_child(size, variant)
-            cells = [figures, "", ""] if isinstance(figures, str) else [f"{value:.2f}" for value in figures.values()]
+            cells = [figures] if isinstance(figures, str) else [f"{value:.2f}" for value in figures.values()]
             table.add_row(size, variant, *cells)
     table.caption = "one step of the end-to-end stage"
     Console(width=110).print(table)

@@ -3,7 +3,7 @@
 Both label the same frames of Rooms, one after the other in each round, and must agree.
 
     .venv/bin/python -m benchmarks.region_support_target            3 frames
-    .venv/bin/python -m benchmarks.region_support_target --frames 1
+    .venv/bin/python -m benchmarks.region_support_target --quick    one
 """
 
 import argparse
@@ -26,7 +26,9 @@ TARGET = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=3)
-    frames = parser.parse_args().frames
+    parser.add_argument("--quick", action="store_true", help="one frame")
+    options = parser.parse_args()
+    frames = 1 if options.quick else options.frames
 
     parameters = RoomsParameters(480, 640, train_scenes=frames, test_scenes=1, frames_per_scene=1, supersampling=1)
     scenes = RenderedScenes(parameters, "cpu")

@@ -97,10 +97,10 @@ class PredictedSemantics(Callback):
         logits = self.segmenter({**batch, "image": (image * std + mean - own_mean) / own_std}).semantics
         if logits is None:
             raise ConfigError(f"PredictedSemantics: {type(self.segmenter).__name__} as trained predicts no semantics")
-        if logits.shape[1] != pl_module.classes:
+        if (wanted := getattr(pl_module, "classes", logits.shape[1])) != logits.shape[1]:
             raise ConfigError(
-                f"PredictedSemantics: the segmentation model has {logits.shape[1]} classes, the method "
-                f"{pl_module.classes}; name another run"
+                f"PredictedSemantics: {type(self.segmenter).__name__} predicts {logits.shape[1]} classes, but the method "
+                f"reads {wanted}: name a run with as many"
             )
         return logits
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from callbacks.frame_view import view_frame
 from lightning_modules import RegionSupportNetwork
 from lightning_modules.losses import RegionLoss
 from lightning_modules.metrics import EvalProtocol
@@ -212,3 +213,13 @@ def test_options_that_contradict_each_other():
         make(REFINEMENT, iterations=2)
     with pytest.raises(ValueError, match="has no channel for `guidance: semantic`"):
         make(SEMANTIC, refinement_channels=4)
+
+
+def test_pictures_say_what_the_present_stage_is_given():
+    module, batch = make(GENERATION, REFINEMENT, JOINED).eval(), make_batch()
+    titles = []
+    for number in range(3):
+        module.enter_stage(number)
+        with torch.no_grad():
+            titles.append(view_frame(module(batch), batch, 0, module).prediction_title)
+    assert titles == ["prediction", "prediction (oracle region support)", "prediction"]

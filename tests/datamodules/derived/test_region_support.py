@@ -98,6 +98,26 @@ def test_targets(seed, unlabeled):
         assert np.unique(connected[inside & (labels > 0)]).size <= 1
 
 
+@pytest.mark.parametrize("bins", [3, 10])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_depth_range_inside_a_region_is_bounded(seed, bins):
+    """Two bins at most where no bin is merged; otherwise what a region has below its last bin is sparse."""
+    labels, depth = random_frame(seed, (31, 37))
+    labels[labels > 2] = 1
+    connected, width = connected_regions(labels), np.ptp(depth[depth > 0].astype(np.float64)) / bins
+    for min_fill in (0, 1):
+        regions = RegionSupport(bins=bins, min_fill=min_fill)(labels, depth)[1]
+        for region in range(1, regions.max() + 1):
+            inside = depth[regions == region].astype(np.float64)
+            (whole,) = np.unique(connected[regions == region])
+            around = depth[(connected == whole) & (depth > 0)].astype(np.float64)
+            bounded = np.ptp(inside) < 2 * width if len(inside) == len(around) else np.ptp(inside) <= width
+            place, extent = (inside - around.min()) / width, np.ptp(around) / width
+            last = min(np.floor(place.max()), max(np.ceil(extent), 1) - 1)  # the bin that the farthest pixel is in
+            sparse = (place < last).sum() <= min_fill * len(around) / max(extent, 1)
+            assert bounded or (min_fill and sparse)
+
+
 def test_the_names_of_the_classes_do_not_matter():
     labels, depth = random_frame(0)
     support, regions = RegionSupport()(labels, depth)
