@@ -60,9 +60,9 @@ def write_clouds(result: FrameResult, stem: Path, oracle: str = "") -> None:
     Args:
         result: of the frame.
         stem: of the files' paths.
-        oracle: what of the truth the method reads, for the picture's title.
+        oracle: what of the truth the method reads; the picture calls the prediction so.
     """
-    title = f"prediction, oracle {oracle}" if oracle else "prediction"
+    title = f"oracle {oracle}" if oracle else "prediction"  # both do not fit
     if result.view is None or (sheet := draw_cloud_sheet({title: result})) is None:
         return
     stem.parent.mkdir(parents=True, exist_ok=True)
