@@ -56,7 +56,10 @@ class CloudPictures(Callback):
 
 def write_clouds(result: FrameResult, stem: Path) -> None:
     """Write ``<stem>.png``, ``<stem>_truth.ply`` and ``<stem>_prediction.ply``; nothing where no pixel is evaluated."""
-    if result.view is None or (sheet := draw_cloud_sheet({result.view.prediction_title: result})) is None:
+    if result.view is None:
+        return
+    title = f"oracle {result.view.oracle}" if result.view.oracle else "prediction"  # both do not fit
+    if (sheet := draw_cloud_sheet({title: result})) is None:
         return
     stem.parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(stem.with_suffix(".png"), dpi=100)
