@@ -92,8 +92,8 @@ class PredictedSemantics(Callback):
             raise ConfigError(f"PredictedSemantics: {type(self.segmenter).__name__} as trained predicts no semantics")
         if (wanted := getattr(pl_module, "classes", logits.shape[1])) != logits.shape[1]:
             raise ConfigError(
-                f"PredictedSemantics: {type(self.segmenter).__name__} predicts {logits.shape[1]} classes, but the method "
-                f"reads {wanted}: name a run with as many"
+                f"PredictedSemantics: {type(self.segmenter).__name__} predicts {logits.shape[1]} classes, but the "
+                f"method reads {wanted}: name a run with as many"
             )
         return logits
 
