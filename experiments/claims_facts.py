@@ -116,7 +116,8 @@ def _size(run: ArmRun) -> str:
 def _training(run: ArmRun) -> str:
     batch, epochs = _config(run, "data", "init_args", "batch_size"), _config(run, "trainer", "max_epochs")
     steps = max((line.get("step", 0) for line in run.record.history), default=None)
-    return f"{steps or 'unrecorded'} steps, {epochs} epochs, batches of {batch}"
+    length = "as many epochs as its stages have" if epochs == -1 else f"{epochs} epochs"
+    return f"{steps or 'unrecorded'} steps, {length}, batches of {batch}"
 
 
 def _optimizer(run: ArmRun) -> str:
