@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from experiments import predicted_semantics
 from experiments.compose import ConfigError
+from experiments.predicted_semantics import PredictedSemantics
 from lightning_modules.prediction import Prediction
 
 
@@ -18,9 +18,9 @@ class Segmenter:
 
 
 @pytest.mark.parametrize(("classes", "fits"), [(40, True), (894, False)])
-def test_number_of_classes(classes, fits, monkeypatch):
-    monkeypatch.setattr(predicted_semantics, "load_segmenter", lambda _: Segmenter())
-    callback = predicted_semantics.PredictedSemantics("run")
+def test_number_of_classes(classes, fits):
+    callback = PredictedSemantics("run")
+    callback.segmenter = Segmenter()  # which `setup` loads
     method = SimpleNamespace(normalization=Segmenter.normalization, classes=classes)
     batch = {"image": torch.rand(2, 3, 8, 8)}
     if fits:
