@@ -63,16 +63,13 @@ doctor: $(READY) ## Say what is wrong with this machine, and what to do about it
 compare: $(READY) ## Put runs side by side: a table, and the page runs/compare.html
 	@$(SEGDEPTH) compare $(ARGS)
 
-# a file's tests stay in one process, for what they share; each process imports torch, so a few are enough
-PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile
-
 .PHONY: test
 test: $(READY) ## Run the fast tests
-	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(READY) ## Run the slow and the two-process tests
-	@$(BIN)/python -m pytest $(PARALLEL) -m 'slow or ddp' $(ARGS)
+	@$(BIN)/python -m pytest -m 'slow or ddp' $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Check style and types
