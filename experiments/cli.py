@@ -71,6 +71,13 @@ class SegdepthCLI(LightningCLI):
         """Add ``--run.*``."""
         parser.add_class_arguments(RunSettings, "run")
 
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as it is: Lightning would overwrite it with what the checkpoint was trained with.
+
+        A protocol that is asked for in a test would silently be that of the training. Whether the weights fit tells
+        :func:`check_checkpoint`.
+        """
+
     def before_instantiate_classes(self) -> None:
         """Name the run, find the checkpoint that `last` or `best` stands for, and point the trainer to the folder."""
         config = self.config[self.subcommand]

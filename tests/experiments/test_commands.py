@@ -96,6 +96,22 @@ def test_test_and_predict_continue_in_the_run(workplace):
     assert ((depth > 0) & (depth <= 10)).all()
 
 
+def test_a_checkpoint_file_is_tested_under_the_protocol_asked_for(workplace):
+    """Not under that of its training, which the file holds as well."""
+    main(["exp", *tiny("dpt_hybrid"), "--run.name", "trained"])
+    checkpoint = workplace / "runs/dpt_hybrid/trained/checkpoints/best.ckpt"
+    main(["test", *tiny("dpt_hybrid"), "--ckpt_path", str(checkpoint), "--run.name", "tested",
+          "--model.init_args.protocol.alignment", "median"])  # fmt: skip
+    tested = workplace / "runs/dpt_hybrid/tested"
+    config = yaml.safe_load((tested / "config.yaml").read_text())
+    assert config["model"]["init_args"]["protocol"]["alignment"] == "median"
+    (trained_abs_rel, tested_abs_rel) = (
+        json.loads((folder / "metrics.json").read_text())["test/nyuv2/abs_rel"]
+        for folder in (checkpoint.parent.parent, tested)
+    )
+    assert tested_abs_rel != trained_abs_rel
+
+
 def test_last_goes_on_where_training_stopped(workplace):
     main(["fit", *tiny("dpt_hybrid"), "--model.init_args.schedule.name", "constant"])
     run = the_run(workplace, "dpt_hybrid")
