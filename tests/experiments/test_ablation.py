@@ -229,6 +229,7 @@ SMALLEST = {
 #: `segdepth` with three rows in the table, of which the second has no meaning.
 PROGRAM = """
 from experiments import ablation_command
+from experiments.__main__ import main
 from experiments.published import PublishedRow, PublishedTable
 
 rows = [PublishedRow("semantic_md_" + name, name, "HyperSim", "HyperSim-val", {"rmse": "1.0"})

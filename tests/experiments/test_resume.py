@@ -9,8 +9,7 @@ import pytest
 import torch
 import yaml
 
-from callbacks import LastCheckpoint
-from tests.helpers.killed_runs import run_forked
+from tests.helpers.killed_runs import checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: Interruptions of the long test; twenty were tried on 21 November 2026, none made a difference.
@@ -47,7 +46,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setattr(LastCheckpoint.__init__, "__defaults__", (None, 2))
+    checkpoint_every(2, monkeypatch)
     return tmp_path
 
 
@@ -133,7 +132,7 @@ def weights(place, name):
     ],
 )
 def test_interrupted_within_an_epoch(place, monkeypatch, flags, step):
-    monkeypatch.setattr(LastCheckpoint.__init__, "__defaults__", (None, 1))
+    checkpoint_every(1, monkeypatch)
     record = place / "events"
     assert run(place, "fit", "whole", *flags, record=record) == 0
     events = [tuple(json.loads(line)) for line in record.read_text().splitlines()]

@@ -6,9 +6,8 @@ import pytest
 import torch
 import yaml
 
-from callbacks import LastCheckpoint
 from tests.experiments.test_resume import assert_same, weights
-from tests.helpers.killed_runs import run_forked
+from tests.helpers.killed_runs import checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: The stages of the paper, an epoch of three steps each; the last but one has an optimizer of its own.
@@ -56,7 +55,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv("SEGDEPTH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setattr(LastCheckpoint.__init__, "__defaults__", (None, 1))
+    checkpoint_every(1, monkeypatch)
     return tmp_path
 
 

@@ -11,10 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
+import pytest
 import torch
 from lightning.pytorch.trainer import call
 
 import callbacks.checkpoint_io as checkpoint_io
+from callbacks import LastCheckpoint
 from experiments.__main__ import main
 
 Event = tuple[str, ...]
@@ -103,3 +105,14 @@ def run_forked(arguments, log: Path, *, record=None, fatal=None, number=signal.S
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def checkpoint_every(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `last.ckpt` by steps alone; changed defaults would not do, for jsonargparse may have read them before."""
+    make = LastCheckpoint.__init__
+
+    def make_so(self: LastCheckpoint, every_minutes: float | None = None, every_n_steps: int | None = steps) -> None:
+        make(self, every_minutes, every_n_steps)
+        self.every_minutes, self.every_n_steps = None, steps
+
+    monkeypatch.setattr(LastCheckpoint, "__init__", make_so)
