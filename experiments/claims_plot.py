@@ -1,6 +1,7 @@
 """The figure of a claims report: every seed of every arm, metric by metric."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from experiments.table_layout import MINUS
 
 COLUMNS = 3
 
+#: Characters in a line of what stands below a panel, and of an arm's name beside it.
+CAPTION_WIDTH, NAME_WIDTH = 52, 16
+
 #: One colour an arm, of Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -29,20 +33,23 @@ def write_figure(path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes:
         runs: of all arms and seeds.
         outcomes: of its claims.
     """
-    keys = list(dict.fromkeys(outcome.key for outcome in outcomes))
-    rows = math.ceil(len(keys) / COLUMNS)
-    most = max((len({o.claim.than for o in outcomes if o.key == key}) for key in keys), default=1)
-    height = 0.85 + 0.34 * len(spec.arms) + 0.25 * most
+    by_key: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_key.setdefault(outcome.key, []).append(outcome)
+    captions = {key: _caption(spec, about) for key, about in by_key.items()}
+    rows = math.ceil(len(by_key) / COLUMNS)
+    height = 0.7 + 0.34 * len(spec.arms) + 0.14 * max(caption.count("\n") + 1 for caption in captions.values())
     figure = Figure(figsize=(4.0 * COLUMNS, height * rows), layout="constrained")
     axes = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
-    for ax, key in zip(axes, keys, strict=False):
-        _panel(ax, key, spec, runs, [outcome for outcome in outcomes if outcome.key == key])
-    for ax in axes[len(keys) :]:
+    for ax, (key, about) in zip(axes, by_key.items(), strict=False):
+        _panel(ax, key, spec, runs, about[0].claim.direction)
+        ax.set_xlabel(captions[key], fontsize=7.5, color="0.35", loc="left")
+    for ax in axes[len(by_key) :]:
         ax.remove()
     figure.savefig(path, dpi=130)
 
 
-def _panel(ax: Axes, key: str, spec: ClaimsSpec, runs: Sequence[ArmRun], about: Sequence[Outcome]) -> None:
+def _panel(ax: Axes, key: str, spec: ClaimsSpec, runs: Sequence[ArmRun], direction: Direction) -> None:
     places = np.arange(len(spec.arms))
     offsets = np.linspace(-0.13, 0.13, len(spec.seeds))
     by_run = {(run.arm, run.seed): run.figures.get(key, math.nan) for run in runs}
@@ -55,7 +62,7 @@ def _panel(ax: Axes, key: str, spec: ClaimsSpec, runs: Sequence[ArmRun], about: 
             ax.vlines(np.nanmean(own), place - 0.3, place + 0.3, color=color, linewidth=2.5)
     for of_seed, offset in zip(values.T, offsets, strict=True):  # what is compared: runs of one seed
         ax.plot(of_seed, places + offset, color="0.75", linewidth=0.8, zorder=1)
-    ax.set_yticks(places, list(spec.arms))
+    ax.set_yticks(places, [textwrap.fill(arm, NAME_WIDTH) for arm in spec.arms])
     ax.set_ylim(len(places) - 0.45, -0.55)
     ax.margins(x=0.12)
     ax.grid(axis="x", color="0.9")
@@ -63,15 +70,18 @@ def _panel(ax: Axes, key: str, spec: ClaimsSpec, runs: Sequence[ArmRun], about: 
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False, labelsize=8)
     ax.locator_params(axis="x", nbins=5)
-    claim = about[0].claim
-    better = "higher is better →" if claim.direction is Direction.higher else "← lower is better"
+    better = "higher is better →" if direction is Direction.higher else "← lower is better"
     ax.set_title(f"{key.removeprefix('test/')}   {better}", fontsize=9, loc="left")
-    published = published_pairs(spec, claim.metric, claim.arm, claim.than)
+
+
+def _caption(spec: ClaimsSpec, about: Sequence[Outcome]) -> str:
+    """What stands below a panel: differences, verdicts and what is published, in lines that fit."""
+    claim = about[0].claim
     quoted = [
         f"published: {claim.than} {pair.than}, {claim.arm} {pair.arm} ({pair.place.rpartition(', ')[2]})"
-        for pair in published
+        for pair in published_pairs(spec, claim.metric, claim.arm, claim.than)
     ]
-    ax.set_xlabel("\n".join([*_judgements(about), *quoted]), fontsize=7.5, color="0.35", loc="left")
+    return "\n".join(textwrap.fill(line, CAPTION_WIDTH) for line in [*_judgements(about), *quoted])
 
 
 def _judgements(about: Sequence[Outcome]) -> list[str]:
