@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch import LightningModule
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from callbacks.class_colors import RGB, ClassColors
 from callbacks.colors import Picture, segment_picture
+from callbacks.frame_pictures import FramePictures
 from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
 from callbacks.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
 from callbacks.thumbnails import boundary_picture
@@ -28,66 +28,16 @@ Cell = tuple[str, Picture] | dict[str, RGB] | None
 LEGEND_ENTRIES = 22
 
 
-class Panels(Callback):
-    """Write ``panels/<data set>_<index>.png`` for test frames evenly spread over each test set, and send them to W&B.
+class Panels(FramePictures):
+    """Write ``panels/<data set>_<index>.png``: what :func:`draw_panel` draws."""
 
-    The frames are the same for every method and every number of processes, so panels of two runs can be compared.
+    folder = "panels"
 
-    Args:
-        frames: panels per test set; 0 writes none.
-    """
-
-    def __init__(self, frames: int = 4):
-        self.frames = frames
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Draw the chosen frames of a batch."""
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        name = datamodule.test_names()[dataloader_idx]
-        loader: Any = trainer.test_dataloaders
-        loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
-        for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
-            view = view_frame(outputs["prediction"], batch, i, pl_module)
-            path = Path(trainer.default_root_dir) / "panels" / f"{name}_{int(batch['index'][i]):04d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            colors = ClassColors(getattr(datamodule, "classes", 40))
-            draw_panel(view, outputs["prediction"], batch, i, colors).savefig(path, dpi=100)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send all processes' pictures to W&B."""
-        trainer.strategy.barrier("panels")
-        if isinstance(trainer.logger, WandbLogger) and trainer.is_global_zero:
-            paths = sorted((Path(trainer.default_root_dir) / "panels").glob("*.png"))
-            if paths:
-                trainer.logger.log_image("test/panels", [str(path) for path in paths], caption=[p.stem for p in paths])
-
-
-def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, frames: int) -> list[int]:
-    """Positions in a batch of those frames that are drawn.
-
-    They are evenly spread over the data set, the same for every method and every number of processes.
-
-    Args:
-        trainer: knows the processes.
-        batch: of this process.
-        batch_idx: its number.
-        loader: that it comes from.
-        frames: how many of the data set are drawn.
-    """
-    total = len(loader.dataset)
-    count = min(frames, total)
-    chosen = set(np.linspace(0, total - 1, count).round().astype(int).tolist()) if count else set()
-    # processes take frames in turn: rank, rank + world size, ...
-    first, world = batch_idx * loader.batch_size, trainer.world_size
-    return [i for i in range(len(batch["index"])) if (first + i) * world + trainer.global_rank in chosen]
+    def draw(self, stem: Path, outputs: Any, batch: Any, i: int, pl_module: LightningModule, datamodule: Any) -> None:
+        """Draw a panel."""
+        view = view_frame(outputs["prediction"], batch, i, pl_module)
+        colors = ClassColors(getattr(datamodule, "classes", 40))
+        draw_panel(view, outputs["prediction"], batch, i, colors).savefig(stem.with_suffix(".png"), dpi=100)
 
 
 def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None) -> Figure:

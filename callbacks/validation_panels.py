@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from callbacks.class_colors import ClassColors
+from callbacks.frame_pictures import chosen_frames
 from callbacks.frame_view import view_frame
 from callbacks.gathering import gather_objects
-from callbacks.panels import chosen_frames, draw_panel
+from callbacks.panels import draw_panel
 from callbacks.point_clouds import colored_cloud, write_ply
 
 #: Bytes that a panel may have.

@@ -11,6 +11,7 @@ import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.command_line import named_file
 from experiments.compose import EXPERIMENTS, ConfigError
 from experiments.published import PAPERS
 
@@ -84,11 +85,7 @@ def find_claims(name: str) -> Path:
     Raises:
         ConfigError: if there is none, with the list of those that there are.
     """
-    for path in (Path(name), CLAIMS / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    known = ", ".join(sorted(path.stem for path in CLAIMS.glob("*.yaml")))
-    raise ConfigError(f"no claims `{name}`; there are {known}, or name a file")
+    return named_file("claims", name, CLAIMS)
 
 
 def read_claims(path: Path) -> ClaimsSpec:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
@@ -52,6 +53,24 @@ def named_config(kind: str, name: str) -> str:
         return name
     known = sorted(path.stem for path in (EXPERIMENTS / kind).glob("*.yaml"))
     raise ConfigError(f"no {kind} configuration `{name}`; there are {', '.join(known)}, or name a file")
+
+
+def named_file(kind: str, name: str, folder: Path) -> Path:
+    """Path of a file, or of one that comes with the suite under its name.
+
+    Args:
+        kind: what it is, for the message.
+        name: path, or name without ending.
+        folder: where the suite's own are.
+
+    Raises:
+        ConfigError: if there is none, with the list of those that there are.
+    """
+    for path in (Path(name), folder / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise ConfigError(f"no {kind} `{name}`; there are {known}, or name a file")
 
 
 def use_root(arguments: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from experiments.command_line import named_file
 from experiments.compose import EXPERIMENTS, ConfigError
 
 SWEEPS = EXPERIMENTS / "sweeps"
@@ -82,11 +83,7 @@ def find_sweep(name: str) -> Path:
     Raises:
         ConfigError: if there is none, with the list of those that there are.
     """
-    for path in (Path(name), SWEEPS / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    known = ", ".join(sorted(path.stem for path in SWEEPS.glob("*.yaml")))
-    raise ConfigError(f"no sweep `{name}`; there are {known}, or name a file")
+    return named_file("sweep", name, SWEEPS)
 
 
 def read_sweep(path: Path) -> Sweep:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks import ValidationPanels
+from callbacks.frame_pictures import chosen_frames
 from callbacks.frame_view import FrameView
-from callbacks.panels import chosen_frames
 from callbacks.point_clouds import MAX_POINTS, colored_cloud, write_ply
 from callbacks.validation_panels import Drawn, as_jpeg
 
