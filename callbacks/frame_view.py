@@ -112,8 +112,7 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
     picture = to_picture(image, *pl_module.normalization)
     shown = None if prediction.depth is None else predicted
-    # of a training in stages, what the present one is given
-    oracle = getattr(getattr(pl_module, "stage", None), "oracle", getattr(pl_module, "oracle", ""))
+    oracle = getattr(pl_module, "oracle_at_hand", "")
     return FrameView(picture, truth, shown, evaluated, float(low), float(high), protocol.radial, oracle)
 
 

@@ -110,6 +110,11 @@ class DepthModule(LightningModule, ABC):
         return self.network.backbone.mean, self.network.backbone.std
 
     @property
+    def oracle_at_hand(self) -> str:
+        """``oracle`` of the next prediction, for pictures; a training in stages may change it on the way."""
+        return self.oracle
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What a run's record says of the method besides its configuration, as plain JSON."""
         return {"oracle": self.oracle} if self.oracle else {}

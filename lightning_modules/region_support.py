@@ -181,6 +181,11 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         self.oracle = self.stages[-1].oracle
 
     @property
+    def oracle_at_hand(self) -> str:
+        """Of the present stage; ``oracle`` is that of the last, which is tested."""
+        return self.stage.oracle
+
+    @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]  # it depends on the stages
         """Keys of a sample that some stage reads."""
         return frozenset().union(*(stage.requires for stage in self.stages))

@@ -131,6 +131,15 @@ def test_who_is_given_the_truth_says_so(stages, oracle):
     assert module.facts.get("oracle", "") == oracle
 
 
+def test_pictures_are_told_of_the_stage_at_hand():
+    module = make(GENERATION, REFINEMENT, JOINED)
+    said = []
+    for number in range(3):
+        module.enter_stage(number)
+        said.append((module.oracle, module.oracle_at_hand))
+    assert said == [("", ""), ("", "region support"), ("", "")]
+
+
 def test_modules_that_no_stage_uses_are_not_built():
     assert set(make(GENERATION).network) == {"generation"}
     assert set(make(REFINEMENT).network) == {"refinement"}
