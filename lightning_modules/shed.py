@@ -7,7 +7,7 @@ from lightning_modules.backbones import create_hybrid_parts
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.shed import SHEDTrunk
-from lightning_modules.networks.shed.network import LevelFusionRule, ReadoutRule, SHEDNetwork
+from lightning_modules.networks.shed.network import LevelFusionRule, MapFusionRule, ReadoutRule, SHEDNetwork
 from lightning_modules.networks.shed.options import (
     AssignmentRule,
     CellRule,
@@ -48,6 +48,7 @@ class SHED(DepthModule):
         unpool_mlp: ``plain`` or ``residual``.
         level_fusion: ``tokens`` or ``maps``.
         readout: ``ignore`` or ``project``.
+        map_fusion: of the stem's maps, ``add`` or ``refine``, see :class:`SHEDNetwork`.
         unpool: ``soft`` or ``hard``.
         assignment: ``shared`` by encoder and decoder, or the decoder's ``own``.
         reverse: whether there is a reverse hierarchy.
@@ -80,6 +81,7 @@ class SHED(DepthModule):
         unpool_mlp: UnpoolMlp = "plain",
         level_fusion: LevelFusionRule = "tokens",
         readout: ReadoutRule = "ignore",
+        map_fusion: MapFusionRule = "add",
         unpool: UnpoolRule = "soft",
         assignment: AssignmentRule = "shared",
         reverse: bool = True,
@@ -116,6 +118,7 @@ class SHED(DepthModule):
             width=width,
             level_fusion=level_fusion,
             readout=readout,
+            map_fusion=map_fusion,
             max_depth=max_depth,
             depth_param=depth_param,
         )

@@ -58,7 +58,7 @@ class DPTHybridNetwork(nn.Module):
             ReassembleBlock(in_channels=dim, mid_channels=dim, out_channels=width, upsample_factor=factor)
             for factor in (1.0, 0.5)
         )
-        self.fusion = nn.ModuleList(FusionBlock(width, with_skip=level < 3) for level in range(4))
+        self.fusion = nn.ModuleList(FusionBlock(width, refine_skip=level < 3) for level in range(4))
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 
     def reassemble_tokens(self, tokens: list[Tensor], grid: tuple[int, int]) -> list[Tensor]:

@@ -56,7 +56,7 @@ class DPTViTNetwork(nn.Module):
             ]
         )
         self.map_projections = nn.ModuleList(nn.Conv2d(c, width, 3, padding=1, bias=False) for c in channels)
-        self.fusion = nn.ModuleList(FusionBlock(width, with_skip=level < 3) for level in range(4))
+        self.fusion = nn.ModuleList(FusionBlock(width, refine_skip=level < 3) for level in range(4))
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 
     def forward(self, image: Tensor) -> DPTOutput:

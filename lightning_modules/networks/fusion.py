@@ -33,12 +33,13 @@ class FusionBlock(nn.Module):
 
     Args:
         width: channels of path and skip.
-        with_skip: whether a skip map comes in; the coarsest block of DPT has none.
+        refine_skip: whether a skip map passes a residual unit before it is added, as in DPT; needless in the coarsest
+            block, which has no skip.
     """
 
-    def __init__(self, width: int, *, with_skip: bool = True):
+    def __init__(self, width: int, *, refine_skip: bool = True):
         super().__init__()
-        self.skip_unit = ResidualConvUnit(width) if with_skip else None
+        self.skip_unit = ResidualConvUnit(width) if refine_skip else None
         self.unit = ResidualConvUnit(width)
         self.project = nn.Conv2d(width, width, 1)
 
@@ -47,14 +48,14 @@ class FusionBlock(nn.Module):
 
         Args:
             path: (B, width, h, w), what comes from the coarser level.
-            skip: (B, width, h, w), or None where the block was made without.
+            skip: (B, width, h, w), or None where nothing is to be added.
             size: (h', w') of the result; None keeps (h, w).
 
         Returns:
             (B, width, h', w').
         """
-        if self.skip_unit is not None and skip is not None:
-            path = path + self.skip_unit(skip)
+        if skip is not None:
+            path = path + (skip if self.skip_unit is None else self.skip_unit(skip))
         # The release resizes first. A 1x1 convolution commutes with interpolation (the weights of each output pixel sum
         # to one) and costs a quarter before a doubling.
         path = self.project(self.unit(path))

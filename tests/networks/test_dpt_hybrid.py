@@ -37,10 +37,16 @@ def test_fusion_equals_smps_block():
 
 
 def test_fusion_without_skip_or_resize():
-    block = FusionBlock(8, with_skip=False)
+    block = FusionBlock(8, refine_skip=False)
     path = torch.randn(1, 8, 5, 7)
     assert block.skip_unit is None
     torch.testing.assert_close(block(path), block.project(block.unit(path)))
+
+
+def test_fusion_adds_a_skip_that_is_not_refined():
+    block = FusionBlock(8, refine_skip=False)
+    path, skip = torch.randn(2, 1, 8, 5, 7)
+    torch.testing.assert_close(block(path, skip), block(path + skip))
 
 
 @pytest.mark.parametrize(

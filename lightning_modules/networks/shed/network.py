@@ -13,6 +13,7 @@ from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput
 
 LevelFusionRule = Literal["tokens", "maps"]
 ReadoutRule = Literal["ignore", "project"]
+MapFusionRule = Literal["add", "refine"]
 
 
 class SHEDOutput(NamedTuple):
@@ -52,7 +53,7 @@ class LevelFusion(nn.Module):
         self.blocks: nn.ModuleList | None = None
         if rule == "maps":
             self.projections = nn.ModuleList(nn.Conv2d(dim, width, 3, padding=1, bias=False) for _ in range(levels))
-            self.blocks = nn.ModuleList(FusionBlock(width, with_skip=level < levels - 1) for level in range(levels))
+            self.blocks = nn.ModuleList(FusionBlock(width, refine_skip=level < levels - 1) for level in range(levels))
         else:
             self.projections = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels))
 
@@ -78,6 +79,8 @@ class SHEDNetwork(nn.Module):
         width: channels of the fusion decoder.
         level_fusion: see :class:`LevelFusion`.
         readout: likewise.
+        map_fusion: how the stem's maps join the path: ``add`` ("combined with F_conv", section 3.2), or ``refine`` them
+            first by a residual unit each, as DPT does: two more 3x3 convolutions at either stride.
         max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
         depth_param: likewise.
 
@@ -94,6 +97,7 @@ class SHEDNetwork(nn.Module):
         width: int = 256,
         level_fusion: LevelFusionRule = "tokens",
         readout: ReadoutRule = "ignore",
+        map_fusion: MapFusionRule = "add",
         max_depth: float = 10.0,
         depth_param: DepthParametrisation = "sigmoid_max",
     ):
@@ -117,7 +121,11 @@ class SHEDNetwork(nn.Module):
             )
         # Projected at stride 4, the levels join after the stride-8 map, which then begins the path.
         self.levels_first = trunk.projection_stride != 4
-        self.fusion = nn.ModuleList([FusionBlock(width), FusionBlock(width, with_skip=self.levels_first)])
+        check_option("map_fusion", map_fusion, MapFusionRule)
+        refine = map_fusion == "refine"
+        self.fusion = nn.ModuleList(
+            FusionBlock(width, refine_skip=refined) for refined in (refine, refine and self.levels_first)
+        )
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 
     def forward(self, image: Tensor, superpixels: Tensor) -> SHEDOutput:
