@@ -23,8 +23,15 @@ class TrainingMonitor(Callback):
     Lightning's ``LearningRateMonitor``, it also works without a logger: the figures are in ``history.jsonl``, too.
     """  # noqa: D415  # a table follows
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count; an epoch that is gone on with does not start."""
+        self._begin(trainer)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count."""
+        """Leave what is between two epochs out of the time of training."""
+        self._begin(trainer)
+
+    def _begin(self, trainer: Trainer) -> None:
         self.images, self.elapsed, self.waited = 0, 0.0, 0.0
         self.logged_step = trainer.global_step
         self.mark = perf_counter()

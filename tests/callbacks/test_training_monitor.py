@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
 from callbacks import TrainingMonitor
@@ -38,14 +39,14 @@ class Linear(LightningModule):
         super().log(name, value, **options)
 
 
-def fit(tmp_path, interval, **options):
+def fit(tmp_path, interval, *, callbacks=(), ckpt_path=None, **options):
     model = Linear()
     trainer = Trainer(
         default_root_dir=tmp_path, max_epochs=1, accelerator="cpu", devices=1, logger=False, log_every_n_steps=interval,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[TrainingMonitor()], **options,
+        enable_checkpointing=bool(callbacks), enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[TrainingMonitor(), *callbacks], **options,
     )  # fmt: skip
-    trainer.fit(model, DataLoader(Slow(), batch_size=2))
+    trainer.fit(model, DataLoader(Slow(), batch_size=2), ckpt_path=ckpt_path)
     return model.logged
 
 
@@ -66,3 +67,13 @@ def test_accumulated_batches_are_one_step(tmp_path):
     logged = fit(tmp_path, 1, accumulate_grad_batches=2)
     assert [step for step, name, _ in logged if name == "train/images_per_second"] == [1, 2]
     assert len([name for _, name, _ in logged if name == "train/grad_norm"]) == 2
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+@pytest.mark.filterwarnings("ignore:You.re resuming from a checkpoint that ended before the epoch ended")
+def test_an_epoch_that_is_gone_on_with(tmp_path):
+    """Lightning does not start it again."""
+    every_step = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    fit(tmp_path, 1, callbacks=[every_step])
+    logged = fit(tmp_path, 1, ckpt_path=tmp_path / "step=2.ckpt")
+    assert [step for step, name, _ in logged if name == "train/images_per_second"] == [3, 4]

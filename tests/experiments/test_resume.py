@@ -9,11 +9,24 @@ import pytest
 import torch
 import yaml
 
+from experiments.compose import EXPERIMENTS
 from tests.helpers.killed_runs import checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: Interruptions of the long test; twenty were tried on 21 November 2026, none made a difference.
 KILLS = int(os.environ.get("SEGDEPTH_KILLS", "8"))
+
+
+def base_callbacks():
+    """Those that every run has, which have to bear an interruption; with few pictures, and no progress bar."""
+    callbacks = yaml.safe_load((EXPERIMENTS / "base/trainer.yaml").read_text())["trainer"]["callbacks"]
+    few = {"callbacks.Panels": {"frames": 1}, "callbacks.CloudPictures": {"frames": 0}}
+    return [
+        callback | ({"init_args": few[path]} if (path := callback["class_path"]) in few else {})
+        for callback in callbacks
+        if not callback["class_path"].endswith("ProgressBar")
+    ]
+
 
 EXPERIMENT = {
     "base": ["base/trainer", "data/nyuv2", "protocol/rooms"],
@@ -27,10 +40,7 @@ EXPERIMENT = {
     "trainer": {
         "max_epochs": 3, "accelerator": "cpu", "devices": 1, "check_val_every_n_epoch": 1, "logger": False,
         "enable_progress_bar": False,
-        "callbacks": [
-            {"class_path": f"callbacks.{name}"}
-            for name in ("BestCheckpoint", "LastCheckpoint", "ConstantBaseline", "PerImageTable", "RunSummary")
-        ],
+        "callbacks": base_callbacks(),
     },
 }  # fmt: skip
 
