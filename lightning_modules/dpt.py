@@ -6,6 +6,7 @@ from lightning_modules.backbones import HybridBackbone
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt_hybrid import DPTHybridNetwork
+from lightning_modules.networks.fusion import MapFusionRule
 from lightning_modules.prediction import Prediction
 
 
@@ -18,6 +19,7 @@ class DPTHybrid(DepthModule):
         backbone: hybrid ``<stem>+<vit>`` of the registry.
         pretrained: load the weights of both parts.
         width: channels of the fusion decoder.
+        map_fusion: of the stem's maps, ``refine`` or ``add``, see :class:`DPTHybridNetwork`.
         max_depth: metres, bound of ``sigmoid_max``.
         depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
         kwargs: see :class:`DepthModule`.
@@ -29,6 +31,7 @@ class DPTHybrid(DepthModule):
         backbone: str = "resnet50.a1_in1k+vit_small_patch16_384.augreg_in1k",
         pretrained: bool = True,
         width: int = 256,
+        map_fusion: MapFusionRule = "refine",
         max_depth: float = 10.0,
         depth_param: DepthParametrisation = "sigmoid_max",
         **kwargs: Any,
@@ -37,6 +40,7 @@ class DPTHybrid(DepthModule):
         self.network = DPTHybridNetwork(
             HybridBackbone(backbone, strides=(4, 8, 16), pretrained=pretrained),
             width=width,
+            map_fusion=map_fusion,
             max_depth=max_depth,
             depth_param=depth_param,
         )

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from lightning_modules.backbones import create_hybrid_parts
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
+from lightning_modules.networks.fusion import MapFusionRule
 from lightning_modules.networks.shed import SHEDTrunk
-from lightning_modules.networks.shed.network import LevelFusionRule, MapFusionRule, ReadoutRule, SHEDNetwork
+from lightning_modules.networks.shed.network import LevelFusionRule, ReadoutRule, SHEDNetwork
 from lightning_modules.networks.shed.options import (
     AssignmentRule,
     CellRule,

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import HybridBackbone
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.fusion import FusionBlock, fuse_pyramid
+from lightning_modules.networks.fusion import FusionBlock, MapFusionRule, fuse_pyramid
+from lightning_modules.networks.named_options import check_option
 
 
 class DPTOutput(NamedTuple):
@@ -26,11 +27,13 @@ class DPTHybridNetwork(nn.Module):
     Args:
         backbone: a hybrid whose ``feature_info`` has maps at strides 4 and 8 and two taps at stride 16.
         width: channels of the fusion decoder (256 in the paper).
+        map_fusion: how the two convolutional maps join the path: each is refined by a residual unit first (``refine``,
+            the release), or not (``add``, SHED's default here).
         max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
         depth_param: likewise.
 
     Raises:
-        ValueError: if the backbone gives other strides.
+        ValueError: if the backbone gives other strides, or for an unknown name.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class DPTHybridNetwork(nn.Module):
         backbone: HybridBackbone,
         *,
         width: int = 256,
+        map_fusion: MapFusionRule = "refine",
         max_depth: float = 10.0,
         depth_param: DepthParametrisation = "sigmoid_max",
     ):
@@ -58,7 +62,9 @@ class DPTHybridNetwork(nn.Module):
             ReassembleBlock(in_channels=dim, mid_channels=dim, out_channels=width, upsample_factor=factor)
             for factor in (1.0, 0.5)
         )
-        self.fusion = nn.ModuleList(FusionBlock(width, refine_skip=level < 3) for level in range(4))
+        check_option("map_fusion", map_fusion, MapFusionRule)
+        refine = map_fusion == "refine"
+        self.fusion = nn.ModuleList(FusionBlock(width, refine_skip=skip) for skip in (refine, refine, True, False))
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 
     def reassemble_tokens(self, tokens: list[Tensor], grid: tuple[int, int]) -> list[Tensor]:

@@ -6,9 +6,13 @@ one, and SHED fuses without the other.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+#: How a skip map joins the path: as it is, or refined by a residual unit first.
+MapFusionRule = Literal["add", "refine"]
 
 
 class ResidualConvUnit(nn.Module):

@@ -111,6 +111,18 @@ def test_wrong_strides_are_refused():
         DPTHybridNetwork(backbone)
 
 
+def test_added_maps_leave_out_two_residual_units():
+    backbone = create_backbone("resnet18+vit_tiny_patch16_224", pretrained=False)
+    refined, added = (DPTHybridNetwork(backbone, width=16, map_fusion=rule) for rule in ("refine", "add"))
+    left_out = set(refined.state_dict()) - set(added.state_dict())
+    parts = [f"{conv}.{kind}" for conv in ("conv1", "conv2") for kind in ("weight", "bias")]
+    assert left_out == {f"fusion.{level}.skip_unit.{part}" for level in (0, 1) for part in parts}
+    added(torch.randn(1, 3, 64, 96)).depth.sum().backward()
+    assert all(p.grad is not None for name, p in added.named_parameters() if not name.startswith("backbone."))
+    with pytest.raises(ValueError, match="map_fusion"):
+        DPTHybridNetwork(backbone, map_fusion="concatenate")
+
+
 @pytest.mark.slow
 def test_paper_size():
     """Full size: shapes, one backward pass, and parameters against a count by parts."""

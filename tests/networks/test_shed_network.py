@@ -25,9 +25,9 @@ def grid(height, width, size=16, batch=2):
 
 
 @pytest.mark.parametrize("level_fusion", ["tokens", "maps"])
-@pytest.mark.parametrize("readout", ["ignore", "project"])
-def test_shapes_and_gradients(level_fusion, readout):
-    network = make_network(level_fusion=level_fusion, readout=readout)
+@pytest.mark.parametrize(("readout", "map_fusion"), [("ignore", "refine"), ("project", "add")])
+def test_shapes_and_gradients(level_fusion, readout, map_fusion):
+    network = make_network(level_fusion=level_fusion, readout=readout, map_fusion=map_fusion)
     output = network(torch.randn(2, 3, 64, 96), grid(64, 96))
     assert output.depth.shape == (2, 1, 64, 96)
     output.depth.sum().backward()
@@ -122,6 +122,8 @@ def test_unknown_names_are_refused():
         make_network(level_fusion="sum")
     with pytest.raises(ValueError, match="readout"):
         make_network(readout="add")
+    with pytest.raises(ValueError, match="map_fusion"):
+        make_network(map_fusion="concatenate")
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.assignment import soft_assignment
 from lightning_modules.networks.shed.blocks import BlockStage, class_tokens, split_blocks
 from lightning_modules.networks.shed.encoder import Encoded
@@ -15,7 +16,6 @@ from lightning_modules.networks.shed.options import (
     ClassTokenRule,
     UnpoolMlp,
     UnpoolRule,
-    check_option,
 )
 from lightning_modules.networks.shed.unpooling import Unpooling
 

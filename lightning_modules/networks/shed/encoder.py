@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.blocks import class_tokens, split_blocks
 from lightning_modules.networks.shed.graph_pooling import GraphPooling
 from lightning_modules.networks.shed.options import (
@@ -12,7 +13,6 @@ from lightning_modules.networks.shed.options import (
     PadRule,
     PoolMlp,
     SkipRule,
-    check_option,
 )
 
 

@@ -6,8 +6,9 @@ import torch
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
+from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.assignment import seeded_assignment, take_tokens
-from lightning_modules.networks.shed.options import PadRule, PoolMlp, check_option
+from lightning_modules.networks.shed.options import PadRule, PoolMlp
 
 
 @dataclass

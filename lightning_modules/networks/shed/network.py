@@ -7,13 +7,12 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import Backbone
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.fusion import FusionBlock, fuse_pyramid
-from lightning_modules.networks.shed.options import check_option
+from lightning_modules.networks.fusion import FusionBlock, MapFusionRule, fuse_pyramid
+from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput
 
 LevelFusionRule = Literal["tokens", "maps"]
 ReadoutRule = Literal["ignore", "project"]
-MapFusionRule = Literal["add", "refine"]
 
 
 class SHEDOutput(NamedTuple):

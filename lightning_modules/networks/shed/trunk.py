@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.blocks import BlockStage
 from lightning_modules.networks.shed.cells import Grid, assign_cells, segment_mean, spread
 from lightning_modules.networks.shed.decoder import Decoded, SegmentDecoder
@@ -20,7 +21,6 @@ from lightning_modules.networks.shed.options import (
     SkipRule,
     UnpoolMlp,
     UnpoolRule,
-    check_option,
 )
 from lightning_modules.networks.shed.positions import sincos_positions
 

@@ -3,7 +3,8 @@
 from timm.layers import Mlp
 from torch import Tensor, nn
 
-from lightning_modules.networks.shed.options import UnpoolMlp, check_option
+from lightning_modules.networks.named_options import check_option
+from lightning_modules.networks.shed.options import UnpoolMlp
 
 
 def unpool(coarse: Tensor, assignment: Tensor) -> Tensor:
