@@ -30,11 +30,12 @@ from rich.table import Table
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from datamodules import NYUv2DataModule, SeedsSuperpixels
-from datamodules.base import IMAGENET_NORMALIZATION, use_one_thread
+from datamodules.base import IMAGENET_NORMALIZATION
 from datamodules.cache import cache_folder
 from datamodules.nyuv2_format import CLASS_MAPPING_FILE, LABELED_FILE, read_class_mapping
 from datamodules.rooms.dataset import RoomsParameters, ensure_rooms
 from datamodules.splits import spread
+from datamodules.workers import use_one_thread
 from experiments.data_convert import convert
 
 #: Edge of a training crop, pixels.

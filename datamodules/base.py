@@ -1,40 +1,19 @@
-"""What all data sets share: splits, transforms, samplers, loaders and the statistics of their depth."""
+"""What all data sets share: how their frames are shown to networks, in training and in evaluation."""
 
-import json
-import signal
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-import cv2
-import numpy as np
-import torch
-from lightning.fabric.utilities import suggested_max_num_workers
-from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from datamodules.cache import cache_folder, remembered
+from datamodules.batching import BatchingDataModule
 from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
-from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER, DerivedMap, class_pixels
-from datamodules.files import ROOMS_MARKER, printable
+from datamodules.derived.sample_maps import DerivedMap
 from datamodules.fingerprint import fingerprint
-from datamodules.frames import FrameDataset, FrameReader
-from datamodules.nyuv2_format import NAMES40
-from datamodules.prepared import PreparedReader, describe
+from datamodules.frames import FrameDataset
 from datamodules.preprocess import FrameStep
-from datamodules.sample import Sample, collate
-from datamodules.samplers import EvalSampler, TrainSampler
-from datamodules.splits import Splits, hold_out_scenes, spread
-from datamodules.store import StoreReader
+from datamodules.sample import Sample
 from datamodules.superpixels import Superpixels
-from datamodules.train_loader import TrainLoader
 from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
-
-#: Training frames that a statistic is taken of, at most.
-STATISTICS_FRAMES = 1500
 
 #: Options that say how the network is shown a frame in evaluation: those of all test sets of a run.
 VIEW_OPTIONS = (
@@ -44,7 +23,7 @@ VIEW_OPTIONS = (
 IMAGENET_NORMALIZATION: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-class DepthDataModule(LightningDataModule, ABC):
+class DepthDataModule(BatchingDataModule):
     """Frames with depth, for training and for evaluation.
 
     Training sees random crops, evaluation whole frames with the truth at its native size. A data set says how its files
@@ -86,9 +65,6 @@ class DepthDataModule(LightningDataModule, ABC):
     Raises:
         ValueError: unless 0 < min_depth < max_depth, or if a further test set has test sets of its own.
     """
-
-    #: What the data set is called.
-    data_set: str
 
     def __init__(
         self,
@@ -147,80 +123,6 @@ class DepthDataModule(LightningDataModule, ABC):
                 )
             for option in VIEW_OPTIONS:
                 setattr(data, option, getattr(self, option))
-
-    @abstractmethod
-    def open_reader(self) -> FrameReader:
-        """The files, checked."""
-
-    @abstractmethod
-    def read_splits(self, reader: FrameReader) -> Splits:
-        """Who is trained, validated and tested on what, as positions in the reader, before scenes are held out."""
-
-    @property
-    @abstractmethod
-    def options(self) -> dict[str, Any]:
-        """Arguments that shape frames and splits, as plain JSON: those that a converted store must share."""
-
-    @cached_property
-    def folder(self) -> Path:
-        """Where the files are."""
-        return Path(self.root).expanduser()
-
-    @property
-    def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute, which it never sets
-        """Names the data set in metric keys, run names and tables; Rooms in another's format says so."""
-        if self.store is None:
-            rooms = (self.folder / ROOMS_MARKER).is_file()
-        else:
-            rooms = self._stored.index["name"].startswith("rooms")
-        return f"rooms_{self.data_set}" if rooms else self.data_set
-
-    @cached_property
-    def reader(self) -> FrameReader:
-        """The frames, checked and opened on first use."""
-        if self.store is not None:
-            return self._stored
-        reader = self.open_reader()
-        if not self.preprocess and not self.frame_maps:
-            return reader
-        return PreparedReader(reader, self.preprocess, self.frame_maps, cache_folder())
-
-    @cached_property
-    def splits(self) -> Splits:
-        """Who is trained, validated and tested on what; part of the training scenes held out as configured."""
-        splits = self.read_splits(self.reader) if self.store is None else Splits(**self._stored.index["splits"])
-        if len(splits.val) or not len(splits.train):
-            return splits
-        train, val = hold_out_scenes(splits.train, self.reader.scenes, self.val_scenes, self.seed)
-        return Splits(train, val, splits.test)
-
-    @cached_property
-    def _stored(self) -> StoreReader:
-        """The store, if it was made with these options.
-
-        Raises:
-            ValueError: if it was made with others, naming them.
-        """
-        stored = StoreReader(Path(str(self.store)).expanduser())
-        mine = json.loads(json.dumps(self.all_options))
-        theirs = stored.index["options"]
-        if different := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
-            key = different[0]
-            raise ValueError(
-                f"{printable(stored.folder)}: was converted with `{key}` {theirs.get(key)!r}, but `data.init_args` has "
-                f"{mine.get(key)!r}; set the same, or convert anew"
-            )
-        return stored
-
-    @property
-    def all_options(self) -> dict[str, Any]:
-        """Everything that shapes frames and splits, as plain JSON."""
-        return {
-            "data_set": self.data_set,
-            **self.options,
-            "preprocess": [repr(step) for step in self.preprocess],
-            "frame_maps": [describe(map_) for map_ in self.frame_maps],
-        }
 
     @property
     def provides(self) -> frozenset[str]:
@@ -336,148 +238,6 @@ class DepthDataModule(LightningDataModule, ABC):
         method = getattr(self.trainer, "lightning_module", None)
         return getattr(method, "normalization", IMAGENET_NORMALIZATION)
 
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled batches of crops, all full, unless that would leave none.
-
-        Raises:
-            ValueError: if the data set has no training frames.
-        """
-        if not len(self.train_set):
-            raise ValueError(f"{self.name}: has no training frames, it is there to test on; train on another data set")
-        sampler = TrainSampler(self.train_set, seed=self.seed, **self._process())
-        size = self.process_batch_size
-        options = self._loader_options(size)
-        return TrainLoader(sampler=sampler, drop_last=len(sampler) >= size, **options)
-
-    @property
-    def process_batch_size(self) -> int:
-        """Frames that one process loads at a time in training.
-
-        Raises:
-            ValueError: if processes and accumulated batches do not divide ``batch_size``.
-        """
-        processes, accumulated = self._shares
-        size, left = divmod(self.batch_size, processes * accumulated)
-        if left or not size:
-            raise ValueError(
-                f"`data.init_args.batch_size` {self.batch_size} is the whole of an optimizer step, which {processes} "
-                f"processes with {accumulated} accumulated batches each cannot share evenly; change `batch_size`, "
-                "`trainer.devices` or `trainer.accumulate_grad_batches`"
-            )
-        return size
-
-    def describe_batch(self) -> str:
-        """How the frames of an optimizer step are shared; raises as :attr:`process_batch_size` does."""
-        processes, accumulated = self._shares
-        shares = f"{processes} process{'es' if processes > 1 else ''} x {self.process_batch_size}"
-        return f"batches of {self.batch_size}: {shares}" + (f" x {accumulated} accumulated" if accumulated > 1 else "")
-
-    @property
-    def _shares(self) -> tuple[int, int]:
-        """Processes, and batches that each accumulates for a step."""
-        return self._process()["num_replicas"], getattr(self.trainer, "accumulate_grad_batches", 1)
-
-    def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """Whole frames of the held-out scenes; no loader where none are held out."""
-        return self._eval_loader(self.val_set) if len(self.val_set) else []
-
-    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """Whole test frames, each exactly once over all processes; a loader for each test set where there are more."""
-        loaders = [data._eval_loader(data.test_set) for data in self.test_sets()]
-        return loaders if self.extra_tests else loaders[0]
-
-    def predict_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """The test frames."""
-        return self.test_dataloader()
-
-    def _eval_loader(self, dataset: FrameDataset) -> DataLoader[Sample]:
-        process = self._process()
-        if len(dataset) < process["num_replicas"]:
-            # A process without a batch would skip the metrics' reduction, for which the others wait forever.
-            raise ValueError(
-                f"{self.name}: {process['num_replicas']} processes cannot share {len(dataset)} frames to evaluate; "
-                "lower `trainer.devices`, or hold out more scenes (`data.init_args.val_scenes`)"
-            )
-        return DataLoader(
-            dataset,
-            sampler=EvalSampler(dataset, **process),
-            generator=torch.Generator(),  # starting workers draws nothing from the global one, which is the network's
-            **self._loader_options(self.eval_batch_size),
-        )
-
-    def _loader_options(self, batch_size: int) -> dict[str, Any]:
-        workers = self.num_workers
-        if workers is None:
-            workers = min(8, suggested_max_num_workers(getattr(self.trainer, "num_devices", 1)))
-        return {
-            "batch_size": batch_size,
-            "num_workers": workers,
-            "collate_fn": collate,
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": prepare_worker,
-            "persistent_workers": workers > 0,
-        }
-
-    def _process(self) -> dict[str, int]:
-        """World size and rank, as samplers name them."""
-        if self.trainer is None:
-            return {"num_replicas": 1, "rank": 0}
-        return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
-
-    def train_depth_median(self) -> float:
-        """Median of all valid depths of the training frames, at native size, in metres, exact to 1 mm.
-
-        Reads each training frame's depth, of large sets :data:`STATISTICS_FRAMES` evenly spread, once for all runs.
-
-        Raises:
-            ValueError: if there are no training frames.
-        """
-        if not len(self.splits.train):
-            raise ValueError(f"{self.name}: has no training frames, hence no median; take another data set to train on")
-        chosen = spread(self.splits.train, STATISTICS_FRAMES)
-        key = f"median depth\n{self.reader.identity}\n{chosen}"
-        return float(remembered(key, lambda: self._depth_median(chosen)))
-
-    def _depth_median(self, positions: Sequence[int]) -> float:
-        """Of a histogram in millimetres."""
-        counts = np.zeros(0, dtype=np.int64)
-        for position in positions:
-            depth = self.reader.read_depth(position)
-            millimetres = (depth[depth > 0].double() * 1000).round().long().numpy()
-            added = np.bincount(millimetres, minlength=len(counts))
-            added[: len(counts)] += counts
-            counts = added
-        cumulative = np.cumsum(counts)
-        middle = [(cumulative[-1] - 1) // 2, cumulative[-1] // 2]
-        return float(np.searchsorted(cumulative, middle, side="right").mean() / 1000)
-
-    def class_pixels(self) -> list[int]:
-        """Pixels of each class over the training frames, id ``i`` at ``i``, counted once for all runs."""
-        return class_pixels(self.reader, self.splits.train)
-
-    def class_order(self, order: Literal["counted", "semantic_md"] = "counted") -> list[int]:
-        """All ids of `semantics`, the most frequent first, ties and classes that never occur by their ids.
-
-        Args:
-            order: ``counted`` over the training frames, or Semantic-MD's own for NYU40.
-        """
-        if order == "semantic_md":
-            return list(SEMANTIC_MD_ORDER)
-        counts = self.class_pixels()
-        ids = range(1, getattr(self, "classes", 40) + 1)
-        return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
-
-    @property
-    def radial(self) -> bool:
-        """Whether depth is the distance to the optical centre instead of z."""
-        return getattr(self, "depth", "planar") == "distance"
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
-        classes = getattr(self, "classes", len(NAMES40))
-        return NAMES40 if classes == len(NAMES40) else tuple(str(id_) for id_ in range(1, classes + 1))
-
     def describe(self) -> dict[str, Any]:
         """What is read and how, as plain JSON, for a run's record."""
         parts = {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}
@@ -500,20 +260,3 @@ class DepthDataModule(LightningDataModule, ABC):
     def fingerprint(self) -> str:
         """Stands for frames, parts, options and depth, the same on every machine."""
         return fingerprint(self.describe(), self.splits, self.reader)
-
-
-def use_one_thread(worker: int) -> None:
-    """Keep OpenCV from starting a thread per core in every worker; torch does so by itself."""
-    cv2.setNumThreads(0)
-
-
-def prepare_worker(worker: int) -> None:
-    """Use one thread, and let signals stop training, not its workers.
-
-    A terminal and a batch system send their signals to all processes of a group; the training process then finishes its
-    step and saves, for which it needs its workers. They still end with it, and at a second SIGTERM.
-    """
-    use_one_thread(worker)
-    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))

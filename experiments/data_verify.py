@@ -10,9 +10,9 @@ from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules import DepthDataModule
-from datamodules.base import use_one_thread
 from datamodules.frames import Frame, FrameReader
 from datamodules.nyuv2_format import looks_mirrored
+from datamodules.workers import use_one_thread
 from experiments.data_progress import count_workers, frame_progress
 
 #: A frame with a larger share of invalid depth is worth a warning.

@@ -1,0 +1,177 @@
+"""What a data set is made of, whatever is trained on it: files, frames, parts, and statistics of the training part."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+
+from datamodules.cache import cache_folder, remembered
+from datamodules.derived.frame_maps import FrameMap
+from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER, class_pixels
+from datamodules.files import ROOMS_MARKER, printable
+from datamodules.frames import FrameReader
+from datamodules.nyuv2_format import NAMES40
+from datamodules.prepared import PreparedReader, describe
+from datamodules.preprocess import FrameStep
+from datamodules.splits import Splits, hold_out_scenes, spread
+from datamodules.store import StoreReader
+
+#: Training frames that a statistic is taken of, at most.
+STATISTICS_FRAMES = 1500
+
+
+class FrameSource(LightningDataModule, ABC):
+    """Frames with depth and their parts.
+
+    A data set says how its files are read (:meth:`open_reader`) and who is trained on what (:meth:`read_splits`).
+
+    Attributes:
+        data_set: what the data set is called.
+        root: folder of the files.
+        store: folder of a converted store that is read in their place.
+        preprocess: steps that every frame goes through.
+        frame_maps: maps of whole frames to add.
+        val_scenes: share of the training scenes that is held out for validation.
+        seed: of the choice of these scenes.
+    """
+
+    data_set: str
+    root: str
+    store: str | None
+    preprocess: list[FrameStep]
+    frame_maps: list[FrameMap]
+    val_scenes: float
+    seed: int
+
+    @abstractmethod
+    def open_reader(self) -> FrameReader:
+        """The files, checked."""
+
+    @abstractmethod
+    def read_splits(self, reader: FrameReader) -> Splits:
+        """Who is trained, validated and tested on what, as positions in the reader, before scenes are held out."""
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Arguments that shape frames and splits, as plain JSON: those that a converted store must share."""
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return Path(self.root).expanduser()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute, which it never sets
+        """Names the data set in metric keys, run names and tables; Rooms in another's format says so."""
+        if self.store is None:
+            rooms = (self.folder / ROOMS_MARKER).is_file()
+        else:
+            rooms = self._stored.index["name"].startswith("rooms")
+        return f"rooms_{self.data_set}" if rooms else self.data_set
+
+    @cached_property
+    def reader(self) -> FrameReader:
+        """The frames, checked and opened on first use."""
+        if self.store is not None:
+            return self._stored
+        reader = self.open_reader()
+        if not self.preprocess and not self.frame_maps:
+            return reader
+        return PreparedReader(reader, self.preprocess, self.frame_maps, cache_folder())
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Who is trained, validated and tested on what; part of the training scenes held out as configured."""
+        splits = self.read_splits(self.reader) if self.store is None else Splits(**self._stored.index["splits"])
+        if len(splits.val) or not len(splits.train):
+            return splits
+        train, val = hold_out_scenes(splits.train, self.reader.scenes, self.val_scenes, self.seed)
+        return Splits(train, val, splits.test)
+
+    @cached_property
+    def _stored(self) -> StoreReader:
+        """The store, if it was made with these options.
+
+        Raises:
+            ValueError: if it was made with others, naming them.
+        """
+        stored = StoreReader(Path(str(self.store)).expanduser())
+        mine = json.loads(json.dumps(self.all_options))
+        theirs = stored.index["options"]
+        if different := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
+            key = different[0]
+            raise ValueError(
+                f"{printable(stored.folder)}: was converted with `{key}` {theirs.get(key)!r}, but `data.init_args` has "
+                f"{mine.get(key)!r}; set the same, or convert anew"
+            )
+        return stored
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """Everything that shapes frames and splits, as plain JSON."""
+        return {
+            "data_set": self.data_set,
+            **self.options,
+            "preprocess": [repr(step) for step in self.preprocess],
+            "frame_maps": [describe(map_) for map_ in self.frame_maps],
+        }
+
+    def train_depth_median(self) -> float:
+        """Median of all valid depths of the training frames, at native size, in metres, exact to 1 mm.
+
+        Reads each training frame's depth, of large sets :data:`STATISTICS_FRAMES` evenly spread, once for all runs.
+
+        Raises:
+            ValueError: if there are no training frames.
+        """
+        if not len(self.splits.train):
+            raise ValueError(f"{self.name}: has no training frames, hence no median; take another data set to train on")
+        chosen = spread(self.splits.train, STATISTICS_FRAMES)
+        key = f"median depth\n{self.reader.identity}\n{chosen}"
+        return float(remembered(key, lambda: self._depth_median(chosen)))
+
+    def _depth_median(self, positions: Sequence[int]) -> float:
+        """Of a histogram in millimetres."""
+        counts = np.zeros(0, dtype=np.int64)
+        for position in positions:
+            depth = self.reader.read_depth(position)
+            millimetres = (depth[depth > 0].double() * 1000).round().long().numpy()
+            added = np.bincount(millimetres, minlength=len(counts))
+            added[: len(counts)] += counts
+            counts = added
+        cumulative = np.cumsum(counts)
+        middle = [(cumulative[-1] - 1) // 2, cumulative[-1] // 2]
+        return float(np.searchsorted(cumulative, middle, side="right").mean() / 1000)
+
+    def class_pixels(self) -> list[int]:
+        """Pixels of each class over the training frames, id ``i`` at ``i``, counted once for all runs."""
+        return class_pixels(self.reader, self.splits.train)
+
+    def class_order(self, order: Literal["counted", "semantic_md"] = "counted") -> list[int]:
+        """All ids of `semantics`, the most frequent first, ties and classes that never occur by their ids.
+
+        Args:
+            order: ``counted`` over the training frames, or Semantic-MD's own for NYU40.
+        """
+        if order == "semantic_md":
+            return list(SEMANTIC_MD_ORDER)
+        counts = self.class_pixels()
+        ids = range(1, getattr(self, "classes", 40) + 1)
+        return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
+
+    @property
+    def radial(self) -> bool:
+        """Whether depth is the distance to the optical centre instead of z."""
+        return getattr(self, "depth", "planar") == "distance"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
+        classes = getattr(self, "classes", len(NAMES40))
+        return NAMES40 if classes == len(NAMES40) else tuple(str(id_) for id_ in range(1, classes + 1))
