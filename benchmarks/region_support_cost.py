@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -135,8 +136,10 @@ def measure_in_child(size: str, variant: str) -> dict[str, float] | str:
 
 
 def limit_memory(limit: float) -> None:
-    """Make this process fail, and no other, beyond so many GiB of address space."""
-    resource.setrlimit(resource.RLIMIT_AS, (int(limit * 2**30), resource.RLIM_INFINITY))
+    """Make this process fail, and no other, beyond so many GiB of address space more than libraries have reserved."""
+    table = Path("/proc/self/statm")
+    reserved = int(table.read_text().split()[0]) * resource.getpagesize() if table.exists() else 0
+    resource.setrlimit(resource.RLIMIT_AS, (reserved + int(limit * 2**30), resource.RLIM_INFINITY))
 
 
 def available_gigabytes() -> float:
