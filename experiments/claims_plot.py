@@ -18,7 +18,7 @@ from experiments.table_layout import MINUS
 COLUMNS = 3
 
 #: Characters in a line of what stands below a panel, and of an arm's name beside it.
-CAPTION_WIDTH, NAME_WIDTH = 52, 16
+CAPTION_WIDTH, NAME_WIDTH = 47, 16
 
 #: One colour an arm, of Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
