@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, ScalarFormatter
 from rich.console import Console
 from rich.table import Table
 from timm.models.vision_transformer import Block
@@ -91,14 +91,14 @@ def activation_bytes(model: DepthModule, batch: Batch) -> int:
     known = {tensor.untyped_storage().data_ptr() for tensor in given}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
 
-    def keep(tensor: Tensor) -> Tensor:
+    def keep(tensor: Tensor) -> None:
+        """Note the storage, and nothing for the backward: a node that held its own output would never be freed."""
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in known:
             kept[storage.data_ptr()] = storage
-        return tensor
 
     model.train().requires_grad_()
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing):
         model(batch).depth.mean()
     model.eval().requires_grad_(False)
     return sum(storage.nbytes() for storage in kept.values())
@@ -272,6 +272,7 @@ def draw(costs: Sequence[Cost], title: str) -> Figure:
         axes.set(xscale="log", yscale="log", xlabel="side of the image, pixels", title=label)
         axes.set_xticks(sorted({c.size for c in costs}), labels=sorted({str(c.size) for c in costs}))
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.grid(alpha=0.3)
         axes.legend()
@@ -307,9 +308,9 @@ def main() -> None:
     for side, images in points(options):
         costs += (measured := measure(side, options.superpixels, images, options))
         show(measured, f"{side}x{side}, batch {images}; {machine(options)}")
-    if options.output:
-        write_csv(costs, options.output / "efficiency.csv")
-        draw(costs, machine(options)).savefig(options.output / "cost_curve.png", dpi=110)
+        if options.output:  # after every size: the last one may not fit into memory
+            write_csv(costs, options.output / "efficiency.csv")
+            draw(costs, machine(options)).savefig(options.output / "cost_curve.png", dpi=110)
 
 
 if __name__ == "__main__":
