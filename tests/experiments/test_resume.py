@@ -9,23 +9,11 @@ import pytest
 import torch
 import yaml
 
-from experiments.compose import EXPERIMENTS
-from tests.helpers.killed_runs import checkpoint_every, run_forked
+from tests.helpers.killed_runs import base_callbacks, checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: Interruptions of the long test; twenty were tried on 21 November 2026, none made a difference.
 KILLS = int(os.environ.get("SEGDEPTH_KILLS", "8"))
-
-
-def base_callbacks():
-    """Those that every run has, which have to bear an interruption; with few pictures, and no progress bar."""
-    callbacks = yaml.safe_load((EXPERIMENTS / "base/trainer.yaml").read_text())["trainer"]["callbacks"]
-    few = {"callbacks.Panels": {"frames": 1}, "callbacks.CloudPictures": {"frames": 0}}
-    return [
-        callback | ({"init_args": few[path]} if (path := callback["class_path"]) in few else {})
-        for callback in callbacks
-        if not callback["class_path"].endswith("ProgressBar")
-    ]
 
 
 EXPERIMENT = {

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from tests.experiments.test_resume import assert_same, weights
-from tests.helpers.killed_runs import checkpoint_every, run_forked
+from tests.helpers.killed_runs import base_callbacks, checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: The stages of the paper, an epoch of three steps each; the last but one has an optimizer of its own.
@@ -38,10 +38,7 @@ EXPERIMENT = {
     "trainer": {
         "accelerator": "cpu", "devices": 1, "check_val_every_n_epoch": 1, "logger": False,
         "enable_progress_bar": False,
-        "callbacks": [
-            {"class_path": f"callbacks.{name}"}
-            for name in ("BestCheckpoint", "LastCheckpoint", "ConstantBaseline", "PerImageTable", "RunSummary")
-        ],
+        "callbacks": base_callbacks(),
     },
 }  # fmt: skip
 

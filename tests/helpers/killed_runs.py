@@ -9,17 +9,30 @@ import sys
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch.trainer import call
 
 import callbacks.checkpoint_io as checkpoint_io
 from callbacks import LastCheckpoint
 from experiments.__main__ import main
+from experiments.compose import EXPERIMENTS
 
 Event = tuple[str, ...]
+
+
+def base_callbacks() -> list[dict[str, Any]]:
+    """Those that every run has, which have to bear an interruption; with few pictures, and no progress bar."""
+    callbacks = yaml.safe_load((EXPERIMENTS / "base/trainer.yaml").read_text())["trainer"]["callbacks"]
+    few = {"callbacks.Panels": {"frames": 1}, "callbacks.CloudPictures": {"frames": 0}}
+    return [
+        callback | ({"init_args": few[path]} if (path := callback["class_path"]) in few else {})
+        for callback in callbacks
+        if not callback["class_path"].endswith("ProgressBar")
+    ]
 
 
 class Events:
