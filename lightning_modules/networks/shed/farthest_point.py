@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,8 +40,7 @@ def farthest_points(points: Tensor, k: int, pad: Tensor | None = None, dtype: to
 
     This is CAST's rule: sampling starts at the mean token, which is then dropped (SHED section 3.1, its references
     [34] and [52]). All pairwise squared distances are computed once, from the Gram matrix of the centred points; what
-    is left of a pick is one argmax and one minimum over (B, n), on a CPU by NumPy: over so few numbers calling torch
-    takes ten times as long.
+    is left of a pick is one argmax and one minimum over (B, n).
 
     Ties go to the first index. Pads are never picked, nor are repetitions: points whose distance is round-off beside
     their distances from the mean count as one. Where that leaves fewer than k, as in an image of few superpixels, the
@@ -61,37 +59,19 @@ def farthest_points(points: Tensor, k: int, pad: Tensor | None = None, dtype: to
     Raises:
         ValueError: if k exceeds n.
     """
-    check_count(k, points.shape[1])
-    pick = _pick_on_cpu if points.device.type == "cpu" else _pick
-    seeds, gaps = pick(squared_distances(points, pad, dtype), k)
-    distinct = (gaps >= 0).sum(1, keepdim=True).clamp(min=1)
-    return seeds.gather(1, torch.arange(k, device=points.device) % distinct)
-
-
-def _pick(distances: SquaredDistances, k: int) -> tuple[Tensor, Tensor]:
-    """Picks (B, k) and how far each was from those before it, negative once all distinct points are picked."""
-    to_picks = distances.to_mean
-    image = torch.arange(len(to_picks), device=to_picks.device)
+    batch, n, _ = points.shape
+    check_count(k, n)
+    distance, to_picks = squared_distances(points, pad, dtype)
+    image = torch.arange(batch, device=points.device)
     seeds, gaps = [], []
     for _ in range(k):
         gap, farthest = to_picks.max(1)
         seeds.append(farthest)
         gaps.append(gap)
-        to_picks = torch.minimum(to_picks, distances.between[image, farthest])
-    return torch.stack(seeds, 1), torch.stack(gaps, 1)
-
-
-def _pick_on_cpu(distances: SquaredDistances, k: int) -> tuple[Tensor, Tensor]:
-    """The same, image by image."""
-    batch = len(distances.to_mean)
-    seeds, gaps = np.empty((batch, k), np.int64), np.empty((batch, k))
-    for image, (between, to_mean) in enumerate(zip(*(d.numpy() for d in distances), strict=True)):
-        to_picks = to_mean.copy()
-        for i in range(k):
-            farthest = to_picks.argmax()
-            seeds[image, i], gaps[image, i] = farthest, to_picks[farthest]
-            np.minimum(to_picks, between[farthest], out=to_picks)
-    return torch.from_numpy(seeds), torch.from_numpy(gaps)
+        to_picks = torch.minimum(to_picks, distance[image, farthest])
+    distinct = (torch.stack(gaps, 1) >= 0).sum(1, keepdim=True).clamp(min=1)
+    pick = torch.arange(k, device=points.device) % distinct
+    return torch.stack(seeds, 1).gather(1, pick)
 
 
 def check_count(k: int, n: int) -> None:

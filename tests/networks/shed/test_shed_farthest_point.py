@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.networks.shed import farthest_point
 from lightning_modules.networks.shed.farthest_point import farthest_points
 
 GOLDEN = Path(__file__).parents[3] / "../shared/reference/golden/graph_pooling.npz"
-
-
-@pytest.fixture(autouse=True, params=["cpu", "any device"])
-def picked_on(request, monkeypatch):
-    """Everything here holds for the picks of the CPU and for those of other devices."""
-    if request.param != "cpu":
-        monkeypatch.setattr(farthest_point, "_pick_on_cpu", farthest_point._pick)
 
 
 def reference_picks(points, k, pad):
