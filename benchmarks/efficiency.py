@@ -1,11 +1,13 @@
-"""What SHED costs against DPT-Hybrid: GFLOPs, forward time, throughput and memory, over image sizes and superpixels.
+"""What SHED, and its light variant, cost against DPT-Hybrid: GFLOPs, time and memory, over image sizes and superpixels.
 
-Both networks have random weights (cost does not depend on them), the same parts and the same fusion width; SHED's
-segments are 4/9, 2/9 and 1/9 of its superpixels, as published. Forwards are interleaved and compared round by round, so
-that whatever else the machine does hits both; a ratio is the median of the rounds'. On the CPU, processor time is
-compared as well: other programs disturb it less. Memory is what a training step keeps for its backward pass, counted
-tensor by tensor with `torch.autograd.graph.saved_tensors_hooks` (weights and input left out), and on CUDA also the peak
-that the allocator saw in forward and backward.
+All networks have random weights (cost does not depend on them), the same parts and the same fusion width; SHED's
+segments are 4/9, 2/9 and 1/9 of its superpixels, as published. GFLOPs are of the matrix products and convolutions that
+really run: SHED's level convolutions are products of tokens where that is cheaper
+(:mod:`lightning_modules.networks.shed.level_convolution`), and counted as such. Forwards are interleaved and compared
+round by round, so that whatever else the machine does hits all; a ratio is the median of the rounds'. On the CPU,
+processor time is compared as well: other programs disturb it less. Memory is what a training step keeps for its
+backward pass, counted tensor by tensor with `torch.autograd.graph.saved_tensors_hooks` (weights and input left out),
+and on CUDA also the peak that the allocator saw in forward and backward.
 
     make bench                                        384x384, 16-pixel superpixels, batch 1
     make bench ARGS="--quick"                         224x224, 3 rounds
@@ -15,6 +17,7 @@ that the allocator saw in forward and backward.
 
 import argparse
 import csv
+import itertools
 import os
 import platform
 import statistics
@@ -35,13 +38,17 @@ from benchmarks.cost import Elapsed, gflops, gflops_inside, time_interleaved
 from lightning_modules import SHED, DepthModule, DPTHybrid
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.networks.shed.graph_pooling import GraphPooling
+from lightning_modules.networks.shed.network import LevelFusionRule
 
 PROTOCOL = EvalProtocol("cost only", min_depth=1e-3, max_depth=10.0)
 
 #: What superpixels of the published 384x384 are pooled to, as shares of their number.
 SEGMENT_SHARES = (4 / 9, 2 / 9, 1 / 9)
 
-DPT, SHED_NAME = "DPT-Hybrid", "SHED"
+DPT = "DPT-Hybrid"
+
+#: Name to how level maps are fused: as published, and the light variant (experiment ``shed_light``).
+VARIANTS: dict[str, LevelFusionRule] = {"SHED": "maps", "SHED light": "tokens"}
 
 Batch = dict[str, Tensor]
 
@@ -133,7 +140,7 @@ def make_batch(side: int, superpixel: int, images: int, device: str) -> Batch:
     return {"image": torch.randn(images, 3, side, side, device=device), "superpixels": superpixels.to(device)}
 
 
-def make_shed(side: int, superpixel: int, options: argparse.Namespace) -> SHED:
+def make_shed(side: int, superpixel: int, level_fusion: LevelFusionRule, options: argparse.Namespace) -> SHED:
     """SHED with as many segments, for its superpixels, as published."""
     count = (side // superpixel) ** 2
     return SHED(
@@ -141,13 +148,13 @@ def make_shed(side: int, superpixel: int, options: argparse.Namespace) -> SHED:
         width=options.width,
         segments=[round(share * count) for share in SEGMENT_SHARES],
         superpixel_size=superpixel,
-        level_fusion=options.level_fusion,
+        level_fusion=level_fusion,
         **module_options(options),
     )
 
 
 def module_options(options: argparse.Namespace) -> dict:
-    """What both networks are told."""
+    """What all networks are told."""
     return {"protocol": PROTOCOL, "compile": options.compile, "channels_last": options.channels_last}
 
 
@@ -172,12 +179,12 @@ def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> 
 
 
 def measure(side: int, superpixels: Sequence[int], images: int, options: argparse.Namespace) -> list[Cost]:
-    """Costs of DPT-Hybrid and of SHED at each size of superpixels, DPT-Hybrid first."""
-    models: dict[str, DepthModule] = {
-        DPT: DPTHybrid(pretrained=False, width=options.width, **module_options(options)),
-        **{f"{SHED_NAME}, {size} px": make_shed(side, size, options) for size in superpixels},
-    }
-    sizes = dict(zip(models, (16, *superpixels), strict=True))
+    """Costs of DPT-Hybrid and of SHED's variants at each size of superpixels, DPT-Hybrid first."""
+    models: dict[str, DepthModule] = {DPT: DPTHybrid(pretrained=False, width=options.width, **module_options(options))}
+    sizes = {DPT: 16}
+    for size, (variant, level_fusion) in itertools.product(superpixels, VARIANTS.items()):
+        name = f"{variant}, {size} px"
+        models[name], sizes[name] = make_shed(side, size, level_fusion, options), size
     batches = {name: make_batch(side, size, images, options.device) for name, size in sizes.items()}
     costs = {}
     for name, model in models.items():
@@ -212,7 +219,7 @@ def machine(options: argparse.Namespace) -> str:
 
 
 def show(costs: Sequence[Cost], title: str) -> None:
-    """One table of one size and batch, SHED beside DPT-Hybrid."""
+    """One table of one size and batch, SHED's variants beside DPT-Hybrid."""
     rows = {
         "tokens": ("tokens", ".0f"),
         "parameters, millions": ("parameters", ".1f"),
@@ -267,8 +274,9 @@ def draw(costs: Sequence[Cost], title: str) -> Figure:
         for number, method in enumerate(dict.fromkeys(cost.method for cost in costs)):
             line = [cost for cost in costs if cost.method == method]
             values = [getattr(c, field) + (c.gflops_pooling if field == "gflops_blocks" else 0) for c in line]
-            color = "black" if method == DPT else f"C{number - 1}"
-            axes.plot([c.size for c in line], values, "o-", color=color, label=method)
+            color = "black" if method == DPT else f"C{(number - 1) // len(VARIANTS)}"
+            style = "o--" if "light" in method else "o-"
+            axes.plot([c.size for c in line], values, style, color=color, label=method)
         axes.set(xscale="log", yscale="log", xlabel="side of the image, pixels", title=label)
         axes.set_xticks(sorted({c.size for c in costs}), labels=sorted({str(c.size) for c in costs}))
         axes.minorticks_off()
@@ -294,7 +302,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="images in a batch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--width", type=int, default=256, help="channels of the fusion decoder")
-    parser.add_argument("--level-fusion", choices=["tokens", "maps"], default="tokens", help="SHED's, see its docs")
     parser.add_argument("--compile", action="store_true", help="time networks as `torch.compile` makes them")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="time under bfloat16 autocast")

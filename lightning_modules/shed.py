@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from lightning_modules.backbones import create_hybrid_parts
+from lightning_modules.backbones import class_token_start, create_hybrid_parts
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.fusion import MapFusionRule
+from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed import SHEDTrunk
 from lightning_modules.networks.shed.network import LevelFusionRule, ReadoutRule, SHEDNetwork
 from lightning_modules.networks.shed.options import (
     AssignmentRule,
     CellRule,
     ClassTokenRule,
+    ClassTokenStart,
     PadRule,
     PoolMlp,
     ReductionRule,
+    SimilarityRule,
     SkipRule,
     UnpoolMlp,
     UnpoolRule,
@@ -43,11 +46,15 @@ class SHED(DepthModule):
         s0: how stride-8 cells belong to superpixels, ``nearest`` or ``area``.
         pool_scale: factor of the cosine before the softmax.
         pool_mlp: ``cast`` or ``paper``.
+        similarity: by which tokens are assigned to segments, of ``nodes`` (the tokens after an attention more, as in
+            CAST) or of the ``tokens`` themselves, as printed.
         pad_tokens: ``masked`` or ``cast``, for superpixels that own no cell.
         cls: ``propagate`` or ``fresh_per_level``.
+        cls_token: begins as the transformer's own (``pretrained``), as DPT's does, or near zero (``fresh``), as CAST's
+            does; a transformer without one leaves only the latter.
         skip: ``post_block`` or ``pre_block``.
         unpool_mlp: ``plain`` or ``residual``.
-        level_fusion: ``tokens`` or ``maps``.
+        level_fusion: of the level maps, ``maps`` (the paper's) or ``tokens`` (a light variant).
         readout: ``ignore`` or ``project``.
         map_fusion: of the stem's maps, ``add`` or ``refine``, see :class:`SHEDNetwork`.
         unpool: ``soft`` or ``hard``.
@@ -76,11 +83,13 @@ class SHED(DepthModule):
         s0: CellRule = "nearest",
         pool_scale: float = 5.0,
         pool_mlp: PoolMlp = "cast",
+        similarity: SimilarityRule = "nodes",
         pad_tokens: PadRule = "masked",
         cls: ClassTokenRule = "propagate",
+        cls_token: ClassTokenStart = "pretrained",
         skip: SkipRule = "post_block",
         unpool_mlp: UnpoolMlp = "plain",
-        level_fusion: LevelFusionRule = "tokens",
+        level_fusion: LevelFusionRule = "maps",
         readout: ReadoutRule = "ignore",
         map_fusion: MapFusionRule = "add",
         unpool: UnpoolRule = "soft",
@@ -91,6 +100,7 @@ class SHED(DepthModule):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_option("cls_token", cls_token, ClassTokenStart)
         stem, transformer = create_hybrid_parts(backbone, strides=(4, 8), pretrained=pretrained)
         trunk = SHEDTrunk(
             transformer.blocks,
@@ -103,8 +113,10 @@ class SHED(DepthModule):
             s0=s0,
             pool_scale=pool_scale,
             pool_mlp=pool_mlp,
+            similarity=similarity,
             pad_tokens=pad_tokens,
             cls=cls,
+            cls_start=class_token_start(transformer) if cls_token == "pretrained" else None,
             skip=skip,
             unpool_mlp=unpool_mlp,
             unpool=unpool,

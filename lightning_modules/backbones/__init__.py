@@ -2,7 +2,13 @@
 
 from lightning_modules.backbones import smp_backbones, timm_backbones
 from lightning_modules.backbones.base import Backbone, FeatureInfo
-from lightning_modules.backbones.hybrid import HybridBackbone, HybridFeatures, HybridParts, create_hybrid_parts
+from lightning_modules.backbones.hybrid import (
+    HybridBackbone,
+    HybridFeatures,
+    HybridParts,
+    class_token_start,
+    create_hybrid_parts,
+)
 from lightning_modules.backbones.pretrained import PretrainedUnavailableError
 from lightning_modules.backbones.registry import create_backbone, register_backbone
 from lightning_modules.backbones.timm_backbones import TimmViT
@@ -15,6 +21,7 @@ __all__ = [
     "HybridParts",
     "PretrainedUnavailableError",
     "TimmViT",
+    "class_token_start",
     "create_backbone",
     "create_hybrid_parts",
     "register_backbone",

@@ -55,6 +55,23 @@ def create_hybrid_parts(
     )
 
 
+def class_token_start(transformer: VisionTransformer) -> Tensor | None:
+    """What a transformer puts in the place of the class token: its class token, plus that token's learned position.
+
+    Args:
+        transformer: of :func:`create_hybrid_parts`.
+
+    Returns:
+        (d,), or None for a transformer without a class token.
+    """
+    if transformer.cls_token is None:
+        return None
+    token = transformer.cls_token[0, 0]
+    if transformer.pos_embed is None or transformer.no_embed_class:
+        return token
+    return token + transformer.pos_embed[0, 0]
+
+
 class HybridBackbone(Backbone):
     """A convolutional pyramid whose deepest map is projected to ``dim`` channels and read as transformer tokens.
 

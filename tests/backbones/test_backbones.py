@@ -7,6 +7,7 @@ from lightning_modules.backbones import (
     FeatureInfo,
     HybridBackbone,
     PretrainedUnavailableError,
+    class_token_start,
     create_backbone,
     create_hybrid_parts,
     pretrained,
@@ -137,3 +138,20 @@ def test_own_backbone_by_decorator(monkeypatch):
 
     assert create_backbone("resnet18").feature_info[0].channels == 7  # newer registrations take precedence
     assert create_backbone("resnet34", pretrained=False).feature_info[0].channels == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [("vit_tiny_patch16_224", "both"), ("vit_base_patch16_gap_224", "none"), ("deit3_small_patch16_224", "token")],
+)
+def test_class_token_start_is_what_the_transformer_itself_puts_first(name, has):
+    """Found from outside: with blocks and norms gone, the first token of the sequence."""
+    transformer = timm.create_model(name, pretrained=False, num_classes=0)
+    start = class_token_start(transformer)
+    if has == "none":
+        assert start is None
+        return
+    torch.nn.init.normal_(transformer.cls_token)
+    transformer.blocks, transformer.norm = torch.nn.Identity(), torch.nn.Identity()
+    sequence = transformer.eval().forward_features(torch.randn(1, 3, 224, 224))
+    torch.testing.assert_close(class_token_start(transformer), sequence[0, 0], rtol=0, atol=1e-6)

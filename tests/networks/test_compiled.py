@@ -8,7 +8,12 @@ from lightning_modules.metrics import EvalProtocol
 
 SIZE = 64
 SMALL = {"backbone": "resnet18+vit_tiny_patch16_224", "width": 16, "pretrained": False}
-METHODS = {"dpt": (DPTHybrid, {}), "shed": (SHED, {"segments": (8, 4)} | {"blocks_per_stage": 3})}
+SEGMENTS = {"segments": (8, 4), "blocks_per_stage": 3}
+METHODS = {
+    "dpt": (DPTHybrid, {}),
+    "shed": (SHED, SEGMENTS),
+    "shed_light": (SHED, SEGMENTS | {"level_fusion": "tokens"}),
+}
 
 
 def make(name, **options):

@@ -5,7 +5,7 @@ import timm
 import torch
 
 from lightning_modules.backbones import create_hybrid_parts
-from lightning_modules.networks.shed import SHEDTrunk
+from lightning_modules.networks.shed import SHEDTrunk, level_convolution
 from lightning_modules.networks.shed.network import SHEDNetwork
 
 
@@ -35,7 +35,7 @@ def test_shapes_and_gradients(level_fusion, readout, map_fusion):
 
 
 def test_token_fusion_equals_1x1_convolutions_on_the_maps():
-    network = make_network().eval().double()
+    network = make_network(level_fusion="tokens").eval().double()
     image, superpixels = torch.randn(2, 3, 64, 96, dtype=torch.float64), grid(64, 96)
     with torch.no_grad():
         trunk = network(image, superpixels).trunk
@@ -44,6 +44,17 @@ def test_token_fusion_equals_1x1_convolutions_on_the_maps():
         for projection, tokens in zip(network.level_fusion.projections, trunk.levels, strict=True):
             expected += torch.nn.functional.conv2d(trunk.spread(tokens), projection.weight[..., None, None])
     torch.testing.assert_close(fused, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("trunk", [{}, {"spatial_reduction": "dpt"}, {"s0": "area"}], ids=str)
+def test_levels_convolved_from_tokens_give_the_depth_of_convolved_maps(monkeypatch, trunk):
+    network = make_network(trunk=trunk).eval()
+    image, superpixels = torch.randn(2, 3, 96, 128), grid(96, 128)
+    depths = []
+    for cells_per_token in ({"cpu": 1.0}, {}):
+        monkeypatch.setattr(level_convolution, "CELLS_PER_TOKEN", cells_per_token)
+        depths.append(network(image, superpixels).depth)
+    torch.testing.assert_close(*depths, rtol=1e-5, atol=1e-5)
 
 
 def test_permuting_superpixel_ids_changes_nothing_in_the_depth():
@@ -110,7 +121,7 @@ def test_projection_at_stride_4_shows_thinner_things():
 
 def test_options_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match="`level_fusion` is tokens: set it to maps"):
-        make_network(trunk={"spatial_reduction": "dpt"})
+        make_network(level_fusion="tokens", trunk={"spatial_reduction": "dpt"})
     with pytest.raises(ValueError, match="`assignment: own` learns through soft unpooling only"):
         make_network(trunk={"assignment": "own", "unpool": "hard"})
     with pytest.raises(ValueError, match="`projection_stride` is 2"):

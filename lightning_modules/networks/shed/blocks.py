@@ -58,6 +58,8 @@ def split_blocks(blocks: Sequence[nn.Module], stages: int, depths: Sequence[int]
     return nn.ModuleList(BlockStage(blocks[end - depth : end]) for depth, end in zip(depths, ends, strict=True))
 
 
-def class_tokens(count: int, dim: int) -> nn.Parameter:
-    """Learned class tokens (count, 1, dim), drawn from N(0, 1e-6^2) as CAST's."""
-    return nn.Parameter(1e-6 * torch.randn(count, 1, dim))
+def class_tokens(count: int, dim: int, start: Tensor | None = None) -> nn.Parameter:
+    """Learned class tokens (count, 1, dim), all beginning at ``start`` (dim,), or drawn from N(0, 1e-6^2) as CAST's."""
+    if start is None:
+        return nn.Parameter(1e-6 * torch.randn(count, 1, dim))
+    return nn.Parameter(start.detach().expand(count, 1, dim).clone())

@@ -76,6 +76,7 @@ class SegmentDecoder(nn.Module):
         unpool: ``soft``, or ``hard``: each token follows the one segment that it belongs to most.
         assignment: ``shared`` with the encoder, or the decoder's ``own``, see :class:`OwnAssignment`.
         scale: of its own assignments' similarity.
+        cls_start: (d,), at which class tokens of its own begin; None for near zero.
 
     Raises:
         ValueError: if an option is unknown, the blocks cannot be split evenly, or assignments of the decoder's own were
@@ -93,6 +94,7 @@ class SegmentDecoder(nn.Module):
         unpool: UnpoolRule = "soft",
         assignment: AssignmentRule = "shared",
         scale: float = 5.0,
+        cls_start: Tensor | None = None,
     ) -> None:
         super().__init__()
         check_option("cls", cls, ClassTokenRule)
@@ -104,8 +106,15 @@ class SegmentDecoder(nn.Module):
         self.base = BlockStage(blocks[:base_blocks])
         self.stages = split_blocks(blocks[base_blocks:], levels)
         self.unpoolings = nn.ModuleList(Unpooling(dim, mlp) for _ in range(levels))
-        self.cls_tokens = class_tokens(levels, dim) if cls == "fresh_per_level" else None
+        self.cls_tokens = class_tokens(levels, dim, cls_start) if cls == "fresh_per_level" else None
         self.own = nn.ModuleList(OwnAssignment(dim, scale) for _ in range(levels)) if assignment == "own" else None
+
+    def freeze_finer_than(self, level: int) -> None:
+        """Freeze what only serves levels finer than ``level``: no gradient reaches it, and DDP waits for gradients."""
+        for step in range(len(self.stages) - level, len(self.stages)):
+            for part in (self.unpoolings, self.stages, self.own):
+                if part is not None:
+                    part[step].requires_grad_(False)
 
     def forward(self, encoded: Encoded) -> Decoded:
         """Decode."""

@@ -12,6 +12,7 @@ from lightning_modules.networks.shed.options import (
     ClassTokenRule,
     PadRule,
     PoolMlp,
+    SimilarityRule,
     SkipRule,
 )
 
@@ -53,6 +54,8 @@ class SegmentEncoder(nn.Module):
         skip: what the decoder is given as E_l: tokens ``post_block`` or ``pre_block``.
         dropout: inside the pooling's MLP.
         depths: blocks of each stage; None for as many in each.
+        similarity: see ``GraphPooling``.
+        cls_start: (d,), at which class tokens begin; None for near zero.
 
     Raises:
         ValueError: if an option is unknown, or the blocks do not fit the stages.
@@ -71,6 +74,8 @@ class SegmentEncoder(nn.Module):
         skip: SkipRule = "post_block",
         dropout: float = 0.1,
         depths: Sequence[int] | None = None,
+        similarity: SimilarityRule = "nodes",
+        cls_start: Tensor | None = None,
     ) -> None:
         super().__init__()
         check_option("cls", cls, ClassTokenRule)
@@ -78,9 +83,9 @@ class SegmentEncoder(nn.Module):
         levels = len(num_segments)
         self.stages = split_blocks(blocks, levels, depths)
         self.poolings = nn.ModuleList(
-            GraphPooling(dim, k, heads, pool_scale, pool_mlp, pad_tokens, dropout) for k in num_segments
+            GraphPooling(dim, k, heads, pool_scale, pool_mlp, pad_tokens, dropout, similarity) for k in num_segments
         )
-        self.cls_tokens = class_tokens(1 if cls == "propagate" else levels, dim)
+        self.cls_tokens = class_tokens(1 if cls == "propagate" else levels, dim, cls_start)
         self.skip = skip
         self.pad_tokens = pad_tokens
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.assignment import seeded_assignment, take_tokens
-from lightning_modules.networks.shed.options import PadRule, PoolMlp
+from lightning_modules.networks.shed.options import PadRule, PoolMlp, SimilarityRule
 
 
 @dataclass
@@ -36,6 +36,7 @@ class GraphPooling(nn.Module):
     3. P_l = softmax over the coarse axis of ``scale`` * cosine(G, G[seeds]).
     4. Z_l = Z[seeds] + MLP((P_l^T Z) / (P_l^T 1)).
 
+    The paper's formula of P_l compares the tokens themselves; with ``similarity: tokens`` step 2 is left out.
     In CAST, which the paper builds on, the MLP of step 4 straddles the mean: with V = GELU(Linear(LN(Z))) it is
     Linear(LN((P_l^T V) / (P_l^T 1))). The class token c passes the same weights, c <- c + MLP(c).
 
@@ -50,6 +51,7 @@ class GraphPooling(nn.Module):
         pad_tokens: ``masked`` (superpixels without a cell take no part in attention, means and sums, so that results
             do not depend on them) or ``cast`` (they only never become seeds).
         dropout: after the GELU.
+        similarity: of step 3, between ``nodes`` (CAST) or between the ``tokens`` themselves (as printed).
 
     Raises:
         ValueError: if an option is unknown or ``heads`` does not divide ``dim``.
@@ -64,9 +66,11 @@ class GraphPooling(nn.Module):
         mlp: PoolMlp = "cast",
         pad_tokens: PadRule = "masked",
         dropout: float = 0.1,
+        similarity: SimilarityRule = "nodes",
     ) -> None:
         super().__init__()
         check_option("mlp", mlp, PoolMlp)
+        check_option("similarity", similarity, SimilarityRule)
         check_option("pad_tokens", pad_tokens, PadRule)
         if dim % heads:
             raise ValueError(f"`heads` is {heads}, which does not divide the token width {dim}")
@@ -74,9 +78,11 @@ class GraphPooling(nn.Module):
         self.scale = scale
         self.mlp = mlp
         self.pad_tokens = pad_tokens
-        self.node_norm = nn.LayerNorm(dim, eps=1e-6)
-        self.node_attn = Attention(dim, heads, qkv_bias=True)
-        self.node_bias = nn.Parameter(0.01 * torch.randn(dim))
+        self.similarity = similarity
+        if similarity == "nodes":
+            self.node_norm = nn.LayerNorm(dim, eps=1e-6)
+            self.node_attn = Attention(dim, heads, qkv_bias=True)
+            self.node_bias = nn.Parameter(0.01 * torch.randn(dim))
         self.expand = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout))
         self.contract = nn.Sequential(nn.LayerNorm(4 * dim), nn.Linear(4 * dim, dim))
 
@@ -92,7 +98,7 @@ class GraphPooling(nn.Module):
             ValueError: if there are fewer tokens than coarse segments.
         """
         masked = pad if self.pad_tokens == "masked" else None
-        nodes = self._nodes(tokens, masked)
+        nodes = self._nodes(tokens, masked) if self.similarity == "nodes" else tokens
         seeds, assignment = seeded_assignment(tokens, nodes, self.num_segments, self.scale, pad)
         weights = assignment if masked is None else assignment.masked_fill(masked[..., None], 0)
         if self.mlp == "cast":

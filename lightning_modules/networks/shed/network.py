@@ -9,9 +9,10 @@ from lightning_modules.backbones import Backbone
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
 from lightning_modules.networks.fusion import FusionBlock, MapFusionRule, fuse_pyramid
 from lightning_modules.networks.named_options import check_option
+from lightning_modules.networks.shed.level_convolution import convolve_levels
 from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput
 
-LevelFusionRule = Literal["tokens", "maps"]
+LevelFusionRule = Literal["maps", "tokens"]
 ReadoutRule = Literal["ignore", "project"]
 
 
@@ -25,16 +26,18 @@ class SHEDOutput(NamedTuple):
 class LevelFusion(nn.Module):
     """Fuse the level maps F_l = S_0 T_l into one map, without spatial reduction (SHED, section 3.2).
 
-    ``maps`` is DPT's way: a 3x3 convolution a level, then fusion blocks from coarse to fine, all at one resolution, or,
-    where the trunk reduces them, each level's map at half the resolution of the finer one.
-    ``tokens`` projects each level with a 1x1 convolution and sums. Both commute with spreading tokens over cells, so
-    they run on n_0 tokens instead of h0*w0 cells and one spread is left; the fusion blocks that follow mix neighbours.
+    ``maps``, as printed ("fused using convolutional layers", on "the overall architecture of DPT"): a 3x3 convolution a
+    level, then fusion blocks from coarse to fine, all at one resolution, or, where the trunk reduces them, each level's
+    map at half the resolution of the finer one. The convolutions are computed from tokens where that is cheaper.
+    ``tokens``, a light variant that is not the paper's: one linear map a level, summed. Both commute with spreading
+    tokens over cells, so they run on n_0 tokens instead of h0*w0 cells and one spread is left; no convolution sees a
+    single level.
 
     Args:
         dim: d, width of the tokens.
         width: channels of the fused map.
         levels: number of level maps.
-        rule: ``tokens`` or ``maps``.
+        rule: ``maps`` or ``tokens``.
         readout: ``ignore`` (the paper's formula has no class token) or ``project`` (DPT's: each token is concatenated
             with the class token and projected back).
 
@@ -65,7 +68,10 @@ class LevelFusion(nn.Module):
         if self.blocks is None:
             projected = [project(tokens) for project, tokens in zip(self.projections, levels, strict=True)]
             return trunk.spread(torch.stack(projected).sum(0))
-        maps = [project(m) for project, m in zip(self.projections, trunk.spread_levels(levels), strict=True)]
+        maps = [
+            convolve_levels(tokens, *trunk.level_cells(level), projection.weight)
+            for level, (tokens, projection) in enumerate(zip(levels, self.projections, strict=True))
+        ]
         return fuse_pyramid(self.blocks, maps, trunk.grid)
 
 
@@ -94,7 +100,7 @@ class SHEDNetwork(nn.Module):
         trunk: SHEDTrunk,
         *,
         width: int = 256,
-        level_fusion: LevelFusionRule = "tokens",
+        level_fusion: LevelFusionRule = "maps",
         readout: ReadoutRule = "ignore",
         map_fusion: MapFusionRule = "add",
         max_depth: float = 10.0,

@@ -18,6 +18,7 @@ from lightning_modules.networks.shed.options import (
     PadRule,
     PoolMlp,
     ReductionRule,
+    SimilarityRule,
     SkipRule,
     UnpoolMlp,
     UnpoolRule,
@@ -55,10 +56,9 @@ class TrunkOutput:
         """Map (B, c, *grid) of superpixel tokens (B, n_0, c)."""
         return spread(tokens, self.cells, self.grid)
 
-    def spread_levels(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Maps (B, c, h_l, w_l) of superpixel tokens (B, n_0, c) of each level, each on its level's own grid."""
-        grids = self.reduced or [(self.cells, self.grid)] * len(levels)
-        return [spread(tokens, *grid) for tokens, grid in zip(levels, grids, strict=True)]
+    def level_cells(self, index: int) -> tuple[Tensor, Grid]:
+        """S_0 and grid of the map of ``levels[index]``."""
+        return self.reduced[index] if self.reduced else (self.cells, self.grid)
 
     def segments(self, superpixels: Tensor) -> list[Tensor]:
         """Label maps S_0, ..., S_L, fine to coarse, at the resolution of ``superpixels`` (B, H, W)."""
@@ -77,13 +77,15 @@ class SHEDTrunk(nn.Module):
         base_blocks: ViT blocks on the coarsest tokens.
         superpixel_size: side s in pixels of the superpixels' initial squares: n_0 = (H // s) (W // s).
         map_levels: levels l whose T_l is returned; all by default. The paper's text says 1..L, which leaves what the
-            decoder does at level 0 without influence on depth.
+            decoder does at level 0 without influence on the maps: nothing trains it, and its parameters are frozen.
         s0: ``nearest`` or ``area``, see :mod:`~lightning_modules.networks.shed.cells`.
         heads: see ``SegmentEncoder``, as the following.
         pool_scale: inverse temperature of the soft assignments.
         pool_mlp: ``cast`` or ``paper``.
+        similarity: ``nodes`` or ``tokens``.
         pad_tokens: ``masked`` or ``cast``.
         cls: ``propagate`` or ``fresh_per_level``.
+        cls_start: (d,), at which class tokens begin, the transformer's own for example; None for near zero.
         skip: ``post_block`` or ``pre_block``.
         dropout: inside the poolings' MLP.
         unpool_mlp: ``plain`` or ``residual``, see ``Unpooling``.
@@ -113,8 +115,10 @@ class SHEDTrunk(nn.Module):
         heads: int = 12,
         pool_scale: float = 5.0,
         pool_mlp: PoolMlp = "cast",
+        similarity: SimilarityRule = "nodes",
         pad_tokens: PadRule = "masked",
         cls: ClassTokenRule = "propagate",
+        cls_start: Tensor | None = None,
         skip: SkipRule = "post_block",
         dropout: float = 0.1,
         unpool_mlp: UnpoolMlp = "plain",
@@ -156,16 +160,38 @@ class SHEDTrunk(nn.Module):
         self.map_levels = tuple(map_levels)
         self.s0: CellRule = s0
         self.encoder = SegmentEncoder(
-            blocks[:encoder_blocks], dim, num_segments, heads, pool_scale, pool_mlp, pad_tokens, cls, skip, dropout
+            blocks[:encoder_blocks],
+            dim,
+            num_segments,
+            heads,
+            pool_scale,
+            pool_mlp,
+            pad_tokens,
+            cls,
+            skip,
+            dropout,
+            similarity=similarity,
+            cls_start=cls_start,
         )
         self.decoder: SegmentDecoder | None = None
         self.base: BlockStage | None = None
         if reverse:
             self.decoder = SegmentDecoder(
-                blocks[encoder_blocks:], dim, levels, unpool_mlp, base_blocks, cls, unpool, assignment, pool_scale
+                blocks[encoder_blocks:],
+                dim,
+                levels,
+                unpool_mlp,
+                base_blocks,
+                cls,
+                unpool,
+                assignment,
+                pool_scale,
+                cls_start,
             )
         else:
             self.base = BlockStage(blocks[encoder_blocks:])
+        if self.decoder is not None:
+            self.decoder.freeze_finer_than(min(map_levels))
         self.spatial_reduction: ReductionRule = spatial_reduction
         self.projection_stride = projection_stride
 

@@ -66,7 +66,7 @@ def make_tokens(batch=2, n=14, seed=0):
     return tokens, torch.randn(batch, 1, DIM, dtype=torch.float64, generator=generator)
 
 
-def plain_loop_pooling(pooling, tokens, cls, seeds, attended, mlp):
+def plain_loop_pooling(pooling, tokens, cls, seeds, attended, mlp, similarity="nodes"):
     """Steps 2 to 6 for one image, one token at a time, with the tokens in ``attended`` taking part."""
     weight = {name: value.detach().numpy() for name, value in pooling.state_dict().items()}
 
@@ -83,21 +83,11 @@ def plain_loop_pooling(pooling, tokens, cls, seeds, attended, mlp):
     def contract(x):
         return linear(layer_norm(x, "contract.0", 1e-5), "contract.1")
 
-    qkv = [linear(layer_norm(z, "node_norm", 1e-6), "node_attn.qkv").reshape(3, HEADS, -1) for z in tokens]
-    nodes = []
-    for i, z in enumerate(tokens):
-        context = []
-        for head in range(HEADS):
-            logits = [qkv[i][0, head] @ qkv[j][1, head] / np.sqrt(DIM / HEADS) for j in attended]
-            attention = np.exp(logits) / np.exp(logits).sum()
-            context.append(sum(a * qkv[j][2, head] for a, j in zip(attention, attended, strict=True)))
-        nodes.append(z + linear(np.concatenate(context), "node_attn.proj"))
-    mean = np.mean([nodes[i] for i in attended], 0)
-    nodes = [g - mean + weight["node_bias"] for g in nodes]
-
+    nodes = list(tokens) if similarity == "tokens" else cast_nodes(tokens, attended, weight, layer_norm, linear)
     assignment = np.zeros((len(tokens), len(seeds)))
     for i, g in enumerate(nodes):
-        cosine = [g @ nodes[s] / np.linalg.norm(g) / np.linalg.norm(nodes[s]) for s in seeds]
+        # a pad that is zero has no direction: its cosines are 0
+        cosine = [g @ nodes[s] / max(np.linalg.norm(g) * np.linalg.norm(nodes[s]), 1e-12) for s in seeds]
         assignment[i] = np.exp(5 * np.array(cosine)) / np.exp(5 * np.array(cosine)).sum()
     coarse = []
     for j, s in enumerate(seeds):
@@ -110,10 +100,26 @@ def plain_loop_pooling(pooling, tokens, cls, seeds, attended, mlp):
     return assignment, np.stack(coarse), cls + contract(expand(cls[0]))
 
 
+def cast_nodes(tokens, attended, weight, layer_norm, linear):
+    """Tokens after one attention more, centred, plus a learned bias."""
+    qkv = [linear(layer_norm(z, "node_norm", 1e-6), "node_attn.qkv").reshape(3, HEADS, -1) for z in tokens]
+    nodes = []
+    for i, z in enumerate(tokens):
+        context = []
+        for head in range(HEADS):
+            logits = [qkv[i][0, head] @ qkv[j][1, head] / np.sqrt(DIM / HEADS) for j in attended]
+            attention = np.exp(logits) / np.exp(logits).sum()
+            context.append(sum(a * qkv[j][2, head] for a, j in zip(attention, attended, strict=True)))
+        nodes.append(z + linear(np.concatenate(context), "node_attn.proj"))
+    mean = np.mean([nodes[i] for i in attended], 0)
+    return [g - mean + weight["node_bias"] for g in nodes]
+
+
+@pytest.mark.parametrize("similarity", ["nodes", "tokens"])
 @pytest.mark.parametrize("mlp", ["cast", "paper"])
 @pytest.mark.parametrize("pad_tokens", ["masked", "cast"])
-def test_equals_plain_loops_with_pads(pad_tokens, mlp):
-    pooling = make_pooling(mlp=mlp, pad_tokens=pad_tokens)
+def test_equals_plain_loops_with_pads(pad_tokens, mlp, similarity):
+    pooling = make_pooling(mlp=mlp, pad_tokens=pad_tokens, similarity=similarity)
     tokens, cls = make_tokens()
     pad = torch.zeros(2, 14, dtype=torch.bool)
     pad[0, [1, 6, 13]] = True
@@ -123,7 +129,7 @@ def test_equals_plain_loops_with_pads(pad_tokens, mlp):
     for b in range(2):
         attended = [i for i in range(14) if pad_tokens == "cast" or not pad[b, i]]
         expected = plain_loop_pooling(
-            pooling, tokens[b].numpy(), cls[b].numpy(), pooled.seeds[b].tolist(), attended, mlp
+            pooling, tokens[b].numpy(), cls[b].numpy(), pooled.seeds[b].tolist(), attended, mlp, similarity
         )
         for value, reference in zip((pooled.assignment, pooled.tokens, pooled.cls), expected, strict=True):
             torch.testing.assert_close(value[b].detach(), torch.from_numpy(reference), rtol=0, atol=1e-10)
@@ -194,6 +200,7 @@ def test_assignment_is_float32_under_bfloat16_autocast():
     [
         ({"heads": 5}, "`heads` is 5, which does not divide the token width 12"),
         ({"heads": 3, "mlp": "none"}, "`mlp` is 'none'; choose one of cast, paper"),
+        ({"heads": 3, "similarity": "none"}, "`similarity` is 'none'; choose one of nodes, tokens"),
         ({"heads": 3, "pad_tokens": "none"}, "`pad_tokens` is 'none'; choose one of masked, cast"),
     ],
 )

@@ -7,12 +7,14 @@ import torch
 from timm.models.vision_transformer import Block
 
 from lightning_modules.networks.shed import SHEDTrunk
+from lightning_modules.networks.shed.cells import spread
 
 DIM, SEGMENTS, SIZE, GRID, N = 16, (12, 6, 3), (32, 48), (8, 12), 24  # n_0 = (32 // 8) (48 // 8)
 READINGS = [
     {},
     {"s0": "area"},
     {"pool_mlp": "paper"},
+    {"similarity": "tokens"},
     {"unpool_mlp": "residual"},
     {"cls": "fresh_per_level"},
     {"skip": "pre_block"},
@@ -290,9 +292,37 @@ def test_without_the_reverse_hierarchy_the_encoder_s_tokens_are_mapped():
 def test_reduced_maps_halve_from_level_to_level_and_show_the_same_tokens():
     features, superpixels = make_input()
     output = make_trunk(spatial_reduction="dpt")(features, superpixels)
-    reduced = output.spread_levels(output.levels)
+    reduced = [spread(tokens, *output.level_cells(level)) for level, tokens in enumerate(output.levels)]
     assert [m.shape[2:] for m in reduced] == [(8, 12), (4, 6), (2, 3), (1, 2)]
     for whole, map_, level in zip(maps(output), reduced, range(4), strict=True):
         # a reduced cell shows the superpixel of its first pixel, as a finer one does
         if level < 3:
             assert_same(map_, whole[:, :, :: 2**level, :: 2**level])
+
+
+@pytest.mark.parametrize("options", [{}, {"assignment": "own"}, {"cls": "fresh_per_level"}], ids=str)
+@pytest.mark.parametrize("map_levels", [(1, 2, 3), (2,), (0,)])
+def test_what_no_map_shows_is_frozen_and_all_else_learns(map_levels, options):
+    trunk = make_trunk(map_levels=map_levels, **options)
+    output = trunk(*make_input())
+    torch.stack(maps(output)).square().sum().backward()
+    frozen = {name for name, p in trunk.named_parameters() if not p.requires_grad}
+    assert {name for name, p in trunk.named_parameters() if p.grad is None} == frozen
+    unused = len([level for level in range(3) if level < min(map_levels)])
+    of_a_step = [
+        name for name in dict(trunk.decoder.named_parameters()) if name.startswith(("stages.2", "unpoolings.2"))
+    ]
+    of_a_step += [name for name in dict(trunk.decoder.named_parameters()) if name.startswith("own.2")]
+    assert len(frozen) == unused * len(of_a_step)
+    assert output.embedding.abs().sum() > 0  # still the descriptor
+
+
+def test_class_tokens_begin_where_they_are_told():
+    start = torch.arange(DIM, dtype=torch.float32)
+    for cls, count in (("propagate", 1), ("fresh_per_level", 3)):
+        blocks = [Block(DIM, 2, qkv_bias=True) for _ in range(6)]
+        trunk = SHEDTrunk(blocks, DIM, SEGMENTS, heads=4, blocks_per_stage=1, cls=cls, cls_start=start)
+        assert torch.equal(trunk.encoder.cls_tokens, start.expand(count, 1, DIM))
+        if cls == "fresh_per_level":
+            assert torch.equal(trunk.decoder.cls_tokens, start.expand(3, 1, DIM))
+            assert trunk.decoder.cls_tokens.requires_grad
