@@ -36,6 +36,7 @@ def test_every_figure_but_counts_has_a_direction():
 @pytest.mark.parametrize(
     ("name", "direction"),
     [
+        ("boundary_acc_nonempty", "min"), ("chamfer_gt_to_pred_nonempty", "min"), ("boundary_empty", None),
         ("chamfer_pred_to_gt", "min"), ("boundary_acc", "min"), ("boundary_recall", "max"), ("miou", "max"),
         ("level0_undersegmentation_error", "min"), ("level2_boundary_recall", "max"), ("edge_ods", "max"),
         ("train/loss_epoch", "min"), ("object_excluded", None), ("lr-Adam", None), ("epoch", None),
