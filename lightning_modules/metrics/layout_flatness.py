@@ -148,8 +148,9 @@ class LayoutFlatness(ExactSums):
 def _measure(predicted: Tensor, truth: Tensor, rays: Tensor, normal: Tensor) -> tuple[tuple[Tensor, Tensor], int]:
     """Flatness in metres and orientation in degrees of one plane, NaN if a prediction is not finite, and how many."""
     finite = predicted.isfinite()
-    scale = float(np.median(truth.numpy())) / float(np.median(predicted[finite].numpy())) if finite.any() else 1.0
-    predicted = scale * predicted
+    if finite.any():
+        medians = (torch.tensor(np.median(depth.numpy())) for depth in (truth, predicted[finite]))
+        predicted = predicted * torch.div(*medians)
     spoilt = int((~predicted.isfinite()).sum())
     if spoilt:
         nan = torch.tensor(torch.nan, dtype=torch.float64)

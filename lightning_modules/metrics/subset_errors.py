@@ -57,9 +57,7 @@ class SubsetErrors(ExactSums):
             target: (B, 1, H, W) true depth, same unit, positive where evaluated.
             subsets: (B, H, W) int64, 1 for the first subset; 0 where a pixel is in none, or not evaluated.
         """
-        inside = (subsets > 0)[:, None]
-        spoilt = (inside & ~prediction.isfinite()).sum((1, 2, 3))
-        counts, sums = self._sums(prediction.where(inside, 1.0), target.where(inside, 1.0), subsets)
+        counts, sums, spoilt = self._sums(prediction, target, subsets)
         seen = counts > 0
         figures = _figures(sums / counts).where((spoilt == 0)[:, None], torch.nan)
         if self.protocol.averaging == "per_image":
@@ -79,21 +77,26 @@ class SubsetErrors(ExactSums):
         counts = {"excluded": self.excluded.to(means.dtype), "nonfinite": self.nonfinite.to(means.dtype)}
         return self._named(figures.where(self.nonfinite == 0, torch.nan)) | counts
 
-    def _sums(self, prediction: Tensor, target: Tensor, subsets: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S) pixels, and (3, B, S) sums of relative error, squared error and hits of delta1."""
+    def _sums(self, prediction: Tensor, target: Tensor, subsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, S) pixels, (3, B, S) sums of relative error, squared error and hits of delta1, (B,) non-finite ones."""
         columns = len(self.subsets) + 1
-        places = subsets + columns * torch.arange(len(subsets), device=subsets.device).view(-1, 1, 1)
-        counts = torch.bincount(places.flatten(), minlength=columns * len(subsets)).to(target.dtype)
-        positive = prediction.clamp(min=LOG_FLOOR)
-        reference = target if self.protocol.relative_to == "truth" else positive
-        error = (prediction - target).abs_()
-        hit = torch.maximum(positive / target, target / positive) < THRESHOLDS[0]
-        sums = [
-            torch.zeros_like(counts).scatter_add_(0, places.flatten(), values.flatten().to(counts))
-            for values in (error / reference, error.square(), hit)
-        ]
-        counts, *sums = (table.view(-1, columns)[:, 1:] for table in (counts, *sums))
-        return counts, torch.stack(sums)
+        images = torch.arange(len(subsets), device=subsets.device)
+        places = (subsets + columns * images.view(-1, 1, 1)).flatten()
+        inside = subsets.flatten().nonzero().squeeze(1)  # often few, so all else is done with these alone
+        places, predicted, true = (map_.flatten()[inside] for map_ in (places, prediction, target))
+        positive = predicted.clamp(min=LOG_FLOOR)
+        error = (predicted - true).abs_()
+        relative = error / (true if self.protocol.relative_to == "truth" else positive)
+        hit = torch.maximum(positive / true, true / positive) < THRESHOLDS[0]
+
+        def total(values: Tensor) -> Tensor:
+            """(B, S) sum in each subset of each image."""
+            table = true.new_zeros(columns * len(subsets))
+            return table.scatter_add_(0, places, values.to(table)).view(-1, columns)[:, 1:]
+
+        sums = torch.stack([total(values) for values in (relative, error.square_(), hit)])
+        spoilt = total(~predicted.isfinite()).sum(1).long()
+        return total(torch.ones_like(true)), sums, spoilt
 
     def _named(self, figures: Tensor) -> dict[str, Tensor]:
         """Name the first and last axis of (3, ..., S) figures; only those that are asked for."""
