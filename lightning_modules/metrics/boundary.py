@@ -1,7 +1,7 @@
 """Boundary errors: the edges of a predicted depth map against annotated occlusion boundaries."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ FIGURES = (
     "boundary_recall",
     "boundary_f1",
 )
+
+#: Share of the frames from which those without a predicted edge are remarked on.
+MANY_EMPTY = 0.05
 
 #: Figures that a frame without a predicted edge has from the protocol's constants alone.
 DISTANCES = FIGURES[:4]
@@ -251,7 +254,24 @@ class BoundaryError(ImageMeans):
         means = self.nonempty_totals / (self.images - self.empty)
         means = means.where(self.nonfinite == 0, torch.nan)  # as all others, though the sum passes over NaN
         nonempty = {f"{name}_nonempty": mean for name, mean in zip(DISTANCES, means, strict=True)}
-        return super().compute() | nonempty | {"boundary_empty": self.empty.to(means.dtype)}
+        counts = {"boundary_empty": self.empty.to(means.dtype), "boundary_images": self.images.to(means.dtype)}
+        return super().compute() | nonempty | counts
+
+
+def empty_remark(figures: Mapping[str, float]) -> str:
+    """What a table says where many frames have no predicted edge; empty where there are few.
+
+    Args:
+        figures: those of :class:`BoundaryError` by name; others are ignored, missing ones mean few.
+    """
+    empty, images = figures.get("boundary_empty", 0.0), figures.get("boundary_images", math.nan)
+    if not empty > MANY_EMPTY * images:
+        return ""
+    without = [f"{figures[f'{name}_nonempty']:.2f}" for name in DISTANCES[2:]]
+    return (
+        f"no edge found in {empty:.0f} of {images:.0f} frames ({empty / images:.0%}), which decide the untruncated "
+        f"distances: without them {' and '.join(without)} px"
+    )
 
 
 def _diagonal(size: Sequence[int]) -> float:

@@ -8,7 +8,7 @@ Direction = Literal["min", "max"]
 
 #: Patterns that a whole name must match; the first decides.
 DIRECTIONS: tuple[tuple[str, Direction | None], ...] = (
-    (r".*(excluded|nonfinite|skipped).*|boundary_empty", None),  # counts of what was left out, or came out empty
+    (r".*(excluded|nonfinite|skipped).*|boundary_(empty|images)", None),  # counts
     (r"chamfer3d_(precision|recall)", "min"),  # distances in metres, in spite of their names
     (r"(object_|baseline_)?delta.*", "max"),
     (r"image_class_map", "max"),

@@ -24,10 +24,10 @@ class ObjectRoughness(ImageMeans):
     ==========================  ====================================================================  ======
 
     This is the Laplacian of log depth at the scale of the step: it does not see an object's scale, and next to nothing
-    of its slope (0.006 % on a floor 3 m away, 1.5 m below NYUv2's camera), but bumps, noise and stripes. The pixels p are those whose surroundings within ``margin`` pixels are all of the same object, so
-    that a border, sharp or blurred, does not count, and whose own truth and that of the four others is valid. Means
-    over the pixels of an image, then over images: a prediction may be too smooth as well as too rough, so that
-    the truth's figure stands beside it.
+    of its slope (0.006 % on a floor 3 m away, 1.5 m below NYUv2's camera), but bumps, noise and stripes. The pixels p
+    are those whose surroundings within ``margin`` pixels are all of the same object, so that a border, sharp or
+    blurred, does not count, and whose own truth and that of the four others is valid. Means over the pixels of an
+    image, then over images. A prediction may be too smooth as well as too rough: hence the truth's figure beside it.
 
     ``excluded`` counts images without such a pixel, ``nonfinite`` NaN or infinite predictions on the pixels compared.
 
