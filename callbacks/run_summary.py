@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.run_logger import RunLogger
+from lightning_modules.metrics.boundary import empty_remark
+from lightning_modules.metrics.details import is_detail
 
 #: What a run leaves for people to look at.
 OUTPUTS = (
@@ -76,12 +78,16 @@ class RunSummary(Callback):
     def table(name: str, figures: dict[str, float], title: str) -> Table:
         """Figures of one data set; ``gain`` is the share of the constant baseline's error that the method removes.
 
-        A count of nothing left out is not shown.
+        A count of nothing left out is not shown, nor are details, unless there is nothing else.
         """
         prefix = f"test/{name}/"
         own = {key.removeprefix(prefix): value for key, value in figures.items() if key.startswith(prefix)}
+        shown = {metric: value for metric, value in own.items() if not is_detail(metric)} or own
         table = Table("metric", "value", "median depth everywhere", "gain", title=title, title_justify="left")
-        for metric, value in own.items():
+        more = f"{len(own) - len(shown)} more figures are in metrics.json" if len(own) > len(shown) else ""
+        table.caption = "\n".join(filter(None, (more, empty_remark(own)))) or None
+        table.caption_justify = "left"
+        for metric, value in shown.items():
             if metric.startswith("baseline_") or (value == 0 and ("excluded" in metric or "nonfinite" in metric)):
                 continue
             baseline = own.get(f"baseline_{metric}")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.metrics import (
+    BorderErrors,
     BoundaryError,
     BoundaryProtocol,
     DepthBoundaryF1,
@@ -16,17 +17,23 @@ from lightning_modules.metrics import (
     EdgeDetection,
     EvalProtocol,
     ImageClasses,
+    LayoutFlatness,
     LayoutRetrieval,
+    ObjectRoughness,
     ObjectwiseErrors,
     PlanarityErrors,
     PointCloudChamfer,
+    RangeErrors,
     RegionErrors,
     SegmentationAccuracy,
     SegmentQuality,
+    ThinErrors,
 )
 from lightning_modules.metrics.depth_errors import THRESHOLDS
 from lightning_modules.metrics.exact_sums import SuiteMetric
+from lightning_modules.metrics.layout_flatness import CLASSES
 from lightning_modules.metrics.objectwise import ObjectAveraging
+from lightning_modules.metrics.range_errors import EDGES
 from lightning_modules.metrics.segmentation import AbsentClasses
 from lightning_modules.prediction import Prediction
 
@@ -56,6 +63,13 @@ class EvaluationOptions:
         absent_classes: of the mean IoU, ``skip`` them or count them as ``zero``.
         edge_threshold: probability from which a pixel is predicted to be an edge.
         edge_levels: thresholds that ODS and OIS choose from.
+        range_edges: metres, of the ranges of true depth that errors are given for.
+        border_distance: pixels of the truth's grid within which a pixel is near a border of the labels.
+        thin_radius: share of the frame's diagonal; what a disc of this radius does not fit into is thin.
+        layout_min_area: share of the frame that a wall, floor or ceiling must cover.
+        layout_max_rms: metres by which its truth may depart from a plane, root mean square.
+        smoothness_step: pixels between those that roughness within objects compares.
+        smoothness_margin: pixels from the border of an object that roughness leaves out.
 
     Raises:
         ValueError: if a group is unknown.
@@ -77,6 +91,13 @@ class EvaluationOptions:
     absent_classes: AbsentClasses = "skip"
     edge_threshold: float = 0.5
     edge_levels: int = 9
+    range_edges: tuple[float, ...] = EDGES
+    border_distance: float = 5.0
+    thin_radius: float = 0.01
+    layout_min_area: float = 0.02
+    layout_max_rms: float = 0.05
+    smoothness_step: int = 4
+    smoothness_margin: int = 8
 
     def __post_init__(self) -> None:
         if unknown := set(self.groups or ()) - set(GROUPS):
@@ -103,14 +124,14 @@ class Group:
         truth: keys of a sample that it reads, besides those that every sample has.
         predicted: field of a :class:`Prediction` that it reads.
         arguments: what ``update`` takes.
-        wanted: whether the options ask for it.
+        wanted: whether the options ask for it, given the number of classes.
     """
 
     build: Callable[[EvalProtocol, EvaluationOptions, int], SuiteMetric]
     truth: frozenset[str] = frozenset()
     predicted: str = "depth"
     arguments: Arguments = _DEPTH
-    wanted: Callable[[EvaluationOptions], bool] = lambda _: True
+    wanted: Callable[[EvaluationOptions, int], bool] = lambda *_: True
 
 
 def _build_boundary(protocol: EvalProtocol, options: EvaluationOptions, classes: int) -> SuiteMetric:
@@ -133,7 +154,7 @@ GROUPS: dict[str, Group] = {
     "depth": Group(lambda protocol, options, _: DepthErrors(protocol, options.delta_thresholds)),
     "unit": Group(
         lambda protocol, options, _: DepthErrorsInUnits(protocol, options.unit or 1.0),
-        wanted=lambda options: options.unit is not None,
+        wanted=lambda options, _: options.unit is not None,
     ),
     "object": Group(
         lambda protocol, options, _: ObjectwiseErrors(protocol, options.object_averaging, options.object_min_pixels),
@@ -178,6 +199,28 @@ GROUPS: dict[str, Group] = {
     "region": Group(
         lambda protocol, *_: RegionErrors(protocol), truth=frozenset({"regions"}), arguments=depth_and("regions")
     ),
+    "range": Group(lambda protocol, options, _: RangeErrors(protocol, options.range_edges)),
+    "label_border": Group(
+        lambda protocol, options, _: BorderErrors(protocol, options.border_distance),
+        truth=frozenset({"semantics"}),
+        arguments=depth_and("semantics"),
+    ),
+    "thin": Group(
+        lambda protocol, options, _: ThinErrors(protocol, options.thin_radius),
+        truth=frozenset({"semantics"}),
+        arguments=depth_and("semantics"),
+    ),
+    "layout": Group(
+        lambda protocol, options, _: LayoutFlatness(protocol, options.layout_min_area, options.layout_max_rms),
+        truth=frozenset({"semantics"}),
+        arguments=depth_and("semantics", "intrinsics"),
+        wanted=lambda _, classes: classes == CLASSES,
+    ),
+    "smoothness": Group(
+        lambda protocol, options, _: ObjectRoughness(protocol, options.smoothness_step, options.smoothness_margin),
+        truth=frozenset({"instances"}),
+        arguments=depth_and("instances"),
+    ),
     "retrieval": Group(
         lambda protocol, options, _: LayoutRetrieval(options.recall_at, options.recall_frame_window),
         predicted="embedding",
@@ -211,7 +254,7 @@ class Evaluation(nn.Module):
                 name: group.build(protocol, options, classes)
                 for name, group in GROUPS.items()
                 if group.truth <= provides
-                and group.wanted(options)
+                and group.wanted(options, classes)
                 and (options.groups is None or name in options.groups)
             }
         )

@@ -7,13 +7,18 @@ import torch
 
 from lightning_modules.evaluation import GROUPS, Evaluation, EvaluationOptions
 from lightning_modules.metrics import (
+    BorderErrors,
     BoundaryError,
     BoundaryProtocol,
     DepthErrors,
     EvalProtocol,
+    LayoutFlatness,
     LayoutRetrieval,
+    ObjectRoughness,
     ObjectwiseErrors,
     PointCloudChamfer,
+    RangeErrors,
+    ThinErrors,
 )
 from lightning_modules.prediction import Prediction
 
@@ -71,6 +76,15 @@ def test_the_data_decide_first():
     assert {"object_delta1", "object_excluded"} <= measured(frozenset({"instances"}))
     assert {"boundary_acc", "boundary_excluded"} <= measured(frozenset({"occlusion"}))
     assert "planarity_flatness" in measured(frozenset({"planes", "plane_parameters"}))
+    assert "rmse_at_2_5" in alone
+    assert not any(name.startswith(("abs_rel_border", "abs_rel_thin", "layout", "object_roughness")) for name in alone)
+    assert {"abs_rel_border", "delta1_thin", "layout_flatness"} <= measured(frozenset({"semantics"}))
+    assert "object_roughness" in measured(frozenset({"instances"}))
+
+
+def test_the_layout_is_that_of_nyu40_classes():
+    assert "layout" in Evaluation(PROTOCOL, provides=EVERYTHING).metrics
+    assert "layout" not in Evaluation(PROTOCOL, provides=EVERYTHING, classes=13).metrics
 
 
 def test_then_the_method_decides():
@@ -92,7 +106,11 @@ def test_every_group_can_be_measured_and_counts_what_it_leaves_out_under_its_own
 
 
 def test_figures_are_those_of_the_metrics():
-    batch, options = make_batch(), EvaluationOptions(cloud_stride=2, object_averaging="area", recall_at=(1,))
+    batch = make_batch()
+    options = EvaluationOptions(
+        cloud_stride=2, object_averaging="area", recall_at=(1,), range_edges=(0, 3), border_distance=2, thin_radius=0.2,
+        layout_min_area=0.1, layout_max_rms=2.0, smoothness_step=1, smoothness_margin=3,
+    )  # fmt: skip
     prediction = make_prediction(batch)
     evaluation = Evaluation(PROTOCOL, options, EVERYTHING)
     evaluation.update(prediction, batch)
@@ -102,13 +120,20 @@ def test_figures_are_those_of_the_metrics():
         (DepthErrors(PROTOCOL), truth),
         (ObjectwiseErrors(PROTOCOL, "area"), (*truth, batch["instances"])),
         (PointCloudChamfer(PROTOCOL, stride=2), (*truth, batch["intrinsics"])),
+        (RangeErrors(PROTOCOL, (0, 3)), truth),
+        (BorderErrors(PROTOCOL, 2), (*truth, batch["semantics"])),
+        (ThinErrors(PROTOCOL, 0.2), (*truth, batch["semantics"])),
+        (LayoutFlatness(PROTOCOL, 0.1, 2.0), (*truth, batch["semantics"], batch["intrinsics"])),
+        (ObjectRoughness(PROTOCOL, 1, 3), (*truth, batch["instances"])),
         (BoundaryError(), (prediction.depth.double().clamp(0.1, 10), batch["occlusion"])),
         (LayoutRetrieval(ks=(1,)), (prediction.embedding, batch["scene"], batch["frame"])),
     ]:
         metric.update(*arguments)
         for name, value in metric.compute().items():
             if not name.startswith(("excluded", "nonfinite")):
-                assert figures[name] == value, name
+                assert figures[name] == value or value.isnan(), name
+    assert figures["layout_planes"] > 0
+    assert figures["object_roughness"] > 0
 
 
 def test_per_image_figures_average_to_those_of_the_set():

@@ -6,16 +6,21 @@ from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_
 from lightning_modules.metrics.depth_units import DepthErrorsInUnits
 from lightning_modules.metrics.edge_detection import EdgeDetection
 from lightning_modules.metrics.image_classes import ImageClasses
+from lightning_modules.metrics.label_errors import BorderErrors, ThinErrors
+from lightning_modules.metrics.layout_flatness import LayoutFlatness
 from lightning_modules.metrics.objectwise import ObjectwiseErrors
 from lightning_modules.metrics.planarity import PlanarityErrors
 from lightning_modules.metrics.point_cloud import PointCloudChamfer
 from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.range_errors import RangeErrors
 from lightning_modules.metrics.region_errors import RegionErrors
 from lightning_modules.metrics.retrieval import LayoutRetrieval
 from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
 from lightning_modules.metrics.segmentation import SegmentationAccuracy
+from lightning_modules.metrics.smoothness import ObjectRoughness
 
 __all__ = [
+    "BorderErrors",
     "BoundaryError",
     "BoundaryProtocol",
     "DepthBoundaryF1",
@@ -24,13 +29,17 @@ __all__ = [
     "EdgeDetection",
     "EvalProtocol",
     "ImageClasses",
+    "LayoutFlatness",
     "LayoutRetrieval",
+    "ObjectRoughness",
     "ObjectwiseErrors",
     "PlanarityErrors",
     "PointCloudChamfer",
+    "RangeErrors",
     "RegionErrors",
     "SegmentQuality",
     "SegmentationAccuracy",
+    "ThinErrors",
     "per_image_boundary_errors",
     "per_image_depth_boundary",
     "per_image_depth_errors",

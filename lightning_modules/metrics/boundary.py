@@ -1,6 +1,7 @@
 """Boundary errors: the edges of a predicted depth map against annotated occlusion boundaries."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +25,12 @@ FIGURES = (
     "boundary_recall",
     "boundary_f1",
 )
+
+#: Share of the frames from which those without a predicted edge are remarked on.
+MANY_EMPTY = 0.05
+
+#: Figures that a frame without a predicted edge has from the protocol's constants alone.
+DISTANCES = FIGURES[:4]
 
 
 @dataclass(frozen=True)
@@ -198,7 +205,9 @@ class BoundaryError(ImageMeans):
     ======================  ======================================================================  ======
 
     Each is a mean over images. If E' is empty, accuracy and completeness are t. If E is empty, the untruncated
-    distances are the diagonal of the evaluated window, the longest there is, and precision, recall and F1 are 0.
+    distances are the diagonal of the evaluated window, the longest there is, and precision, recall and F1 are 0: a few
+    such images decide an untruncated mean. So ``boundary_empty`` counts them, and the four distances are given once
+    more, with ``_nonempty`` after their names, as means over the other images.
 
     ``excluded`` counts images without an annotated boundary, ``nonfinite`` NaN or infinite predictions on evaluated
     pixels, as :class:`ImageMeans` explains.
@@ -210,9 +219,14 @@ class BoundaryError(ImageMeans):
 
     figures = FIGURES
 
+    nonempty_totals: Tensor
+    empty: Tensor
+
     def __init__(self, protocol: BoundaryProtocol | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.protocol = protocol or BoundaryProtocol()
+        self.add_sum("nonempty_totals", len(DISTANCES))
+        self.add_count("empty")
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
         """Add a batch.
@@ -228,13 +242,48 @@ class BoundaryError(ImageMeans):
         prediction, target, valid = self.protocol.prepare(prediction, target, valid)
         figures = per_image_boundary_errors(prediction, target, valid, self.protocol)
         self.add_images(figures, valid & ~prediction.isfinite())
+        # The diagonal is longer than any distance between two pixels.
+        empty = figures["chamfer_pred_to_gt"] == _diagonal(target.shape[-2:])
+        self.empty += empty.sum().to(self.empty)
+        nonempty = {name: figures[name].where(~empty, torch.nan) for name in DISTANCES}
+        self.nonempty_totals += torch.stack(list(nonempty.values())).nansum(1).to(self.nonempty_totals)
+        self.per_image = figures | {f"{name}_nonempty": values for name, values in nonempty.items()}
+
+    def compute(self) -> dict[str, Tensor]:
+        """The figures and counts of the class docstring, scalars; NaN where no image has them."""
+        means = self.nonempty_totals / (self.images - self.empty)
+        means = means.where(self.nonfinite == 0, torch.nan)  # as all others, though the sum passes over NaN
+        nonempty = {f"{name}_nonempty": mean for name, mean in zip(DISTANCES, means, strict=True)}
+        counts = {"boundary_empty": self.empty.to(means.dtype), "boundary_images": self.images.to(means.dtype)}
+        return super().compute() | nonempty | counts
+
+
+def empty_remark(figures: Mapping[str, float]) -> str:
+    """What a table says where many frames have no predicted edge; empty where there are few.
+
+    Args:
+        figures: those of :class:`BoundaryError` by name; others are ignored, missing ones mean few.
+    """
+    empty, images = figures.get("boundary_empty", 0.0), figures.get("boundary_images", math.nan)
+    if not empty > MANY_EMPTY * images:
+        return ""
+    without = [f"{figures[f'{name}_nonempty']:.2f}" for name in DISTANCES[2:]]
+    return (
+        f"no edge found in {empty:.0f} of {images:.0f} frames ({empty / images:.0%}), which decide the untruncated "
+        f"distances: without them {' and '.join(without)} px"
+    )
+
+
+def _diagonal(size: Sequence[int]) -> float:
+    """Pixels, the longest distance in a window (H, W)."""
+    return math.hypot(*size)
 
 
 def _figures(edges: NDArray[np.bool_], truth: NDArray[np.bool_], protocol: BoundaryProtocol) -> tuple[float, ...]:
     """The figures of one image with an annotated boundary, in the order of `FIGURES`."""
     limit = protocol.max_distance
     if not edges.any():
-        diagonal = math.hypot(*truth.shape)
+        diagonal = _diagonal(truth.shape)
         return (limit, limit, diagonal, diagonal, 0.0, 0.0, 0.0)
     to_truth, to_edges = _distances(edges, truth), _distances(truth, edges)
     accuracy = completeness = limit

@@ -8,14 +8,16 @@ Direction = Literal["min", "max"]
 
 #: Patterns that a whole name must match; the first decides.
 DIRECTIONS: tuple[tuple[str, Direction | None], ...] = (
-    (r".*(excluded|nonfinite|skipped).*", None),  # counts of what was left out
+    (r".*(excluded|nonfinite|skipped).*|boundary_(empty|images)", None),  # counts
     (r"chamfer3d_(precision|recall)", "min"),  # distances in metres, in spite of their names
     (r"(object_|baseline_)?delta.*", "max"),
     (r"image_class_map", "max"),
     (r".*(precision|recall|f1|fscore|accuracy|miou|ods|ois|explained_variance)(@?\d+|_.*)?", "max"),
     (r"(object_|baseline_)?(abs_rel|sq_rel|mae|rmse|rmse_log|rmse_log10|log10|silog|gradient)", "min"),
+    (r"(abs_rel|rmse)_(at_.*|border|interior|thin)", "min"),
+    (r"(wall|floor|ceiling|layout)_(flatness|orientation)|object_roughness", "min"),
     (r"region_(rmse|support_rmse|variance)", "min"),
-    (r"(boundary_(acc|comp)|chamfer.*|planarity_.*|.*_error)", "min"),
+    (r"(boundary_(acc|comp)(_nonempty)?|chamfer.*|planarity_.*|.*_error)", "min"),
     (r"loss.*|.*_loss", "min"),
 )
 

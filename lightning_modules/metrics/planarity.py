@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_modules.metrics.alignment import align
 from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.plane_fitting import angle_between, fit_plane, span_a_plane
 from lightning_modules.metrics.point_cloud import pixel_rays
 from lightning_modules.metrics.protocol import EvalProtocol
 
@@ -85,7 +86,7 @@ class PlanarityErrors(ExactSums):
         means = []
         for pair, mask, ids, parameters, camera in zip(*batch, strict=True):
             total = torch.zeros(len(FIGURES), dtype=torch.float64)
-            evaluated = [pixels for pixels in self._plane_pixels(ids, mask) if _span_a_plane(pixels)]
+            evaluated = [pixels for pixels in self._plane_pixels(ids, mask) if span_a_plane(pixels)]
             for rows, columns in (pixels.unbind(1) for pixels in evaluated):
                 predicted, truth = pair[:, rows, columns].view(2, 1, 1, 1, -1)
                 predicted = align(predicted, truth, torch.ones_like(truth, dtype=torch.bool), "median")
@@ -118,12 +119,6 @@ class PlanarityErrors(ExactSums):
         return [((ids == plane) & mask).nonzero() for plane in large]
 
 
-def _span_a_plane(pixels: Tensor) -> bool:
-    """Whether three of (N, 2) pixels are not on one line: then, at any positive depths, their points are not either."""
-    offsets = (pixels - pixels[:1]).double()
-    return bool(torch.linalg.matrix_rank(offsets.T @ offsets) == 2)
-
-
 def _plane_errors(predicted: Tensor, truth: Tensor, rays: Tensor, normal: Tensor) -> Tensor:
     """(2,) flatness in centimetres and orientation error in degrees of one plane.
 
@@ -133,18 +128,10 @@ def _plane_errors(predicted: Tensor, truth: Tensor, rays: Tensor, normal: Tensor
         rays: (N, 3) rays of the pixels, scaled to z = 1.
         normal: (3,) of the true plane, of any length; NaN where not known.
     """
-    flatness, found = _fit_plane(predicted[:, None] * rays)
+    flatness, found = fit_plane(predicted[:, None] * rays)
     if normal.isnan().any():
-        _, normal = _fit_plane(truth[:, None] * rays)
-    # Of the arc cosine half the digits are lost at small angles.
-    angle = torch.atan2(torch.linalg.cross(normal, found).norm(), normal.dot(found).abs())
-    return torch.stack([100 * flatness, angle.rad2deg()])
-
-
-def _fit_plane(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Standard deviation of (N, 3) points across the plane that fits them best, and its normal (3,) of length 1."""
-    _, spread, axes = torch.linalg.svd(points - points.mean(0), full_matrices=False)
-    return spread[2] / len(points) ** 0.5, axes[2]
+        _, normal = fit_plane(truth[:, None] * rays)
+    return torch.stack([100 * flatness, angle_between(normal, found)])
 
 
 def _check_planes(target: Tensor, planes: Tensor, parameters: Tensor, intrinsics: Tensor) -> None:

@@ -14,6 +14,7 @@ from lightning_modules.metrics.boundary import (
     BoundaryError,
     BoundaryProtocol,
     depth_edges,
+    empty_remark,
     per_image_boundary_errors,
 )
 from tests.helpers.metric_tester import MetricTester
@@ -54,6 +55,7 @@ def brute_force_figures(edges: np.ndarray, truth: np.ndarray, protocol: Boundary
 
 class TestOfficial(MetricTester):
     averages_images = True
+    counts = ("boundary_empty", "boundary_images", "excluded", "nonfinite")
     protocol = BoundaryProtocol(max_distance=6)
 
     def make(self):
@@ -73,7 +75,7 @@ class TestOfficial(MetricTester):
         return prediction, target, valid
 
     def reference(self, prediction, target, valid):
-        images = []
+        images, full = [], []
         for depth, truth, mask in zip(prediction[:, 0].double().numpy(), target[:, 0], valid[:, 0], strict=True):
             inside, truth = mask.numpy(), (truth & mask).numpy()
             low, high = depth[inside].min(), depth[inside].max()
@@ -81,8 +83,19 @@ class TestOfficial(MetricTester):
             edges = canny(normalised, math.sqrt(2), 0.15, 0.30, mask=inside)
             if truth.any():
                 images.append(brute_force_figures(edges, truth, self.protocol))
-        counts = {"excluded": len(target) - len(images), "nonfinite": 0}
-        return {name: sum(image[name] for image in images) / len(images) for name in FIGURES} | counts
+                full += images[-1:] if edges.any() else []
+        empty = len(images) - len(full)
+        counts = {
+            "boundary_empty": empty,
+            "boundary_images": len(images),
+            "excluded": len(target) - len(images),
+            "nonfinite": 0,
+        }
+        nonempty = {f"{name}_nonempty": sum(image[name] for image in full) / len(full) for name in FIGURES[:4]}
+        return {name: sum(image[name] for image in images) / len(images) for name in FIGURES} | nonempty | counts
+
+    def test_the_inputs_have_one_frame_without_an_edge(self):
+        assert self.reference(*self.inputs())["boundary_empty"] == 1
 
 
 class TestDirected(TestOfficial):
@@ -152,7 +165,35 @@ def test_with_no_edge_near_the_truth_accuracy_and_completeness_are_the_maximal_d
 def test_a_constant_or_absent_prediction_has_no_edge(depth, backend):
     figures = evaluate(torch.full((1, 1, 40, 50), depth), line(20), backend=backend)
     diagonal = math.hypot(40, 50)
+    assert (figures.pop("boundary_empty"), figures.pop("boundary_images")) == (1, 1)
+    assert all(math.isnan(figures.pop(f"{name}_nonempty")) for name in FIGURES[:4])
     assert tuple(figures.values()) == (10, 10, diagonal, diagonal, 0, 0, 0, 0, 0)
+
+
+def test_one_flat_prediction_of_ten_decides_the_untruncated_mean_but_not_that_of_the_others():
+    depth, target = step(20).repeat(10, 1, 1, 1), line(22).repeat(10, 1, 1, 1)
+    alone = evaluate(depth[:1], target[:1])
+    depth[4] = 2.0
+    figures = evaluate(depth, target)
+    diagonal = math.hypot(40, 50)
+    assert figures["boundary_empty"] == 1
+    for name in ("chamfer_pred_to_gt", "chamfer_gt_to_pred"):
+        assert figures[name] == pytest.approx(0.9 * alone[name] + 0.1 * diagonal)
+        assert figures[f"{name}_nonempty"] == pytest.approx(alone[name])
+    assert figures["boundary_acc_nonempty"] == pytest.approx(alone["boundary_acc"])
+    distances = f"{alone['chamfer_pred_to_gt']:.2f} and {alone['chamfer_gt_to_pred']:.2f} px"
+    assert empty_remark(figures) == (
+        f"no edge found in 1 of 10 frames (10%), which decide the untruncated distances: without them {distances}"
+    )
+    assert empty_remark(alone) == empty_remark(figures | {"boundary_images": 20}) == empty_remark({}) == ""
+
+
+def test_a_nonfinite_prediction_spoils_the_mean_of_the_others_too():
+    depth = torch.cat([step(20), step(20)])
+    depth[1, 0, 3, 3] = torch.inf
+    figures = evaluate(depth, torch.cat([line(22), line(22)]))
+    assert math.isnan(figures["boundary_acc_nonempty"])
+    assert figures["boundary_empty"] == 0
 
 
 def test_an_image_without_truth_is_excluded():
@@ -171,6 +212,7 @@ def test_only_empty_truths_give_no_figure():
     figures = evaluate(step(20), torch.zeros_like(line(0)))
     assert figures.pop("excluded") == 1
     assert figures.pop("nonfinite") == 0
+    assert (figures.pop("boundary_empty"), figures.pop("boundary_images")) == (0, 0)
     assert all(math.isnan(figure) for figure in figures.values())
 
 

@@ -1,0 +1,105 @@
+"""Depth errors where the labels say that depth is hard: near their borders, and on thin things."""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from lightning_modules.metrics.label_discs import near_other_label, opening_residue
+from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.subset_errors import SubsetErrors
+
+
+class BorderErrors(SubsetErrors):
+    """Errors near borders of the labels (``abs_rel_border``, ``rmse_border``, ``delta1_border``) and away from them.
+
+    A labelled pixel is near a border if a pixel of another class is at most ``distance`` pixels away; all other
+    labelled pixels are the ``_interior``. Unlabelled pixels belong to neither, and make no border. Labels count outside
+    the crop and where depth is not measured, too. Averaging and counts are those of :class:`SubsetErrors`.
+
+    Args:
+        protocol: range, crop, alignment and averaging.
+        distance: pixels of the truth's grid.
+        kwargs: see :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: if the distance is below 1 pixel.
+    """
+
+    def __init__(self, protocol: EvalProtocol, distance: float = 5.0, **kwargs: Any) -> None:
+        super().__init__(protocol, ("border", "interior"), **kwargs)
+        if not distance >= 1:
+            raise ValueError(f"`border_distance` must be at least 1 pixel, got {distance}")
+        self.distance = distance
+
+    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, semantics: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
+            target: (B, 1, H, W) true depth in metres.
+            valid: (B, 1, H, W) bool, true where the truth is measured.
+            semantics: (B, H, W) int64 classes, 0 = unlabelled.
+
+        Raises:
+            ValueError: as :meth:`EvalProtocol.prepare`, or if the labels do not fit to the truth.
+        """
+        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
+        check_labels(target, semantics)
+        near = near_other_label(semantics, self.distance)
+        self.add_subsets(prediction, target, (2 - near.long()).where(valid[:, 0] & (semantics > 0), 0))
+
+
+class ThinErrors(SubsetErrors):
+    """Errors on small and thin things: ``abs_rel_thin``, ``rmse_thin`` and ``delta1_thin``.
+
+    These are the labelled pixels that the morphological opening of their class's region by a disc removes: where no
+    disc of the given radius fits into the region. So it takes legs of chairs and lamps, books and cups, whatever the
+    classes are, and the outermost corners of what is large. A region that the frame cuts off goes on outside of it;
+    unlabelled pixels are not of the region. Averaging and counts are those of :class:`SubsetErrors`.
+
+    Args:
+        protocol: range, crop, alignment and averaging.
+        radius: of the disc, as a share of the frame's diagonal; 0.01 are 8 pixels of 480 x 640.
+        kwargs: see :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: unless 0 < radius < 0.5.
+    """
+
+    def __init__(self, protocol: EvalProtocol, radius: float = 0.01, **kwargs: Any) -> None:
+        super().__init__(protocol, ("thin",), **kwargs)
+        if not 0 < radius < 0.5:
+            raise ValueError(f"`thin_radius` is a share of the frame's diagonal, between 0 and 0.5, got {radius}")
+        self.radius = radius
+
+    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, semantics: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
+            target: (B, 1, H, W) true depth in metres.
+            valid: (B, 1, H, W) bool, true where the truth is measured.
+            semantics: (B, H, W) int64 classes, 0 = unlabelled.
+
+        Raises:
+            ValueError: as :meth:`EvalProtocol.prepare`, or if the labels do not fit to the truth.
+        """
+        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
+        check_labels(target, semantics)
+        pixels = max(1.0, self.radius * math.hypot(*semantics.shape[1:]))
+        thin = opening_residue(semantics, pixels) & valid[:, 0]
+        self.add_subsets(prediction, target, thin.long())
+
+
+def check_labels(target: Tensor, labels: Tensor) -> None:
+    """Refuse labels that are not on the truth's grid.
+
+    Raises:
+        ValueError: unless they are integers (B, H, W).
+    """
+    if labels.shape != target[:, 0].shape or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be integers of shape (B, H, W) = {tuple(target[:, 0].shape)}, "
+            f"got {labels.dtype} {tuple(labels.shape)}"
+        )

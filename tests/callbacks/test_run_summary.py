@@ -1,0 +1,40 @@
+"""The table at the end of a test: what it shows, and what it leaves to `metrics.json`."""
+
+import io
+import math
+
+from rich.console import Console
+
+from callbacks import RunSummary
+
+
+def printed(figures: dict[str, float]) -> str:
+    named = {f"test/rooms/{name}": value for name, value in figures.items()}
+    stream = io.StringIO()
+    Console(file=stream, width=150).print(RunSummary.table("rooms", named | {"test/other/mae": 7.0}, "a method"))
+    return stream.getvalue()
+
+
+def test_details_are_left_to_the_file():
+    text = printed({"abs_rel": 0.1, "rmse_at_2_5": 0.5, "thin_excluded": 3.0, "object_excluded": 2.0, "rmse": 0.25})
+    assert "0.1000" in text
+    assert "object_excluded" in text
+    assert "rmse_at_2_5" not in text
+    assert "2 more figures are in metrics.json" in text
+
+
+def test_details_alone_are_shown():
+    text = printed({"rmse_at_2_5": 0.5, "rmse_at_5_10": math.nan})
+    assert "rmse_at_2_5" in text
+    assert "nan" in text
+    assert "more figures" not in text
+
+
+def test_many_frames_without_an_edge_are_remarked_on():
+    figures = {
+        "chamfer_pred_to_gt": 81.0, "boundary_empty": 1.0, "boundary_images": 10.0,
+        "chamfer_pred_to_gt_nonempty": 1.5, "chamfer_gt_to_pred_nonempty": 2.5,
+    }  # fmt: skip
+    assert "no edge found in 1 of 10 frames (10%)" in printed(figures)
+    assert "without them 1.50 and 2.50 px" in printed(figures)
+    assert "no edge" not in printed(figures | {"boundary_images": 20.0})
