@@ -105,7 +105,12 @@ TRAINING_FRAMES = {
 }  # fmt: skip
 
 #: Further experiments that repeat the rows of one, where the paper can be read in several ways.
-OTHER_READINGS = {"shed_hybrid": ("shed_hybrid_24k",), "dpt_hybrid": ("dpt_hybrid_24k",)}
+OTHER_READINGS = {
+    "shed_hybrid": ("shed_hybrid_24k",),
+    "dpt_hybrid": ("dpt_hybrid_24k",),
+    "shed_hybrid_hypersim": ("shed_hybrid_hypersim_matched",),
+    "depth_anything_v2_small_hypersim": ("depth_anything_v2_small_hypersim_matched",),
+}
 
 #: Variants of a test set whose figures stand beside a published row, with what they are called there.
 GEOMETRIES = {"whole": "whole frames", "squeezed": "squeezed frames"}
