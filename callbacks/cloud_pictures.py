@@ -16,10 +16,15 @@ class CloudPictures(FramePictures):
 
     A picture shows the predicted cloud beside the true one, frontal and from above, and the parts of the method's
     segment hierarchy (see :func:`~callbacks.cloud_sheet.draw_cloud_sheet`). Both clouds lie beside it as PLY files. A
-    method that predicts no depth has none.
+    method that predicts no depth has none, nor has a test set whose point clouds are not measured
+    (``evaluation.groups``).
     """
 
     folder = "clouds"
+
+    def wants(self, name: str, pl_module: Any) -> bool:
+        """Whether the point clouds of a test set are measured."""
+        return "cloud" in pl_module.evaluations[f"test/{name}"].metrics
 
     def draw(self, stem: Path, outputs: Any, batch: Any, i: int, pl_module: LightningModule, datamodule: Any) -> None:
         """Draw and write both clouds."""

@@ -24,6 +24,10 @@ class FramePictures(Callback, ABC):
     def __init__(self, frames: int = 4):
         self.frames = frames
 
+    def wants(self, name: str, pl_module: Any) -> bool:
+        """Whether frames of a test set are drawn."""
+        return True
+
     @abstractmethod
     def draw(self, stem: Path, outputs: Any, batch: Any, i: int, pl_module: LightningModule, datamodule: Any) -> None:
         """Write frame ``i`` of a batch to ``<stem>.png``, and what belongs to it beside that.
@@ -51,6 +55,8 @@ class FramePictures(Callback, ABC):
         loader: Any = trainer.test_dataloaders
         loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
         folder, name = Path(trainer.default_root_dir) / self.folder, datamodule.test_names()[dataloader_idx]
+        if not self.wants(name, pl_module):
+            return
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
             folder.mkdir(parents=True, exist_ok=True)
             self.draw(folder / f"{name}_{int(batch['index'][i]):04d}", outputs, batch, i, pl_module, datamodule)

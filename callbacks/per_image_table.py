@@ -13,7 +13,10 @@ Row = dict[str, Any]
 
 
 class PerImageTable(Callback):
-    """Write ``per_image.csv`` into the run folder, and the same table to W&B."""
+    """Write ``per_image.csv`` into the run folder, and the same table to W&B.
+
+    Rows of test sets that an earlier test in the folder has left there, and this one does not test on, stay.
+    """
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the rows of an earlier test."""
@@ -43,6 +46,7 @@ class PerImageTable(Callback):
             return
         path = Path(trainer.default_root_dir) / "per_image.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
+        rows = sorted([*rows, *earlier_rows(path, {row["dataset"] for row in rows})], key=lambda row: row["dataset"])
         columns = list(dict.fromkeys(name for row in rows for name in row))  # test sets may differ in what is measured
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=columns)
@@ -51,3 +55,11 @@ class PerImageTable(Callback):
         if isinstance(trainer.logger, WandbLogger):
             data = [[row.get(name) for name in columns] for row in rows]
             trainer.logger.log_table("test/per_image", columns=columns, data=data)
+
+
+def earlier_rows(path: Path, tested: set[str]) -> list[Row]:
+    """Rows of a table that are of none of some test sets, as text, in their order; none where there is no table."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["dataset"] not in tested]

@@ -1,6 +1,7 @@
 """What is learned from: one LightningDataModule per data set, all giving the same samples."""
 
 from datamodules.base import DepthDataModule
+from datamodules.corruptions import JPEG, Corruption, Darkness, GaussianBlur, GaussianNoise
 from datamodules.derived.frame_maps import FrameSuperpixels, RegionSupportTarget
 from datamodules.derived.sample_maps import ClassMaps, EdgeTarget, SemanticContours
 from datamodules.hypersim import HyperSimDataModule
@@ -14,15 +15,21 @@ from datamodules.rooms_datamodule import RoomsDataModule, RoomsHyperSimDataModul
 from datamodules.rooms_fused import RoomsFusedDataModule
 from datamodules.sample import Sample, collate
 from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
+from datamodules.variants import Variant
 
 __all__ = [
     "CLAHE",
+    "JPEG",
     "CenterCrop",
     "ClampDepth",
     "ClassMaps",
+    "Corruption",
+    "Darkness",
     "DepthDataModule",
     "EdgeTarget",
     "FrameSuperpixels",
+    "GaussianBlur",
+    "GaussianNoise",
     "GridSuperpixels",
     "HyperSimDataModule",
     "IBimsDataModule",
@@ -41,5 +48,6 @@ __all__ = [
     "SlicSuperpixels",
     "Superpixels",
     "UnitDepth",
+    "Variant",
     "collate",
 ]

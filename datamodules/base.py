@@ -1,5 +1,6 @@
 """What all data sets share: how their frames are shown to networks, in training and in evaluation."""
 
+from copy import copy
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,10 +15,12 @@ from datamodules.preprocess import FrameStep
 from datamodules.sample import Sample
 from datamodules.superpixels import Superpixels
 from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
+from datamodules.variants import Variant
 
 #: Options that say how the network is shown a frame in evaluation: those of all test sets of a run.
 VIEW_OPTIONS = (
     "resize", "eval_size", "superpixels", "superpixels_of", "derived", "eval_batch_size", "num_workers", "mean", "std",
+    "variants",
 )  # fmt: skip
 
 IMAGENET_NORMALIZATION: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -61,6 +64,8 @@ class DepthDataModule(BatchingDataModule):
         std: likewise; None with ``mean``.
         extra_tests: further data sets whose test parts are tested on in the same run, their frames shown to the network
             as this one's are (:data:`VIEW_OPTIONS`). `tests: [data/...]` in a YAML fills it in.
+        variants: further views of all test sets, by name: each is tested on as well, as ``<data set>_<name>``. None in
+            place of a variant takes away one that an earlier file has.
 
     Raises:
         ValueError: unless 0 < min_depth < max_depth, or if a further test set has test sets of its own.
@@ -92,6 +97,7 @@ class DepthDataModule(BatchingDataModule):
         mean: RGB | None = None,
         std: RGB | None = None,
         extra_tests: "list[DepthDataModule] | None" = None,
+        variants: dict[str, Variant | None] | None = None,
     ):
         super().__init__()
         if (mean is None) != (std is None):
@@ -115,6 +121,9 @@ class DepthDataModule(BatchingDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.mean, self.std = mean, std
+        self.variants = {name: variant for name, variant in (variants or {}).items() if variant is not None}
+        self.variant: Variant | None = None
+        self.variant_sets: list[DepthDataModule] = []
         self.extra_tests = extra_tests or []
         for data in self.extra_tests:
             if data.extra_tests:
@@ -136,8 +145,9 @@ class DepthDataModule(BatchingDataModule):
         return "configure it under `data.init_args`, or take another data set"
 
     def test_sets(self) -> "list[DepthDataModule]":
-        """The data set of each test loader: this one, then the further ones."""
-        return [self, *self.extra_tests]
+        """The data set of each test loader: this one, the further ones, then the variants of each, once set up."""
+        sets = [self, *self.extra_tests]
+        return [*sets, *(shown for data in sets for shown in data.variant_sets)]
 
     def test_names(self) -> list[str]:
         """Name of each test loader."""
@@ -174,6 +184,7 @@ class DepthDataModule(BatchingDataModule):
         for data in self.extra_tests:
             data.trainer = self.trainer
             data.setup_test()
+        self._setup_variants()
         names = self.test_names()
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(
@@ -184,10 +195,23 @@ class DepthDataModule(BatchingDataModule):
     def setup_test(self) -> None:
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
-        self._check_superpixels(self.eval_size or self.resize or self.reader.size)
+        self._check_superpixels(self.input_size)
         self._check_derived()
-        view = EvalTransform(self._finish(), self.eval_size or self.resize)
+        corruption = None if self.variant is None else self.variant.corruption
+        view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
         self.test_set = FrameDataset(self.reader, self.splits.test, view, self.seed)
+        self._setup_variants()
+
+    def _setup_variants(self) -> None:
+        """Make the test set of each variant: a copy that reads the files which this one has opened."""
+        self.variant_sets = []
+        for name, variant in self.variants.items():
+            shown = copy(self)
+            shown.variant, shown.variant_name = variant, name
+            shown.eval_size = variant.size(self.eval_size)
+            shown.extra_tests, shown.variants = [], {}
+            shown.setup_test()
+            self.variant_sets.append(shown)
 
     def _finish(self) -> Finish:
         return Finish(*self.normalization, self.superpixels, self.derived, self.reader.size)
@@ -212,7 +236,7 @@ class DepthDataModule(BatchingDataModule):
                 f"{self.name}: frames of {height}x{width} pixels are smaller than the training crop of "
                 f"{self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop` or a larger `resize`"
             )
-        self._check_superpixels(self.crop, self.eval_size or self.resize or self.reader.size)
+        self._check_superpixels(self.crop, self.input_size)
         of_frame = self.superpixels is not None and self.superpixels_of == "frame"
         if of_frame and self.resize not in (None, self.reader.size):
             raise ValueError(
@@ -253,8 +277,15 @@ class DepthDataModule(BatchingDataModule):
             "frame_size": list(self.reader.size),
             "provides": sorted(self.provides),
             "normalization": [list(values) for values in self.normalization],
+            "input_size": list(self.input_size),
             "extra_tests": [data.describe() for data in self.extra_tests],
+            "variants": [data.describe_variant() for data in self.variant_sets],
         }
+
+    def describe_variant(self) -> dict[str, Any]:
+        """What sets a variant apart from its test set, as plain JSON."""
+        shown = {} if self.variant is None else self.variant.describe()
+        return {"name": self.name, "variant": self.variant_name, **shown, "input_size": list(self.input_size)}
 
     @cached_property
     def fingerprint(self) -> str:

@@ -80,7 +80,7 @@ class BatchingDataModule(FrameSource):
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Whole frames of the held-out scenes; no loader where none are held out."""
-        return self._eval_loader(self.val_set) if len(self.val_set) else []
+        return self._eval_loader(self.val_set, keep_workers=True) if len(self.val_set) else []
 
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Whole test frames, each exactly once over all processes; a loader for each test set where there are more."""
@@ -91,7 +91,8 @@ class BatchingDataModule(FrameSource):
         """The test frames."""
         return self.test_dataloader()
 
-    def _eval_loader(self, dataset: FrameDataset) -> DataLoader[Sample]:
+    def _eval_loader(self, dataset: FrameDataset, *, keep_workers: bool = False) -> DataLoader[Sample]:
+        """Loader of whole frames; the workers of each of many test sets end with it, unless they are kept."""
         process = self._process()
         if len(dataset) < process["num_replicas"]:
             # A process without a batch would skip the metrics' reduction, for which the others wait forever.
@@ -103,10 +104,10 @@ class BatchingDataModule(FrameSource):
             dataset,
             sampler=EvalSampler(dataset, **process),
             generator=torch.Generator(),  # starting workers draws nothing from the global one, which is the network's
-            **self._loader_options(self.eval_batch_size),
+            **self._loader_options(self.eval_batch_size, keep_workers=keep_workers),
         )
 
-    def _loader_options(self, batch_size: int) -> dict[str, Any]:
+    def _loader_options(self, batch_size: int, *, keep_workers: bool = True) -> dict[str, Any]:
         workers = self.num_workers
         if workers is None:
             workers = min(8, suggested_max_num_workers(getattr(self.trainer, "num_devices", 1)))
@@ -116,7 +117,7 @@ class BatchingDataModule(FrameSource):
             "collate_fn": collate,
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": prepare_worker,
-            "persistent_workers": workers > 0,
+            "persistent_workers": keep_workers and workers > 0,
         }
 
     def _process(self) -> dict[str, int]:

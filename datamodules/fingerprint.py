@@ -10,8 +10,11 @@ from datamodules.splits import Splits, spread
 
 #: Facts of a description that belong to the machine or to the method, not to the data.
 NOT_OF_THE_DATA = frozenset(
-    {"root", "store", "class_mapping", "normalization", "provides", "layout", "depth_key", "extra_tests"}
-)
+    {
+        "root", "store", "class_mapping", "normalization", "provides", "layout", "depth_key", "extra_tests",
+        "input_size", "variants",
+    }
+)  # fmt: skip
 
 #: Frames of each part whose depth is read.
 PROBES = 3

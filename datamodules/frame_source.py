@@ -32,6 +32,7 @@ class FrameSource(LightningDataModule, ABC):
 
     Attributes:
         data_set: what the data set is called.
+        variant_name: of the view of its test frames, where it is another than the run's own; else empty.
         root: folder of the files.
         store: folder of a converted store that is read in their place.
         preprocess: steps that every frame goes through.
@@ -41,6 +42,7 @@ class FrameSource(LightningDataModule, ABC):
     """
 
     data_set: str
+    variant_name: str = ""
     root: str
     store: str | None
     preprocess: list[FrameStep]
@@ -68,7 +70,12 @@ class FrameSource(LightningDataModule, ABC):
 
     @property
     def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute, which it never sets
-        """Names the data set in metric keys, run names and tables; Rooms in another's format says so."""
+        """Names the data set in metric keys, run names and tables, its variant too."""
+        return "_".join(filter(None, (self.set_name, self.variant_name)))
+
+    @property
+    def set_name(self) -> str:
+        """Names the data set, whatever the variant; Rooms in another's format says so."""
         if self.store is None:
             rooms = (self.folder / ROOMS_MARKER).is_file()
         else:

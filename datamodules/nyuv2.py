@@ -31,6 +31,12 @@ from datamodules.splits import Splits, random_split
 
 Layout = Literal["auto", "labeled", "bts", "marigold"]
 
+#: What each layout trains on, when it is whole.
+LAYOUTS = {
+    "labeled": "795 labelled frames train", "bts": "24,231 frames of the videos train",
+    "marigold": "795 labelled frames train",
+}  # fmt: skip
+
 
 class NYUv2DataModule(DepthDataModule):
     """NYU Depth v2, 480x640: the 1449 labelled frames in the official split (795 train, 654 test), or a tree of files.
@@ -41,7 +47,8 @@ class NYUv2DataModule(DepthDataModule):
     Args:
         root: folder of the files.
         layout: ``labeled``, the authors' `.mat` files; ``bts``, the 24K training frames and 654 test frames of BTS,
-            NeWCRFs and AdaBins; ``marigold``, the labelled frames as PNGs; ``auto`` takes the first that is there.
+            NeWCRFs and AdaBins; ``marigold``, the labelled frames as PNGs; ``auto`` takes the first that is there, and
+            says which, and what else is.
         labeled_file: name of the labelled file.
         splits_file: name of the splits file.
         class_mapping_file: name of the 894 to 40 class mapping; None takes `classMapping40.mat` if it is there, and
@@ -107,19 +114,27 @@ class NYUv2DataModule(DepthDataModule):
         """
         if self.layout != "auto":
             return self.layout
-        if (self.folder / self.labeled_file).exists():
-            return "labeled"
-        for layout, lists in (("bts", BTS_LISTS), ("marigold", MARIGOLD_LISTS)):
-            try:
-                find_list(self.folder, [self.lists["test"] or lists["test"]], "")
-            except FileNotFoundError:
-                continue
-            return layout
+        if there := self._layouts_there():
+            taken, *others = there
+            more = f"there too: {', '.join(others)} (`data.init_args.layout`)" if others else "there is no other"
+            rank_zero_info(f"{self.name}: layout `{taken}` is read ({LAYOUTS[taken]}); {more}")
+            return taken
         raise FileNotFoundError(
             f"{printable(self.folder / self.labeled_file)} is missing: take it (2.97 GB) from the NYU Depth Dataset V2 "
             f"page and put it there, or a tree with its lists ({BTS_LISTS['test']} or {MARIGOLD_LISTS['test']}) "
             "(DATA_ROOT is the folder that holds `nyuv2/`)"
         )
+
+    def _layouts_there(self) -> list[str]:
+        """Layouts whose labelled file, or list of test frames, is there, the one that ``auto`` takes first."""
+        there = ["labeled"] if (self.folder / self.labeled_file).exists() else []
+        for layout, lists in (("bts", BTS_LISTS), ("marigold", MARIGOLD_LISTS)):
+            try:
+                find_list(self.folder, [self.lists["test"] or lists["test"]], "")
+            except FileNotFoundError:
+                continue
+            there.append(layout)
+        return there
 
     @cached_property
     def class_mapping(self) -> Path | None:

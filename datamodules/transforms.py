@@ -1,6 +1,6 @@
 """From a frame to a sample: geometry on image, maps and camera alike, then colour, superpixels, normalisation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -156,12 +156,16 @@ class EvalTransform:
     Attributes:
         finish: what follows.
         size: height and width of the network input; None leaves the native size.
+        corruption: of the frame, first; None for none.
     """
 
     finish: Finish
     size: Size | None = None
+    corruption: Callable[[Frame], Frame] | None = None
 
     def __call__(self, frame: Frame) -> Sample:
         """The one view of a frame that is evaluated."""
+        if self.corruption is not None:
+            frame = self.corruption(frame)
         image = frame.image if self.size is None else resize_image(frame.image, self.size)
         return self.finish(frame, image)

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.claims_spec import Claim, ClaimsSpec
 from experiments.claims_statistics import Interval, SceneTest, Verdict, judge, scene_test, seed_interval
 from experiments.comparison.run_records import FrameTable, RunRecord
-from experiments.finished_runs import read_json
+from experiments.finished_runs import read_json, variants_in
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,20 @@ def judge_claims(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[Outcome]:
 
 
 def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
-    """Keys of ``metrics.json`` of any run that end in a metric."""
-    return sorted(
-        {key for run in runs for key in run.figures if key.startswith("test/") and key.endswith(f"/{metric}")}
-    )
+    """Keys of ``metrics.json`` of any run that end in a metric; of variants of a test set only if the metric names one.
+
+    ``noise2/delta1`` names the variant ``noise2`` of every test set, ``rooms_noise2/delta1`` that of one.
+    """
+    keys = sorted({key for run in runs for key in run.figures if key.startswith("test/")})
+    variants = {name: shown["variant"] for run in runs for name, shown in variants_in(run.record.folder).items()}
+    return [key for key in keys if metric in _spellings(key, variants)]
+
+
+def _spellings(key: str, variants: Mapping[str, str]) -> set[str]:
+    """How a claim may name the figure of a key ``test/<data set>/<metric>``; variants by their names in keys."""
+    _, dataset, metric = (*key.split("/", 2), "", "")[:3]
+    own = f"{dataset}/{metric}"
+    return {own, f"{variants[dataset]}/{metric}"} if dataset in variants else {own, metric}
 
 
 def _outcome(spec: ClaimsSpec, claim: Claim, key: str, runs: Mapping[tuple[str, int], ArmRun]) -> Outcome:

@@ -197,5 +197,6 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="The number of training batches")  # small sets are meant to be small
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start")  # what a stage freezes
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a checkpoint tested in another run's folder
+    logging.getLogger().addFilter(lambda record: "Images sizes do not match" not in str(record.msg))  # W&B, of panels
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     tips.addFilter(lambda record: not record.getMessage().startswith("💡"))  # advertisements

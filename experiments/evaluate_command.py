@@ -40,6 +40,7 @@ NO_NETWORK = {
     "superpixels": None,
     "derived": None,
     "extra_tests": None,
+    "variants": None,
 }
 
 

@@ -15,7 +15,12 @@ from experiments.run_folder import find_checkpoint
 from lightning_modules import DepthModule
 
 #: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
-NOT_NEEDED = (("model", "pretrained", False), ("model", "test_protocols", None), ("data", "extra_tests", None))
+NOT_NEEDED = (
+    ("model", "pretrained", False),
+    ("model", "test_protocols", None),
+    ("data", "extra_tests", None),
+    ("data", "variants", None),
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,25 +74,55 @@ class RunResult:
         return self.environment.get("data", {}).get("name") if trained else None
 
     @cached_property
+    def variant(self) -> dict[str, Any]:
+        """What sets the view of the test frames apart from the run's own, as ``Variant.describe``; empty if nothing."""
+        return variants_in(self.folder).get(self.dataset, {})
+
+    @cached_property
     def tested_with(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Environment and configuration of the test; empty where none is recorded.
 
         A test in the folder of a trained run leaves records of its own beside those of the training; the newest that
-        names the data set, its own or a further test set, counts. Data and protocol are then those of the test set.
+        names the data set, its own, a further test set or a variant of either, counts. Data and protocol are then those
+        of the test set.
 
         Raises:
             ConfigError: if a record cannot be read.
         """
         tested_on = self.dataset.removesuffix(PREDICTED_SEMANTICS)
-        found = [*self.folder.glob("environment.json"), *self.folder.glob("environment-test*.json")]
-        for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        for path in records(self.folder):
             environment = read_json(path)
-            data = environment.get("data", {})
-            for number, tested in enumerate([data, *data.get("extra_tests", [])]):
-                if tested.get("name") == tested_on:
+            for number, tested in enumerate(tested_data(environment)):
+                if tested_on in (tested.get("name"), *(shown["name"] for shown in tested.get("variants", []))):
                     config = path.with_name(path.name.replace("environment", "config")).with_suffix(".yaml")
                     return {**environment, "data": tested}, with_protocol(read_yaml(config), number)
         return {}, {}
+
+
+def records(folder: Path) -> list[Path]:
+    """Records of how a run was made and tested, the newest first."""
+    found = [*folder.glob("environment.json"), *folder.glob("environment-test*.json")]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def tested_data(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a record says of the data, then of each further test set."""
+    data = environment.get("data", {})
+    return [data, *data.get("extra_tests", [])]
+
+
+def variants_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """Variants of test sets that a run was tested on, by their names in metric keys.
+
+    Raises:
+        ConfigError: if a record cannot be read.
+    """
+    return {
+        shown["name"]: shown
+        for path in records(folder)
+        for tested in tested_data(read_json(path))
+        for shown in tested.get("variants", [])
+    }
 
 
 def with_protocol(config: dict[str, Any], number: int) -> dict[str, Any]:

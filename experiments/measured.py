@@ -5,14 +5,22 @@ from the paper (a quick profile, fewer frames, another protocol) is remarked, so
 than it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from experiments.finished_runs import RunResult
-from experiments.published import METRICS, TEST_DATA, TRAIN_DATA, Conditions, PublishedRow
+from experiments.published import (
+    GEOMETRIES,
+    METRICS,
+    OTHER_READINGS,
+    TEST_DATA,
+    TRAIN_DATA,
+    Conditions,
+    PublishedRow,
+)
 
 Choice = Literal["latest", "mean"]
 
@@ -34,7 +42,9 @@ class Measurement:
     remarks: tuple[str, ...]
 
 
-def measure(row: PublishedRow, results: Sequence[RunResult], choice: Choice) -> Measurement | None:
+def measure(
+    row: PublishedRow, results: Sequence[RunResult], choice: Choice, experiment: str | None = None, variant: str = ""
+) -> Measurement | None:
     """What was measured of a published row; None if no run may be compared.
 
     Args:
@@ -42,11 +52,25 @@ def measure(row: PublishedRow, results: Sequence[RunResult], choice: Choice) -> 
         results: of all runs, oldest first.
         choice: the latest run, one without remarks if there is any; or the mean over the latest run of each seed, of
             runs with the same remarks.
+        experiment: that repeats the row; None for the row's own.
+        variant: of the test set; empty for the test set itself.
     """
     expected = TEST_DATA[row.test_data]
-    own = [result for result in reversed(results) if result.experiment == row.experiment]
-    own = [result for result in own if objection(row, result) is None and figures_of(result, list(row.values))]
+    own = [result for result in reversed(results) if result.experiment == (experiment or row.experiment)]
+    own = [result for result in own if objection(row, result, variant) is None]
+    own = [result for result in own if figures_of(result, list(row.values))]
     return summarize(own, list(row.values), expected, choice)
+
+
+def other_measurements(
+    row: PublishedRow, results: Sequence[RunResult], choice: Choice
+) -> Iterator[tuple[str, Measurement]]:
+    """What else was measured of a row, and what it is: in another geometry, or by another reading of the paper."""
+    for experiment in (row.experiment, *OTHER_READINGS.get(row.experiment, ())):
+        for variant, title in {"": "", **GEOMETRIES}.items():
+            other = experiment != row.experiment
+            if (other or variant) and (measured := measure(row, results, choice, experiment, variant)):
+                yield ", ".join(filter(None, (experiment if other else "", title))), measured
 
 
 def measure_rooms(
@@ -55,18 +79,19 @@ def measure_rooms(
     """What was measured of an experiment on Rooms, once per format that Rooms were written in."""
     own = [result for result in reversed(results) if result.experiment == experiment]
     own = [result for result in own if result.dataset.startswith("rooms") and figures_of(result, metrics)]
+    own = [result for result in own if not result.variant.get("corruption")]
     by_dataset = [[r for r in own if r.dataset == name] for name in sorted({result.dataset for result in own})]
     return [m for group in by_dataset if (m := summarize(group, metrics, Conditions("rooms"), choice))]
 
 
-def objection(row: PublishedRow, result: RunResult) -> str | None:
+def objection(row: PublishedRow, result: RunResult, variant: str = "") -> str | None:
     """Why a run's result may not be compared with a published row; None if it may.
 
     Raises:
         ConfigError: if a record of the run cannot be read.
     """
     expected = TEST_DATA[row.test_data]
-    if result.dataset != expected.name:
+    if result.dataset != "_".join(filter(None, (expected.name, variant))):
         return f"tested on {result.dataset}, not on {expected.name}"
     if result.trained_on not in TRAIN_DATA[row.train_data]:
         return f"trained on {result.trained_on or 'unrecorded data'}, not on {row.train_data}"

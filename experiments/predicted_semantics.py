@@ -13,7 +13,6 @@ from experiments.checkpoint_file import read_checkpoint
 from experiments.compose import ConfigError
 from experiments.finished_runs import PREDICTED_SEMANTICS, read_yaml
 from lightning_modules import DepthModule
-from lightning_modules.evaluation import Evaluation
 from lightning_modules.prediction import Prediction
 
 #: Figures of which the gap is logged, predicted semantics minus true ones.
@@ -57,14 +56,7 @@ class PredictedSemantics(Callback):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         method: Any = pl_module
         self.segmenter.to(method.device).eval()
-        self.evaluations = nn.ModuleDict(
-            {
-                f"test/{data.name}": Evaluation(
-                    method.protocols[data.name], method.evaluation, data.provides, getattr(data, "classes", 40)
-                )
-                for data in datamodule.test_sets()
-            }
-        ).to(method.device)
+        self.evaluations = method.make_evaluations(datamodule.test_sets()).to(method.device)
 
     def on_test_batch_end(
         self,

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from experiments.compose import EXPERIMENTS, ConfigError
 
@@ -94,6 +94,26 @@ TEST_DATA = {
     "NYU": Conditions("nyu_fused", 483, "nyu_region_support"),
     "NYU V1+V2": Conditions("nyu_fused", 483, "nyu_region_support"),
 }  # fmt: skip
+
+#: Training frames that a paper may have meant, by data set and number; any other number is a subset.
+TRAINING_FRAMES = {
+    "nyuv2": {795: "official split", 24231: "24K, BTS's list"},
+    "nyuv2_oc": {795: "official split", 24231: "24K, BTS's list"},
+    "hypersim": {
+        59543: "official split", 53885: "Marigold's list", 19399: "Semantic-MD's list",
+    },
+}  # fmt: skip
+
+#: Further experiments that repeat the rows of one, where the paper can be read in several ways.
+OTHER_READINGS = {
+    "shed_hybrid": ("shed_hybrid_24k",),
+    "dpt_hybrid": ("dpt_hybrid_24k",),
+    "shed_hybrid_hypersim": ("shed_hybrid_hypersim_matched",),
+    "depth_anything_v2_small_hypersim": ("depth_anything_v2_small_hypersim_matched",),
+}
+
+#: Variants of a test set whose figures stand beside a published row, with what they are called there.
+GEOMETRIES = {"whole": "whole frames", "squeezed": "squeezed frames"}
 
 #: Data sets that a run may have been trained on to be compared; NYUv2-OC++ annotates NYUv2's test frames only.
 TRAIN_DATA = {
@@ -198,6 +218,19 @@ def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[Published
     return list(tables.values())
 
 
+def training_frames(data: Mapping[str, Any]) -> str:
+    """Number of training frames, and which they are; empty where none is recorded.
+
+    Args:
+        data: what a run's record says of its data.
+    """
+    count = data.get("frames", {}).get("train")
+    if not count:
+        return ""
+    known = TRAINING_FRAMES.get(data.get("name", ""), {})
+    return f"{count:,}" + (f" ({known.get(count, 'a subset')})" if known else "")
+
+
 def oracle_mark(truth: str) -> str:
     """How tables and pictures mark a method that reads ground truth at test time; empty for one that does not.
 
@@ -208,8 +241,12 @@ def oracle_mark(truth: str) -> str:
 
 
 def tables_of(experiment: str) -> list[str]:
-    """Names of the published tables, ``<paper>/<table>``, that an experiment repeats rows of; none for one's own."""
-    return [table.name for table in read_published() if any(row.experiment == experiment for row in table.rows)]
+    """Names of the published tables, ``<paper>/<table>``, that an experiment repeats rows of; none for one's own.
+
+    An experiment of :data:`OTHER_READINGS` repeats the rows of the one that it reads otherwise.
+    """
+    names = {experiment, *(first for first, others in OTHER_READINGS.items() if experiment in others)}
+    return [table.name for table in read_published() if any(row.experiment in names for row in table.rows)]
 
 
 def select_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> list[PublishedTable]:

@@ -6,8 +6,25 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from experiments.finished_runs import RunResult
-from experiments.measured import Choice, Measurement, measure, measure_rooms, objection, protocol_of
-from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
+from experiments.measured import (
+    Choice,
+    Measurement,
+    measure,
+    measure_rooms,
+    objection,
+    other_measurements,
+    protocol_of,
+)
+from experiments.published import (
+    METRICS,
+    ORACLES,
+    OTHER_READINGS,
+    TEST_DATA,
+    PublishedRow,
+    PublishedTable,
+    oracle_mark,
+    training_frames,
+)
 
 #: A published figure that was never measured. A cell that was never published is blank.
 NEVER = "\N{EN DASH}"
@@ -69,14 +86,18 @@ def describe(result: RunResult) -> str:
     """A run as a note has it."""
     tested, _ = result.tested_with
     frames = tested.get("data", {}).get("frames", {}).get("test")
+    size = result.variant.get("input_size") or tested.get("data", {}).get("input_size")
     facts = {
         "seed": result.seed,
         "commit": result.commit,
         "profile": result.environment.get("profile"),
         "trained on": result.trained_on,
+        "training frames": training_frames(result.environment.get("data", {})) if result.trained_on else None,
         "protocol": protocol_of(result).get("name"),
         "test frames": None if frames is None else f"{frames:,}",
     }
+    if size:
+        facts["shown at"] = "x".join(map(str, size))
     return f"{result.experiment}/{result.run} on {result.dataset}: " + ", ".join(
         f"{name} {value or 'unrecorded'}" for name, value in facts.items()
     )
@@ -96,7 +117,11 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
             measured = measure(row, results, choice)
             lines += measured_lines(row, measured, table.metrics, runs)
             never |= any(NEVER in line for line in lines)
-            starred |= measured is not None and any("*" in result.commit for result in measured.results)
+            others = list(other_measurements(row, results, choice))
+            for what, other in others:
+                lines += measured_lines(row, other, table.metrics, runs, what)
+            made = [other for _, other in others] + ([measured] if measured else [])
+            starred |= any("*" in result.commit for one in made for result in one.results)
             if measured is None and (reason := why_empty(row, results)):
                 sheet.notes.append(reason)
         sheet.groups.append(lines)
@@ -112,9 +137,9 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
 
 
 def measured_lines(
-    row: PublishedRow, measured: Measurement | None, metrics: Sequence[str], runs: RunNotes
+    row: PublishedRow, measured: Measurement | None, metrics: Sequence[str], runs: RunNotes, what: str = ""
 ) -> list[list[str]]:
-    """The measured line of a method and, if there is a figure, the line of differences."""
+    """The measured line of a method and, if there is a figure, the line of differences; ``what`` else it is."""
     if measured is None:
         return [["", "", "", "measured", *(NEVER if metric in row.values else "" for metric in metrics)]]
     figures, differences = [], []
@@ -127,7 +152,7 @@ def measured_lines(
         text = f"{value:.{decimals(published)}f}"
         figures.append(with_deviation(text, measured.deviations.get(metric), decimals(published)))
         differences.append(difference(text, published))
-    return [["", "", "", label(measured, runs), *figures], ["", "", "", "difference", *differences]]
+    return [["", "", "", label(measured, runs, what), *figures], ["", "", "", "difference", *differences]]
 
 
 def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet | None:
@@ -161,6 +186,10 @@ def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice)
         measured = measure(row, results, choice) if row.experiment else None
         names = (row.experiment, row.method, row.train_data, row.test_data)
         lines += [record(table, names, metric, published, measured) for metric, published in row.values.items()]
+        others = other_measurements(row, results, choice) if row.experiment else ()
+        for what, other in others:
+            own = (other.results[0].experiment, *names[1:])
+            lines += [record(table, own, metric, row.values[metric], other, what) for metric in other.values]
     for experiment, method in methods(table).items():
         for measured in measure_rooms(experiment, table.metrics, results, choice):
             newest = measured.results[0]
@@ -170,7 +199,12 @@ def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice)
 
 
 def record(
-    table: PublishedTable, names: tuple[str, str, str, str], metric: str, published: str, measured: Measurement | None
+    table: PublishedTable,
+    names: tuple[str, str, str, str],
+    metric: str,
+    published: str,
+    measured: Measurement | None,
+    what: str = "",
 ) -> dict[str, str]:
     """One figure of (experiment, method, train data, test data); what was not measured is absent."""
     line = dict(zip(CSV_COLUMNS, (table.paper, table.table, *names, metric, published), strict=False))
@@ -187,7 +221,7 @@ def record(
         "commit": ";".join(result.commit for result in results),
         "profile": results[0].environment.get("profile") or "",
         "std": repr(measured.deviations[metric]) if metric in measured.deviations else "",
-        "remarks": "; ".join(measured.remarks),
+        "remarks": "; ".join([*filter(None, [what]), *measured.remarks]),
         "oracle": results[0].oracle,
     }
 
@@ -205,11 +239,12 @@ def method_name(method: str, mark: str, experiment: str) -> str:
 
 
 def methods(table: PublishedTable) -> dict[str, str]:
-    """Experiments of a table and what it calls them first."""
+    """Experiments of a table, other readings of it too, and what it calls them first."""
     names: dict[str, str] = {}
     for row in table.rows:
         if row.experiment:
-            names.setdefault(row.experiment, row.method)
+            for experiment in (row.experiment, *OTHER_READINGS.get(row.experiment, ())):
+                names.setdefault(experiment, row.method)
     return names
 
 
@@ -221,11 +256,11 @@ def why_empty(row: PublishedRow, results: Sequence[RunResult]) -> str:
     return f"not compared: {row.experiment}/{own[-1].run}, {reason}" if reason else ""
 
 
-def label(measured: Measurement, runs: RunNotes) -> str:
-    """Name of a measured line: what sets it apart from the paper, and which runs it comes from."""
+def label(measured: Measurement, runs: RunNotes, what: str = "") -> str:
+    """Name of a measured line: what else it is, what sets it apart from the paper, and which runs it comes from."""
     several = len(measured.results)
     mean = [f"mean ± std of {several} seeds"] if several > 1 else []
-    remarks = ", ".join([*mean, *measured.remarks])
+    remarks = ", ".join([*filter(None, [what]), *mean, *measured.remarks])
     return f"measured{f' ({remarks})' if remarks else ''} {runs.refer(measured)}"
 
 

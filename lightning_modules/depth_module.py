@@ -165,29 +165,38 @@ class DepthModule(LightningModule, ABC):
             data.name: replace(protocol, radial=True) if getattr(data, "radial", False) else protocol
             for data, protocol in zip(sets, self._protocols_of(sets), strict=True)
         }
-        self.evaluations = nn.ModuleDict(
+        self.evaluations = self.make_evaluations(sets)
+
+    def make_evaluations(self, sets: Sequence[Any]) -> nn.ModuleDict:
+        """The metrics of each test set, ``test/<name>``, of a variant those groups that it names."""
+        return nn.ModuleDict(
             {
                 f"test/{data.name}": Evaluation(
-                    self.protocols[data.name], self.evaluation, data.provides, getattr(data, "classes", 40)
+                    self.protocols[data.name],
+                    self.evaluation.restricted(data.variant.groups) if _is_variant(data) else self.evaluation,
+                    data.provides,
+                    getattr(data, "classes", 40),
                 )
                 for data in sets
             }
         )
 
     def _protocols_of(self, sets: Sequence[Any]) -> list[EvalProtocol]:
-        """One for each test set.
+        """One for each test set, for a variant that of the set whose frames it shows.
 
         Raises:
             ValueError: if ``test_protocols`` are not as many as there are further test sets.
         """
-        own, extra = next(iter(self.protocols.values())), len(sets) - 1
+        plain = [data.name for data in sets if not _is_variant(data)]
+        own, extra = next(iter(self.protocols.values())), len(plain) - 1
         further = [own] * extra if self.test_protocols is None else self.test_protocols
         if len(further) != extra:
             raise ValueError(
                 f"`model.init_args.test_protocols` has {len(further)} entries, `data.init_args.extra_tests` {extra}: "
                 "name a protocol for each, or leave the protocols out; `tests: [data/...]` in a YAML sets both"
             )
-        return [own, *further]
+        by_name = dict(zip(plain, [own, *further], strict=True))
+        return [by_name[data.set_name if _is_variant(data) else data.name] for data in sets]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -293,3 +302,8 @@ class DepthModule(LightningModule, ABC):
             raise ValueError(f"schedule `{self.schedule.name}` needs an end: set `trainer.max_epochs` or `max_steps`")
         scheduler = self.schedule.build(optimizer, int(min(steps, 2**62)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _is_variant(data: Any) -> bool:
+    """Whether a test set is another view of the frames of one, under whose protocol it is."""
+    return getattr(data, "variant", None) is not None

@@ -1,6 +1,6 @@
 """All figures of one test set: each metric for which the data have the truth and the method a prediction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -102,6 +102,17 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         if unknown := set(self.groups or ()) - set(GROUPS):
             raise ValueError(f"`evaluation.groups`: no group `{min(unknown)}`; groups: {', '.join(GROUPS)}")
+
+    def restricted(self, groups: Sequence[str] | None) -> "EvaluationOptions":
+        """The same, of those groups that are among ``groups`` too; None for all.
+
+        Raises:
+            ValueError: if one is unknown.
+        """
+        if groups is None:
+            return self
+        both = tuple(name for name in groups if self.groups is None or name not in GROUPS or name in self.groups)
+        return replace(self, groups=both)
 
 
 Arguments = Callable[[EvalProtocol, Prediction, Batch], tuple[Any, ...]]

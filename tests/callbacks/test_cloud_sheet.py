@@ -196,6 +196,10 @@ def test_the_callback_writes_picture_and_clouds(tmp_path):
         test_dataloaders=SimpleNamespace(dataset=range(3), batch_size=3),
     )  # fmt: skip
     callback = CloudPictures(frames=2)
+    METHOD.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None})}
+    callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0)
+    assert not (tmp_path / "clouds").exists()  # point clouds are not measured
+    METHOD.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None, "cloud": None})}
     callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0)
     callback.on_test_epoch_end(trainer, METHOD)
     files = sorted(path.name for path in (tmp_path / "clouds").iterdir())
