@@ -50,7 +50,7 @@ def data(**options):
     settings = {
         "name": "tiny", "provides": frozenset({"semantics", "edges"}), "crop": (64, 64), "input_size": (64, 64),
         "hint": lambda key: "nothing helps", "splits": SimpleNamespace(train=range(4)), "classes": 40,
-        "class_pixels": lambda: list(range(41)), "class_order": lambda order="counted": list(range(40, 0, -1)),
+        "class_pixels": lambda order: list(range(41)), "class_order": lambda order: list(range(40, 0, -1)),
     }  # fmt: skip
     made = SimpleNamespace(**{**settings, **options})
     made.test_sets = lambda: [made]

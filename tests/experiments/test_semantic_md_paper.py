@@ -21,6 +21,9 @@ ROWS = [row.experiment for table in select_tables(read_published(), ["semantic_m
 #: The others are slow, as their sum is.
 FAST = ("semantic_md_semantic_conv", "semantic_md_two_head_sobel", "semantic_md_deeplab_two_head_dice_ce")
 
+#: Rows whose default is not what the paper prints.
+AS_PRINTED = sorted(name for name in experiment_names() if name.startswith("semantic_md") and "as_printed" in name)
+
 
 def build(config):
     """The method, as the command line builds it."""
@@ -44,7 +47,9 @@ def frames():
     return {"image": image, "depth": depth, "valid": depth > 0, "semantics": semantics, "edges": edges}
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in ROWS])
+@pytest.mark.parametrize(
+    "name", [n if n in (*FAST, *AS_PRINTED) else pytest.param(n, marks=pytest.mark.slow) for n in (*ROWS, *AS_PRINTED)]
+)
 def test_a_step_of_the_quick_profile_lowers_the_loss(name):
     """With all parameters learning, and the mark of an oracle where semantics are read."""
     torch.manual_seed(0)
@@ -104,10 +109,31 @@ def test_the_released_behaviour_is_one_more_configuration(monkeypatch):
     assert weights.items() <= released["model"]["init_args"]["semantic_loss"]["init_args"].items()  # the row's own stay
 
 
+@pytest.mark.parametrize("overlays", [[], ["data/rooms", "profile/quick"], ["data/rooms_hypersim"]])
+def test_rows_as_printed_are_those_of_the_table_but_for_what_is_printed(overlays, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    printed = {
+        "baseline_berhu": ("depth_loss", {"threshold": "max_value", "scope": "batch"}),  # equation 2
+        "concat": ("semantic_input", {"scaled": False}),  # T(x) = x
+        "semantic_conv": ("semantic_input", {"width": None}),  # an MBConv block
+        "contour": ("semantic_input", {"mode": "opening", "scaled": False}),  # equation 5
+    }
+    assert [f"semantic_md_{name}_as_printed" for name in sorted(printed)] == AS_PRINTED
+    for name, (key, options) in printed.items():
+        row, as_printed = (compose([f"semantic_md_{name}{end}", *overlays]).config for end in ("", "_as_printed"))
+        assert as_printed["model"]["init_args"][key]["init_args"] == options
+        assert as_printed["model"]["init_args"]["protocol"]["relative_to"] == "prediction"  # RME, section 4.1
+        for config in (row, as_printed):
+            del config["model"]["init_args"][key], config["model"]["init_args"]["protocol"]
+        assert as_printed == row
+    overlaid = compose(["semantic_md_two_head", "semantic_md/as_printed", *overlays]).config
+    assert overlaid["model"]["init_args"]["protocol"]["relative_to"] == "prediction"
+
+
 def test_the_sweep_is_the_tables_rows():
     sweep = yaml.safe_load((EXPERIMENTS / "sweeps/semantic_md_ablations.yaml").read_text())
     assert sweep["parameters"]["experiment"]["values"] == ROWS
-    assert set(ROWS) == {name for name in experiment_names() if name.startswith("semantic_md")}
+    assert {*ROWS, *AS_PRINTED} == {name for name in experiment_names() if name.startswith("semantic_md")}
 
 
 # --- predicted semantics ----------------------------------------------------------------------------------------------
