@@ -85,6 +85,72 @@ def test_the_paper_profile_is_the_papers_recipe(name, monkeypatch):
     assert (data["frames"], data["depth"], data["tone_map"]) == ("semantic_md", "distance", "apple")
     assert data["crop"] == [256, 256]
     assert (data["hflip"], data.get("color_jitter")) == (0.0, None)
+    steps = {step["class_path"].rpartition(".")[2]: step["init_args"] for step in data["preprocess"]}
+    assert list(steps) == ["ResizeFrame", "CenterCrop", "ClampDepth"]
+    assert steps["ResizeFrame"]["size"] == [256, 342]
+    assert (steps["CenterCrop"]["size"], steps["ClampDepth"]["max_depth"]) == ([256, 256], 15.0)
+    assert data["test_part"] == "val"
+    assert model["pretrained"] is True
+    assert model["depth_loss"] == {"class_path": "lightning_modules.losses.L1Loss"}
+    assert (model["semantic_input"], model["sobel_weight"]) == (None, 0.0)
+    protocol = model["protocol"]
+    assert (protocol["max_depth"], protocol["clip_truth"], protocol["clamp"]) == (15.0, True, "below")
+    assert (protocol["averaging"], protocol["delta_over"], protocol["unit"]) == ("pooled", "valid", 1.0)
+
+
+#: What the paper says that each row has, beyond the baseline with l1 (sections 3 and 4.3).
+SAID = {
+    "baseline_l1": {},
+    "baseline_berhu": {"depth_loss": "BerHuLoss"},
+    "concat": {"semantic_input": "RawLabels"},
+    "onehot40": {"semantic_input": "OneHotClasses"},
+    "onehot20": {"semantic_input": "OneHotClasses"},
+    "onehot3": {"semantic_input": "OneHotClasses"},
+    "semantic_conv": {"semantic_input": "SemanticConvolution"},
+    "contour": {"semantic_input": "LabelContours"},
+    "two_head": {"heads": ["depth", "semantics"]},
+    "three_head": {"heads": ["depth", "semantics", "contours"]},
+    "encoder_resnet50": {"encoder": "resnet50"},
+    "encoder_efficientnet_b2": {"encoder": "efficientnet_b2"},
+    "encoder_efficientnet_b3": {"encoder": "efficientnet_b3"},
+    "encoder_efficientnet_b4": {},
+    "two_head_dice": {"heads": ["depth", "semantics"], "losses": (0.0, 1.0, 0.0)},
+    "two_head_dice_ce": {"heads": ["depth", "semantics"], "losses": (0.5, 0.5, 0.0)},
+    "two_head_ftl_ce": {"heads": ["depth", "semantics"], "losses": (0.5, 0.0, 0.5)},
+    "two_head_sobel": {"heads": ["depth", "contours"], "sobel_weight": 0.07, "edge_target": "sobel"},
+    "deeplab_l1": {"decoder": "deeplabv3"},
+    "deeplab_onehot40": {"decoder": "deeplabv3", "semantic_input": "OneHotClasses"},
+    "deeplab_two_head_ce": {"decoder": "deeplabv3", "heads": ["depth", "semantics"]},
+    "deeplab_two_head_dice_ce": {
+        "decoder": "deeplabv3", "heads": ["depth", "semantics"], "losses": (0.5, 0.5, 0.0),
+    },
+}  # fmt: skip
+
+
+def said_of(model):
+    """What a row has beyond the baseline, as :data:`SAID` has it."""
+    plain = {
+        "encoder": "efficientnet_b4", "decoder": "unet", "heads": ["depth"], "sobel_weight": 0.0,
+        "edge_target": "contours", "depth_loss": "L1Loss", "semantic_input": "None", "losses": (1.0, 0.0, 0.0),
+    }  # fmt: skip
+    loss = model["semantic_loss"]["init_args"]
+    has = {key: model.get(key, plain[key]) for key in ("encoder", "decoder", "heads", "sobel_weight", "edge_target")}
+    for key in ("depth_loss", "semantic_input"):
+        has[key] = str((model[key] or {}).get("class_path")).rpartition(".")[2]
+    has["losses"] = tuple(loss[key] for key in ("cross_entropy", "dice", "focal_tversky"))
+    return {key: value for key, value in has.items() if value != plain[key]}
+
+
+def test_each_row_is_what_the_paper_says_of_it(monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    models = {name: compose([f"semantic_md_{name}"]).config["model"]["init_args"] for name in SAID}
+    assert {name: said_of(model) for name, model in models.items()} == SAID
+    assert {f"semantic_md_{name}" for name in SAID} == set(ROWS)
+    for count in (40, 20, 3):
+        assert models[f"onehot{count}"]["semantic_input"]["init_args"] == {"classes": count}
+    tversky = models["two_head_ftl_ce"]["semantic_loss"]["init_args"]
+    assert (tversky["alpha"], tversky["beta"], tversky["gamma"]) == (0.7, 0.3, 1.5)
+    assert all(model["semantic_weight"] == model["contour_weight"] == 0.07 for model in models.values())
 
 
 def test_the_released_behaviour_is_one_more_configuration(monkeypatch):
