@@ -128,8 +128,9 @@ class SemanticMD(DepthModule):
             self.network.backbone.check_size(*size)
         semantic_input = self.network.semantic_input
         if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(datamodule.splits.train):
-            self.class_pixels = datamodule.class_pixels(semantic_input.order)
-            semantic_input.choose(datamodule.class_order(semantic_input.order))
+            counted = semantic_input.order, semantic_input.counted_frames
+            self.class_pixels = datamodule.class_pixels(*counted)
+            semantic_input.choose(datamodule.class_order(*counted))
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict from ``image``, and from ``semantics`` where they are an input."""

@@ -67,19 +67,22 @@ class OneHotClasses(SemanticInput):
         classes: how many.
         order: counted over the ``overall`` data set, as section 3 has it, ``counted`` over the training part alone, or
             the authors' hard-coded order for NYU40, ``semantic_md``.
+        counted_frames: over which is counted, at most, evenly spread; None counts all.
 
     Raises:
-        ValueError: if ``classes`` is not positive.
+        ValueError: if ``classes`` or ``counted_frames`` is not positive.
     """
 
     ids: Tensor
 
-    def __init__(self, classes: int = 40, order: ClassOrder = "overall"):
+    def __init__(self, classes: int = 40, order: ClassOrder = "overall", counted_frames: int | None = 2000):
         super().__init__()
         if classes < 1:
             raise ValueError(f"OneHotClasses: `classes` must be positive, is {classes}")
+        if counted_frames is not None and counted_frames < 1:
+            raise ValueError(f"OneHotClasses: `counted_frames` must be positive or null, is {counted_frames}")
         self.channels = classes
-        self.order = order
+        self.order, self.counted_frames = order, counted_frames
         self.register_buffer("ids", torch.full((classes,), -1))
 
     @property

@@ -90,6 +90,7 @@ def test_the_paper_profile_is_the_papers_recipe(name, monkeypatch):
     assert steps["ResizeFrame"]["size"] == [256, 342]
     assert (steps["CenterCrop"]["size"], steps["ClampDepth"]["max_depth"]) == ([256, 256], 15.0)
     assert data["test_part"] == "val"
+    assert config["trainer"].get("check_val_every_n_epoch", 1) == 1
     assert model["pretrained"] is True
     assert model["depth_loss"] == {"class_path": "lightning_modules.losses.L1Loss"}
     assert (model["semantic_input"], model["sobel_weight"]) == (None, 0.0)

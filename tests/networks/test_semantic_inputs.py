@@ -68,6 +68,8 @@ def test_too_many_channels_are_refused():
         OneHotClasses(14).choose(range(1, 14))
     with pytest.raises(ValueError, match="`classes` must be positive"):
         OneHotClasses(0)
+    with pytest.raises(ValueError, match="`counted_frames` must be positive or null, is 0"):
+        OneHotClasses(counted_frames=0)
 
 
 @pytest.mark.parametrize("size", [3, 5])

@@ -89,6 +89,8 @@ def test_classes_are_counted_over_the_overall_data_set_or_the_training_frames(tm
     pixels = module.class_pixels("overall")
     assert (pixels[1], pixels[3], sum(pixels)) == (4 * 44 * 48, 4 * (20 + 62) * 48, 8 * 64 * 48)
     assert module.class_order("semantic_md") == list(SEMANTIC_MD_ORDER)
+    assert sum(module.class_pixels("overall", 2)) == 2 * 64 * 48
+    assert module.class_pixels("overall", None) == pixels
 
 
 @pytest.mark.parametrize(("source", "key"), [("semantic", "semantics"), ("instance", "instances")])
