@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 
 from datamodules.cache import cache_folder, remembered
 from datamodules.derived.frame_maps import FrameMap
-from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER, class_pixels
+from datamodules.derived.sample_maps import COUNTED_FRAMES, SEMANTIC_MD_ORDER, class_pixels
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.frames import FrameReader
 from datamodules.nyuv2_format import NAMES40
@@ -23,6 +23,8 @@ from datamodules.store import StoreReader
 
 #: Training frames that a statistic is taken of, at most.
 STATISTICS_FRAMES = 1500
+
+ClassOrder = Literal["overall", "counted", "semantic_md"]
 
 
 class FrameSource(LightningDataModule, ABC):
@@ -156,19 +158,28 @@ class FrameSource(LightningDataModule, ABC):
         middle = [(cumulative[-1] - 1) // 2, cumulative[-1] // 2]
         return float(np.searchsorted(cumulative, middle, side="right").mean() / 1000)
 
-    def class_pixels(self) -> list[int]:
-        """Pixels of each class over the training frames, id ``i`` at ``i``, counted once for all runs."""
-        return class_pixels(self.reader, self.splits.train)
+    def class_pixels(self, order: ClassOrder = "counted", frames: int | None = COUNTED_FRAMES) -> list[int]:
+        """Pixels of each class, id ``i`` at ``i``, counted once for all runs over the frames that an order looks at.
 
-    def class_order(self, order: Literal["counted", "semantic_md"] = "counted") -> list[int]:
+        Args:
+            order: ``counted`` over the training frames, else over those of all parts.
+            frames: that are counted, at most, evenly spread; None counts all.
+        """
+        parts = self.splits
+        everywhere = sorted({*parts.train, *parts.val, *parts.test})
+        return class_pixels(self.reader, parts.train if order == "counted" else everywhere, frames)
+
+    def class_order(self, order: ClassOrder = "counted", frames: int | None = COUNTED_FRAMES) -> list[int]:
         """All ids of `semantics`, the most frequent first, ties and classes that never occur by their ids.
 
         Args:
-            order: ``counted`` over the training frames, or Semantic-MD's own for NYU40.
+            order: ``counted`` over the training frames, ``overall``, over those of all parts, or Semantic-MD's own for
+                NYU40.
+            frames: that are counted, at most, evenly spread; None counts all.
         """
         if order == "semantic_md":
             return list(SEMANTIC_MD_ORDER)
-        counts = self.class_pixels()
+        counts = self.class_pixels(order, frames)
         ids = range(1, getattr(self, "classes", 40) + 1)
         return sorted(ids, key=lambda id_: -counts[id_] if id_ < len(counts) else 0)
 

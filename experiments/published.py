@@ -131,6 +131,7 @@ ORACLES = {
         (
             "semantic_md_concat", "semantic_md_onehot40", "semantic_md_onehot20", "semantic_md_onehot3",
             "semantic_md_semantic_conv", "semantic_md_contour", "semantic_md_deeplab_onehot40",
+            "semantic_md_concat_as_printed", "semantic_md_semantic_conv_as_printed", "semantic_md_contour_as_printed",
             "region_support_refinement_semantic",
         ),
         "semantics",

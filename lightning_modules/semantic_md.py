@@ -103,7 +103,7 @@ class SemanticMD(DepthModule):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The classes of one-hot maps, the most frequent first, and the training pixels that they were counted over."""
+        """The classes of one-hot maps, the most frequent first, and their pixels in the frames that were counted."""
         semantic_input = self.network.semantic_input
         if not isinstance(semantic_input, OneHotClasses) or not semantic_input.is_chosen:
             return super().facts
@@ -112,7 +112,7 @@ class SemanticMD(DepthModule):
         return super().facts | {"onehot_classes": ids, "onehot_pixels": pixels}
 
     def check_data(self, datamodule: Any, **options: Any) -> None:
-        """Check that data and network fit, and choose the classes of one-hot maps over the training frames.
+        """Check that data and network fit, and choose the classes of one-hot maps.
 
         Raises:
             ValueError: if they do not, naming the key.
@@ -128,8 +128,9 @@ class SemanticMD(DepthModule):
             self.network.backbone.check_size(*size)
         semantic_input = self.network.semantic_input
         if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(datamodule.splits.train):
-            self.class_pixels = datamodule.class_pixels()
-            semantic_input.choose(datamodule.class_order(semantic_input.order))
+            counted = semantic_input.order, semantic_input.counted_frames
+            self.class_pixels = datamodule.class_pixels(*counted)
+            semantic_input.choose(datamodule.class_order(*counted))
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict from ``image``, and from ``semantics`` where they are an input."""

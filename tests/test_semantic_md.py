@@ -50,7 +50,7 @@ def data(**options):
     settings = {
         "name": "tiny", "provides": frozenset({"semantics", "edges"}), "crop": (64, 64), "input_size": (64, 64),
         "hint": lambda key: "nothing helps", "splits": SimpleNamespace(train=range(4)), "classes": 40,
-        "class_pixels": lambda: list(range(41)), "class_order": lambda order="counted": list(range(40, 0, -1)),
+        "class_pixels": lambda *counted: list(range(41)), "class_order": lambda *counted: list(range(40, 0, -1)),
     }  # fmt: skip
     made = SimpleNamespace(**{**settings, **options})
     made.test_sets = lambda: [made]
@@ -114,6 +114,13 @@ def test_images_of_a_batch_do_not_see_each_other(name):
     with torch.no_grad():
         alone = torch.cat([method({k: v[i : i + 1] for k, v in whole.items()}).depth for i in range(3)])
         assert torch.allclose(method(whole).depth, alone, atol=1e-4)
+
+
+def test_images_are_normalised_as_the_encoder_s_weights_expect():
+    for encoder in ("efficientnet_b2", "efficientnet_b3", "efficientnet_b4", "resnet50"):
+        with torch.device("meta"):
+            method = SemanticMD(encoder=encoder, pretrained=False, protocol=PROTOCOL)
+        assert method.normalization == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -229,7 +236,7 @@ def test_the_classes_are_chosen_of_the_training_frames_and_kept():
     method.check_data(data())
     assert method.network.semantic_input.ids.tolist() == [40, 39, 38]
     assert method.facts == {"oracle": "semantics", "onehot_classes": [40, 39, 38], "onehot_pixels": [40, 39, 38]}
-    method.check_data(data(class_order=lambda order: list(range(1, 41))))  # chosen once
+    method.check_data(data(class_order=lambda *counted: list(range(1, 41))))  # chosen once
     assert method.network.semantic_input.ids.tolist() == [40, 39, 38]
     assert method.state_dict()["network.semantic_input.ids"].tolist() == [40, 39, 38]
 
@@ -242,9 +249,9 @@ def test_data_to_test_on_only_choose_no_classes():
 
 def test_the_authors_order_is_asked_for_by_name():
     asked = []
-    method = SemanticMD(**SMALL, semantic_input=OneHotClasses(3, order="semantic_md"))
-    method.check_data(data(class_order=lambda order: asked.append(order) or [1, 2, 22, 9]))
-    assert asked == ["semantic_md"]
+    method = SemanticMD(**SMALL, semantic_input=OneHotClasses(3, order="semantic_md", counted_frames=None))
+    method.check_data(data(class_order=lambda *counted: asked.append(counted) or [1, 2, 22, 9]))
+    assert asked == [("semantic_md", None)]
     assert method.network.semantic_input.ids.tolist() == [1, 2, 22]
 
 

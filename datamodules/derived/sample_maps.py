@@ -19,7 +19,7 @@ from datamodules.splits import spread
 ContourMode = Literal["gradient", "opening"]
 EdgeSource = Literal["semantic", "instance", "canny_depth", "canny_rgb"]
 
-#: Training frames over which classes are counted, at most.
+#: Frames over which classes are counted, at most.
 COUNTED_FRAMES = 2000
 
 #: Semantic-MD's hard-coded order of the NYU40 classes on HyperSim, the most frequent first.
@@ -133,15 +133,15 @@ class ClassMaps(DerivedMap):
         return (map_[None] == self.ids[:, None, None]).float()
 
 
-def class_pixels(reader: FrameReader, train: Sequence[int], count_frames: int | None = COUNTED_FRAMES) -> list[int]:
-    """Pixels of each class id over training frames, counted once for all runs.
+def class_pixels(reader: FrameReader, frames: Sequence[int], count_frames: int | None = COUNTED_FRAMES) -> list[int]:
+    """Pixels of each class id over some frames, counted once for all runs.
 
     Args:
         reader: of the frames.
-        train: the training frames.
+        frames: their positions.
         count_frames: frames that are counted, at most, evenly spread; None counts all.
     """
-    chosen = spread(train, count_frames or len(train))
+    chosen = spread(frames, count_frames or len(frames))
     key = f"pixels of classes\n{reader.identity}\n{chosen}"
     counts: list[int] = remembered(key, lambda: count_classes(reader, chosen))
     return counts

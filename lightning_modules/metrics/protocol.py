@@ -37,7 +37,7 @@ class EvalProtocol:
         delta_over: the deltas are shares of the ``valid`` pixels, or of ``all`` in the window, those without truth
             being missed, as Semantic-MD's code counts them.
         align_corners: of the bilinear resize of the prediction to the truth's size (Depth Anything v2: true).
-        clamp: clamp the prediction to [min_depth, max_depth].
+        clamp: clamp the prediction to [min_depth, max_depth], or, ``below``, to min_depth only (Semantic-MD).
         clip_truth: truth beyond ``max_depth`` counts as ``max_depth`` instead of as invalid (Semantic-MD).
         unit: metres per unit of the returned maps (10 for depths normalised to [0, 1] over 10 m).
         radial: depth is the distance to the camera instead of z. Point clouds go by it; data sets set it themselves.
@@ -56,7 +56,7 @@ class EvalProtocol:
     relative_to: Literal["truth", "prediction"] = "truth"
     delta_over: Literal["valid", "all"] = "valid"
     align_corners: bool = False
-    clamp: bool = True
+    clamp: bool | Literal["below"] = True
     clip_truth: bool = False
     unit: float = 1.0
     radial: bool = False
@@ -107,7 +107,7 @@ class EvalProtocol:
         prediction = align(prediction, target, valid, self.alignment)
         prediction = prediction.where(prediction.isfinite(), torch.nan)
         if self.clamp:
-            prediction = prediction.clamp(self.min_depth, self.max_depth)
+            prediction = prediction.clamp(self.min_depth, None if self.clamp == "below" else self.max_depth)
         return prediction / self.unit, target / self.unit, valid
 
     def window(self, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 ContourMode = Literal["gradient", "opening"]
-ClassOrder = Literal["counted", "semantic_md"]
+ClassOrder = Literal["overall", "counted", "semantic_md"]
 
 
 class SemanticInput(nn.Module, ABC):
@@ -32,46 +32,57 @@ class SemanticInput(nn.Module, ABC):
         """Channels (B, channels, H, W) float32 of labels (B, H, W) int64."""
 
 
+def plain_ids(labels: Tensor) -> Tensor:
+    """Ids (B, 1, H, W) float32 of labels (B, H, W) as HyperSim's files have them: -1 for unlabelled pixels."""
+    return labels.where(labels > 0, -1)[:, None].float()
+
+
 class RawLabels(SemanticInput):
-    """The id itself, scaled to [0, 1]: row `concat`, T(x) = x. Unlabelled pixels are 0.
+    """The label map itself: row `concat`, T(x) = x.
 
     Args:
-        classes: the largest id, which becomes 1.
+        classes: the largest id.
+        scaled: to [0, 1], unlabelled pixels 0, as in the authors' code; else the ids as they are, -1 for unlabelled
+            pixels, as section 3 prints it.
     """
 
     channels = 1
 
-    def __init__(self, classes: int = 40):
+    def __init__(self, classes: int = 40, scaled: bool = True):
         super().__init__()
-        self.classes = classes
+        self.classes, self.scaled = classes, scaled
 
     def forward(self, labels: Tensor) -> Tensor:
         """(B, 1, H, W) of labels (B, H, W)."""
-        return labels[:, None].float() / self.classes
+        return labels[:, None].float() / self.classes if self.scaled else plain_ids(labels)
 
 
 class OneHotClasses(SemanticInput):
     """A binary map per class, of the most frequent ones: rows `1hot-40`, `1hot-20` and `1hot-3`, equation 4.
 
-    A pixel of another class, or of none, is zero in all of them. Which classes they are is counted over the training
-    frames and kept in the buffer ``ids``, so that a checkpoint means the same classes on any data.
+    A pixel of another class, or of none, is zero in all of them. Which classes they are is counted over the data set
+    and kept in the buffer ``ids``, so that a checkpoint means the same classes on any data.
 
     Args:
         classes: how many.
-        order: ``counted`` over the training split, or the authors' hard-coded order for NYU40, ``semantic_md``.
+        order: counted over the ``overall`` data set, as section 3 has it, ``counted`` over the training part alone, or
+            the authors' hard-coded order for NYU40, ``semantic_md``.
+        counted_frames: over which is counted, at most, evenly spread; None counts all.
 
     Raises:
-        ValueError: if ``classes`` is not positive.
+        ValueError: if ``classes`` or ``counted_frames`` is not positive.
     """
 
     ids: Tensor
 
-    def __init__(self, classes: int = 40, order: ClassOrder = "counted"):
+    def __init__(self, classes: int = 40, order: ClassOrder = "overall", counted_frames: int | None = 2000):
         super().__init__()
         if classes < 1:
             raise ValueError(f"OneHotClasses: `classes` must be positive, is {classes}")
+        if counted_frames is not None and counted_frames < 1:
+            raise ValueError(f"OneHotClasses: `counted_frames` must be positive or null, is {counted_frames}")
         self.channels = classes
-        self.order = order
+        self.order, self.counted_frames = order, counted_frames
         self.register_buffer("ids", torch.full((classes,), -1))
 
     @property
@@ -111,32 +122,37 @@ class SemanticConvolution(SemanticInput):
     reads plain ids, -1 for unlabelled pixels.
 
     Args:
-        width: channels of the block.
-        expansion: of the block.
-        drop_path: probability that training skips the block for an image.
+        width: channels of the block; None for the block alone, from the one channel of ids to 3, as it is printed.
+        expansion: of the block; timm rounds its channels up to 8.
+        drop_path: probability that training skips the block for an image; the block alone has no way around it.
     """
 
     channels = 3
 
-    def __init__(self, width: int = 8, expansion: float = 6.0, drop_path: float = 0.2):
+    def __init__(self, width: int | None = 8, expansion: float = 6.0, drop_path: float = 0.2):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        self.stem: nn.Module = nn.Identity()
+        if width is not None:
+            self.stem = nn.Sequential(nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        inputs = width or 1
         # a quarter of the block's own channels are squeezed to, not of the expanded ones
-        squeeze = partial(SqueezeExcite, rd_ratio=0.25 / expansion)
+        squeeze = partial(SqueezeExcite, rd_channels=max(1, inputs // 4))
         self.block: nn.Module = InvertedResidual(
-            width,
-            width,
+            inputs,
+            width or self.channels,
             exp_ratio=expansion,
             act_layer=nn.SiLU,
             se_layer=squeeze,  # type: ignore[arg-type]  # timm's own builder gives it a partial too
             drop_path_rate=drop_path,
         )
-        self.head = nn.Sequential(nn.Conv2d(width, self.channels, 1, bias=False), nn.BatchNorm2d(self.channels))
+        self.head: nn.Module = nn.Identity()
+        if width is not None:
+            last = nn.Conv2d(width, self.channels, 1, bias=False)
+            self.head = nn.Sequential(last, nn.BatchNorm2d(self.channels), nn.Sigmoid())
 
     def forward(self, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] of labels (B, H, W)."""
-        ids = labels.where(labels > 0, -1)[:, None].float()
-        return self.head(self.block(self.stem(ids))).sigmoid()
+        """(B, 3, H, W) of labels (B, H, W), in [0, 1] unless it is the block alone."""
+        return self.head(self.block(self.stem(plain_ids(labels))))
 
 
 class LabelContours(SemanticInput):
@@ -144,9 +160,10 @@ class LabelContours(SemanticInput):
 
     Args:
         mode: ``gradient``, dilation minus erosion, 1 on both sides of a border, as the authors' code has it;
-            ``opening`` is what equation 5 prints, D(E(x)), which gives ids, not borders, here scaled to [0, 1].
+            ``opening`` is what equation 5 prints, D(E(x)), which gives ids, not borders.
         size: edge of the square structuring element.
-        classes: the largest id, which an opening scales to 1.
+        classes: the largest id.
+        scaled: ids of an opening to [0, 1], unlabelled pixels 0; else as they are, -1 for unlabelled pixels.
 
     Raises:
         ValueError: if ``size`` is not odd and positive.
@@ -154,18 +171,19 @@ class LabelContours(SemanticInput):
 
     channels = 1
 
-    def __init__(self, mode: ContourMode = "gradient", size: int = 3, classes: int = 40):
+    def __init__(self, mode: ContourMode = "gradient", size: int = 3, classes: int = 40, scaled: bool = True):
         super().__init__()
         if size < 1 or size % 2 == 0:
             raise ValueError(f"LabelContours: `size` must be odd and positive, is {size}")
-        self.mode, self.size, self.classes = mode, size, classes
+        self.mode, self.size = mode, size
+        self.ids = RawLabels(classes, scaled)
 
     def forward(self, labels: Tensor) -> Tensor:
         """(B, 1, H, W) of labels (B, H, W)."""
-        ids = labels[:, None].float()
+        ids = self.ids(labels)
         eroded = -self._dilate(-ids)
         if self.mode == "opening":
-            return self._dilate(eroded) / self.classes
+            return self._dilate(eroded)
         return (self._dilate(ids) != eroded).float()
 
     def _dilate(self, ids: Tensor) -> Tensor:

@@ -108,6 +108,8 @@ def test_quick_on_rooms_needs_no_weights_and_says_rooms(name):
     assert composition.config["model"]["init_args"]["pretrained"] is False
     # Semantic-MD keeps its own protocol on Rooms in HyperSim's format; the set is called `rooms_hypersim`
     protocol = "hypersim_semantic_md" if name.startswith("semantic_md") else "rooms"
+    if name.startswith("semantic_md") and name.endswith("_as_printed"):
+        protocol = "hypersim_semantic_md_as_printed"
     assert composition.config["model"]["init_args"]["protocol"]["name"] == protocol
     assert composition.config["data"]["class_path"].startswith("datamodules.Rooms")
 

@@ -21,6 +21,9 @@ ROWS = [row.experiment for table in select_tables(read_published(), ["semantic_m
 #: The others are slow, as their sum is.
 FAST = ("semantic_md_semantic_conv", "semantic_md_two_head_sobel", "semantic_md_deeplab_two_head_dice_ce")
 
+#: Rows whose default is not what the paper prints.
+AS_PRINTED = sorted(name for name in experiment_names() if name.startswith("semantic_md") and "as_printed" in name)
+
 
 def build(config):
     """The method, as the command line builds it."""
@@ -44,7 +47,9 @@ def frames():
     return {"image": image, "depth": depth, "valid": depth > 0, "semantics": semantics, "edges": edges}
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in ROWS])
+@pytest.mark.parametrize(
+    "name", [n if n in (*FAST, *AS_PRINTED) else pytest.param(n, marks=pytest.mark.slow) for n in (*ROWS, *AS_PRINTED)]
+)
 def test_a_step_of_the_quick_profile_lowers_the_loss(name):
     """With all parameters learning, and the mark of an oracle where semantics are read."""
     torch.manual_seed(0)
@@ -80,6 +85,73 @@ def test_the_paper_profile_is_the_papers_recipe(name, monkeypatch):
     assert (data["frames"], data["depth"], data["tone_map"]) == ("semantic_md", "distance", "apple")
     assert data["crop"] == [256, 256]
     assert (data["hflip"], data.get("color_jitter")) == (0.0, None)
+    steps = {step["class_path"].rpartition(".")[2]: step["init_args"] for step in data["preprocess"]}
+    assert list(steps) == ["ResizeFrame", "CenterCrop", "ClampDepth"]
+    assert steps["ResizeFrame"]["size"] == [256, 342]
+    assert (steps["CenterCrop"]["size"], steps["ClampDepth"]["max_depth"]) == ([256, 256], 15.0)
+    assert data["test_part"] == "val"
+    assert config["trainer"].get("check_val_every_n_epoch", 1) == 1
+    assert model["pretrained"] is True
+    assert model["depth_loss"] == {"class_path": "lightning_modules.losses.L1Loss"}
+    assert (model["semantic_input"], model["sobel_weight"]) == (None, 0.0)
+    protocol = model["protocol"]
+    assert (protocol["max_depth"], protocol["clip_truth"], protocol["clamp"]) == (15.0, True, "below")
+    assert (protocol["averaging"], protocol["delta_over"], protocol["unit"]) == ("pooled", "valid", 1.0)
+
+
+#: What the paper says that each row has, beyond the baseline with l1 (sections 3 and 4.3).
+SAID = {
+    "baseline_l1": {},
+    "baseline_berhu": {"depth_loss": "BerHuLoss"},
+    "concat": {"semantic_input": "RawLabels"},
+    "onehot40": {"semantic_input": "OneHotClasses"},
+    "onehot20": {"semantic_input": "OneHotClasses"},
+    "onehot3": {"semantic_input": "OneHotClasses"},
+    "semantic_conv": {"semantic_input": "SemanticConvolution"},
+    "contour": {"semantic_input": "LabelContours"},
+    "two_head": {"heads": ["depth", "semantics"]},
+    "three_head": {"heads": ["depth", "semantics", "contours"]},
+    "encoder_resnet50": {"encoder": "resnet50"},
+    "encoder_efficientnet_b2": {"encoder": "efficientnet_b2"},
+    "encoder_efficientnet_b3": {"encoder": "efficientnet_b3"},
+    "encoder_efficientnet_b4": {},
+    "two_head_dice": {"heads": ["depth", "semantics"], "losses": (0.0, 1.0, 0.0)},
+    "two_head_dice_ce": {"heads": ["depth", "semantics"], "losses": (0.5, 0.5, 0.0)},
+    "two_head_ftl_ce": {"heads": ["depth", "semantics"], "losses": (0.5, 0.0, 0.5)},
+    "two_head_sobel": {"heads": ["depth", "contours"], "sobel_weight": 0.07, "edge_target": "sobel"},
+    "deeplab_l1": {"decoder": "deeplabv3"},
+    "deeplab_onehot40": {"decoder": "deeplabv3", "semantic_input": "OneHotClasses"},
+    "deeplab_two_head_ce": {"decoder": "deeplabv3", "heads": ["depth", "semantics"]},
+    "deeplab_two_head_dice_ce": {
+        "decoder": "deeplabv3", "heads": ["depth", "semantics"], "losses": (0.5, 0.5, 0.0),
+    },
+}  # fmt: skip
+
+
+def said_of(model):
+    """What a row has beyond the baseline, as :data:`SAID` has it."""
+    plain = {
+        "encoder": "efficientnet_b4", "decoder": "unet", "heads": ["depth"], "sobel_weight": 0.0,
+        "edge_target": "contours", "depth_loss": "L1Loss", "semantic_input": "None", "losses": (1.0, 0.0, 0.0),
+    }  # fmt: skip
+    loss = model["semantic_loss"]["init_args"]
+    has = {key: model.get(key, plain[key]) for key in ("encoder", "decoder", "heads", "sobel_weight", "edge_target")}
+    for key in ("depth_loss", "semantic_input"):
+        has[key] = str((model[key] or {}).get("class_path")).rpartition(".")[2]
+    has["losses"] = tuple(loss[key] for key in ("cross_entropy", "dice", "focal_tversky"))
+    return {key: value for key, value in has.items() if value != plain[key]}
+
+
+def test_each_row_is_what_the_paper_says_of_it(monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    models = {name: compose([f"semantic_md_{name}"]).config["model"]["init_args"] for name in SAID}
+    assert {name: said_of(model) for name, model in models.items()} == SAID
+    assert {f"semantic_md_{name}" for name in SAID} == set(ROWS)
+    for count in (40, 20, 3):
+        assert models[f"onehot{count}"]["semantic_input"]["init_args"] == {"classes": count}
+    tversky = models["two_head_ftl_ce"]["semantic_loss"]["init_args"]
+    assert (tversky["alpha"], tversky["beta"], tversky["gamma"]) == (0.7, 0.3, 1.5)
+    assert all(model["semantic_weight"] == model["contour_weight"] == 0.07 for model in models.values())
 
 
 def test_the_released_behaviour_is_one_more_configuration(monkeypatch):
@@ -104,10 +176,31 @@ def test_the_released_behaviour_is_one_more_configuration(monkeypatch):
     assert weights.items() <= released["model"]["init_args"]["semantic_loss"]["init_args"].items()  # the row's own stay
 
 
+@pytest.mark.parametrize("overlays", [[], ["data/rooms", "profile/quick"], ["data/rooms_hypersim"]])
+def test_rows_as_printed_are_those_of_the_table_but_for_what_is_printed(overlays, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    printed = {
+        "baseline_berhu": ("depth_loss", {"threshold": "max_value", "scope": "batch"}),  # equation 2
+        "concat": ("semantic_input", {"scaled": False}),  # T(x) = x
+        "semantic_conv": ("semantic_input", {"width": None}),  # an MBConv block
+        "contour": ("semantic_input", {"mode": "opening", "scaled": False}),  # equation 5
+    }
+    assert [f"semantic_md_{name}_as_printed" for name in sorted(printed)] == AS_PRINTED
+    for name, (key, options) in printed.items():
+        row, as_printed = (compose([f"semantic_md_{name}{end}", *overlays]).config for end in ("", "_as_printed"))
+        assert as_printed["model"]["init_args"][key]["init_args"] == options
+        assert as_printed["model"]["init_args"]["protocol"]["relative_to"] == "prediction"  # RME, section 4.1
+        for config in (row, as_printed):
+            del config["model"]["init_args"][key], config["model"]["init_args"]["protocol"]
+        assert as_printed == row
+    overlaid = compose(["semantic_md_two_head", "semantic_md/as_printed", *overlays]).config
+    assert overlaid["model"]["init_args"]["protocol"]["relative_to"] == "prediction"
+
+
 def test_the_sweep_is_the_tables_rows():
     sweep = yaml.safe_load((EXPERIMENTS / "sweeps/semantic_md_ablations.yaml").read_text())
     assert sweep["parameters"]["experiment"]["values"] == ROWS
-    assert set(ROWS) == {name for name in experiment_names() if name.startswith("semantic_md")}
+    assert {*ROWS, *AS_PRINTED} == {name for name in experiment_names() if name.startswith("semantic_md")}
 
 
 # --- predicted semantics ----------------------------------------------------------------------------------------------

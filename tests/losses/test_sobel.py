@@ -59,6 +59,24 @@ def test_it_is_equation_10_with_its_minus():
     assert float(loss(depth, contours)) == pytest.approx(expected, rel=1e-9)
 
 
+def test_equation_10_as_printed_has_no_value_and_without_bounds_alone_would_be_maximised():
+    """Why something stands in its place: S of a flat depth is 0, of an edge above 1, and there is no minus."""
+    contours = torch.zeros(1, 1, 7, 9, dtype=torch.float64)
+    contours[..., 3:5] = 1
+
+    def printed(s):
+        return torch.where(contours > 0, s.log(), (1 - s).log())
+
+    flat = torch.zeros_like(contours)
+    assert printed(sobel(flat).norm(dim=1, keepdim=True)).mean() == -torch.inf
+    away = step().roll(3, -1)
+    assert printed(sobel(away).norm(dim=1, keepdim=True)).mean().isnan()
+    bounded = SobelCorrelationLoss()
+    right, wrong = (float(printed(bounded.strength(d).clamp(MARGIN, 1 - MARGIN)).mean()) for d in (step(), away))
+    assert right > wrong  # the better prediction has the larger value
+    assert (float(bounded(step(), contours)), float(bounded(away, contours))) == pytest.approx((-right, -wrong))
+
+
 def test_the_slope_is_the_numeric_one():
     depth, contours = random_maps()
     loss = SobelCorrelationLoss(threshold=40.0)

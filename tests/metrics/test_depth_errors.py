@@ -1,28 +1,32 @@
 """Depth errors against worked examples and a plain double loop in float64."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from lightning_modules.metrics import DepthErrors, EvalProtocol, per_image_depth_errors
-from tests.helpers.metric_tester import MetricTester
+from tests.helpers.metric_tester import MetricTester, evaluate_shard
 
 PER_IMAGE = EvalProtocol("test", min_depth=0.1, max_depth=8.0)
 POOLED = EvalProtocol("test", min_depth=0.1, max_depth=8.0, averaging="pooled")
+AS_PRINTED = replace(POOLED, relative_to="prediction", clip_truth=True, clamp="below")  # Semantic-MD, section 4.1
+RELEASED = replace(POOLED, averaging="batches", images_per_batch=3, delta_over="all")
 FIGURES = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "mae", "rmse", "rmse_log", "log10", "silog", "rmse_log10")
 
 
-def loop_figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
+def loop_figures(pairs: list[tuple[float, float]], relative_to: str = "truth") -> dict[str, float]:
     """The definitions of the protocol page, pixel by pixel."""
+    references = [d if relative_to == "truth" else p for p, d in pairs]
     n = len(pairs)
     ratios = [max(p / d, d / p) for p, d in pairs]
     logs = [math.log(p / d) for p, d in pairs]
     mean_log = sum(logs) / n
     return {
         **{f"delta{i}": sum(ratio < 1.25**i for ratio in ratios) / n for i in (1, 2, 3)},
-        "abs_rel": sum(abs(p - d) / d for p, d in pairs) / n,
-        "sq_rel": sum((p - d) ** 2 / d for p, d in pairs) / n,
+        "abs_rel": sum(abs(p - d) / by for (p, d), by in zip(pairs, references, strict=True)) / n,
+        "sq_rel": sum((p - d) ** 2 / by for (p, d), by in zip(pairs, references, strict=True)) / n,
         "mae": sum(abs(p - d) for p, d in pairs) / n,
         "rmse": math.sqrt(sum((p - d) ** 2 for p, d in pairs) / n),
         "rmse_log": math.sqrt(sum(g * g for g in logs) / n),
@@ -38,12 +42,16 @@ def loop_reference(protocol, prediction, target, valid):
     for p_map, d_map, v_map in zip(prediction.double(), target.double(), valid, strict=True):
         pixels = zip(p_map.flatten().tolist(), d_map.flatten().tolist(), v_map.flatten().tolist(), strict=True)
         low, high = protocol.min_depth, protocol.max_depth
-        images.append([(min(max(p, low), high), d) for p, d, v in pixels if v and low < d < high])
+        top = math.inf if protocol.clamp == "below" else high
+        if protocol.clip_truth:
+            pixels = [(p, min(d, high), v) for p, d, v in pixels]
+        limit = math.inf if protocol.clip_truth else high
+        images.append([(min(max(p, low), top), d) for p, d, v in pixels if v and low < d < limit])
     seen = [pairs for pairs in images if pairs]
     counts = {"excluded": len(images) - len(seen), "nonfinite": 0}
     if protocol.averaging == "pooled":
-        return loop_figures([pair for pairs in seen for pair in pairs]) | counts
-    figures = [loop_figures(pairs) for pairs in seen]
+        return loop_figures([pair for pairs in seen for pair in pairs], protocol.relative_to) | counts
+    figures = [loop_figures(pairs, protocol.relative_to) for pairs in seen]
     return {name: sum(image[name] for image in figures) / len(seen) for name in FIGURES} | counts
 
 
@@ -71,6 +79,10 @@ class TestPerImage(MetricTester):
 class TestPooled(TestPerImage):
     protocol = POOLED
     averages_images = False
+
+
+class TestAsSemanticMDPrintsIt(TestPooled):
+    protocol = AS_PRINTED
 
 
 def maps(*images: list[float]) -> torch.Tensor:
@@ -120,6 +132,48 @@ def test_per_image_and_pooled_average_differently():
     assert (per_image["delta1"], pooled["delta1"]) == (0.5, 0.75)
     assert per_image["silog"] == 0
     assert pooled["silog"] == pytest.approx(100 * math.log(2) * math.sqrt(1 / 4 - 1 / 16))
+
+
+def test_relative_errors_may_be_of_the_prediction():
+    figures = evaluate(AS_PRINTED, maps([2.0, 2.0]), maps([1.0, 4.0]))
+    assert figures["abs_rel"] == pytest.approx((1 / 2 + 2 / 2) / 2)
+    assert evaluate(POOLED, maps([2.0, 2.0]), maps([1.0, 4.0]))["abs_rel"] == pytest.approx((1 / 1 + 2 / 4) / 2)
+    assert figures["rmse"] == pytest.approx(math.sqrt(2.5))
+
+
+def test_a_clamp_from_below_leaves_what_is_beyond_the_range():
+    figures = evaluate(AS_PRINTED, maps([-3.0, 20.0, 8.0]), maps([0.2, 4.0, 99.0]))  # 99 m count as 8 m
+    assert figures["mae"] == pytest.approx((0.1 + 16 + 0) / 3)
+
+
+def released_example():
+    """Five images of two pixels each, errors of a metre in the second batch of three only."""
+    target = maps([2.0, 2.0], [2.0, 2.0], [2.0, 0.0], [1.0, 1.0], [1.0, 0.0])
+    prediction = target + maps([0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 5.0])
+    return prediction, target, target > 0
+
+
+def check_released(figures):
+    assert figures["mae"] == pytest.approx((0 / 5 + 2 / 3) / 2)  # pooled it is 2 / 8
+    assert figures["rmse"] == pytest.approx(math.sqrt(2 / 3) / 2)
+    assert figures["delta1"] == pytest.approx((5 / 6 + 1 / 4) / 2)  # pixels without truth are missed
+
+
+@pytest.mark.parametrize("sizes", [[5], [1, 3, 1], [2, 3]])
+def test_figures_of_batches_and_deltas_over_all_pixels_as_semantic_md_s_code_has_them(sizes):
+    metric = DepthErrors(RELEASED)
+    for batch in zip(*(part.split(sizes) for part in released_example()), strict=True):
+        metric.update(*batch)
+    check_released(metric.compute())
+
+
+@pytest.mark.ddp
+def test_figures_of_batches_are_those_of_one_process(tmp_path, two_processes):
+    whole = released_example()
+    shards = [tuple(part[rank::2] for part in whole) for rank in (0, 1)]
+    runs = [two_processes.submit(evaluate_shard, r, DepthErrors(RELEASED), [s], tmp_path) for r, s in enumerate(shards)]
+    for run in runs:
+        check_released(run.result())
 
 
 def test_silog_does_not_see_scale():

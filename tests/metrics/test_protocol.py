@@ -226,7 +226,7 @@ def test_an_impossible_range_is_refused(limits):
 
 def test_the_presets_are_those_of_the_protocol_page():
     names = {"nyu_eigen", "nyu_eigen_filled", "nyu_densedepth", "nyu_p2orm", "hypersim_semantic_md"}
-    names.add("hypersim_semantic_md_released")
+    names |= {"hypersim_semantic_md_released", "hypersim_semantic_md_as_printed"}
     assert {path.stem for path in PRESETS} == names | {
         "nyu_region_support",
         "nyu_mti_unit",

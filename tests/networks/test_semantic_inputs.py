@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import grey_closing, grey_dilation, grey_erosion, grey_opening
+from torch.nn import functional as F
 
 from datamodules import NYUv2DataModule
 from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER
@@ -25,6 +26,11 @@ def test_raw_labels_lie_in_the_unit_interval():
     channel = RawLabels()(LABELS)
     assert channel.shape == (1, 1, 3, 5)
     assert channel[0, 0, 0].tolist() == pytest.approx([1 / 40, 1 / 40, 1, 1, 0])
+
+
+def test_raw_labels_as_printed_are_the_ids_themselves():
+    channel = RawLabels(scaled=False)(LABELS)
+    assert channel[0, 0].tolist() == [[1, 1, 40, 40, -1], [1, 1, 40, 40, -1], [1, 7, 7, 40, -1]]
 
 
 def test_one_hot_maps_are_of_the_classes_chosen_and_zero_elsewhere():
@@ -62,6 +68,8 @@ def test_too_many_channels_are_refused():
         OneHotClasses(14).choose(range(1, 14))
     with pytest.raises(ValueError, match="`classes` must be positive"):
         OneHotClasses(0)
+    with pytest.raises(ValueError, match="`counted_frames` must be positive or null, is 0"):
+        OneHotClasses(counted_frames=0)
 
 
 @pytest.mark.parametrize("size", [3, 5])
@@ -95,6 +103,14 @@ def test_the_opening_as_printed_gives_ids():
     assert not np.allclose(channel[inner], grey_closing(labels, (3, 3))[inner])
 
 
+def test_an_opening_unscaled_loses_thin_regions_to_smaller_ids_only():
+    """By hand: a line of id 9 in a wall of id 1 goes, one of id 1 in a wall of id 9 grows, no label counts as -1."""
+    row = torch.tensor([1, 1, 1, 9, 1, 1, 1, 9, 9, 9, 1, 9, 9, 9, 0, 0, 0]).expand(1, 5, 17)
+    channel = LabelContours("opening", scaled=False)(row)
+    assert channel[0, 0, 2].tolist() == [1, 1, 1, 1, 1, 1, 1, 9, 9, 9, 1, 9, 9, 9, -1, -1, -1]
+    assert torch.equal(LabelContours(scaled=False)(row), LabelContours()(row))
+
+
 def test_the_semantic_convolution_makes_three_bounded_channels():
     torch.manual_seed(0)
     branch = SemanticConvolution()
@@ -108,6 +124,30 @@ def test_the_semantic_convolution_makes_three_bounded_channels():
     assert block.conv_pw.out_channels == block.conv_dw.groups == 48
     assert block.se.conv_reduce.out_channels == 2
     assert block.has_skip
+
+
+def test_the_semantic_convolution_as_printed_is_one_mbconv_block_to_three_channels():
+    """Layer by layer from its weights: expand to 8, depthwise 3x3, squeeze and excite through 1, project to 3."""
+    torch.manual_seed(0)
+    branch = SemanticConvolution(width=None).eval()
+    weights = {name.removeprefix("block."): parameter for name, parameter in branch.named_parameters()}
+    assert sum(w.numel() for w in weights.values()) == (8 + 16) + (72 + 16) + (8 + 1) + (8 + 8) + (24 + 6)
+
+    def norm(x):  # of running statistics 0 and 1, slope 1 and shift 0
+        return x / (1 + 1e-5) ** 0.5
+
+    x = LABELS.where(LABELS > 0, -1)[:, None].float()
+    x = F.silu(norm(F.conv2d(x, weights["conv_pw.weight"])))
+    x = F.silu(norm(F.conv2d(x, weights["conv_dw.weight"], padding=1, groups=8)))
+    gate = F.silu(
+        F.conv2d(x.mean((2, 3), keepdim=True), weights["se.conv_reduce.weight"], weights["se.conv_reduce.bias"])
+    )
+    gate = F.conv2d(gate, weights["se.conv_expand.weight"], weights["se.conv_expand.bias"]).sigmoid()
+    expected = norm(F.conv2d(x * gate, weights["conv_pwl.weight"]))
+    assert expected.shape == (1, 3, 3, 5)
+    assert torch.allclose(branch(LABELS), expected, atol=1e-5)
+    branch.train()(LABELS).square().sum().backward()
+    assert all(weight.grad is not None for weight in weights.values())
 
 
 def test_the_semantic_convolution_tells_unlabelled_pixels_from_ids():

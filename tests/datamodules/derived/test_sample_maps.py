@@ -1,5 +1,6 @@
 """Contours, class maps and edges against SciPy, scikit-image and counting by hand."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -53,8 +54,6 @@ def test_class_maps_are_zero_for_other_classes():
 
 def test_class_maps_count_the_training_split_only(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGDEPTH_CACHE", str(tmp_path / "cache"))
-    import h5py
-
     write_tiny_nyu(tmp_path)
     with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "r+") as file:  # frames 0..3 train, 4..7 test
         file["labels"][:4] = 21  # wall (1)
@@ -71,6 +70,27 @@ def test_class_maps_count_the_training_split_only(tmp_path, monkeypatch):
     assert again.ids.tolist() == [3, 1]  # remembered
     with pytest.raises(ValueError, match="`classes` is 5, but the training frames have 3"):
         NYUv2DataModule(str(tmp_path), derived=[ClassMaps(5)], **options).setup()
+
+
+def test_classes_are_counted_over_the_overall_data_set_or_the_training_frames(tmp_path, monkeypatch):
+    """Semantic-MD, section 3: "based on their prevalence in the overall dataset"."""
+    monkeypatch.setenv("SEGDEPTH_CACHE", str(tmp_path / "cache"))
+    write_tiny_nyu(tmp_path)
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "r+") as file:  # frames 0..3 train, 4..7 test; 64 x 48
+        file["labels"][:4] = 21  # wall (1)
+        file["labels"][:4, :20] = 3  # cabinet (3): 20 of 64 columns
+        file["labels"][4:] = 3
+        file["labels"][4:, :2] = 7
+    module = NYUv2DataModule(str(tmp_path), crop=(32, 32), eval_size=None, num_workers=0)
+    assert module.class_order("counted")[:2] == [1, 3]
+    overall = module.class_order("overall")
+    assert overall[:2] == [3, 1]
+    assert sorted(overall) == list(range(1, 41))
+    pixels = module.class_pixels("overall")
+    assert (pixels[1], pixels[3], sum(pixels)) == (4 * 44 * 48, 4 * (20 + 62) * 48, 8 * 64 * 48)
+    assert module.class_order("semantic_md") == list(SEMANTIC_MD_ORDER)
+    assert sum(module.class_pixels("overall", 2)) == 2 * 64 * 48
+    assert module.class_pixels("overall", None) == pixels
 
 
 @pytest.mark.parametrize(("source", "key"), [("semantic", "semantics"), ("instance", "instances")])
