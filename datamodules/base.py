@@ -48,6 +48,8 @@ class DepthDataModule(BatchingDataModule):
             other frames would be other figures.
         resize: height and width that frames are brought to first; None leaves them. In evaluation only the image is.
         crop: height and width of training crops.
+        divide_depth_by_zoom: divide depth of training frames by how much larger they are than in evaluation: a network
+            that is shown a surface with as many pixels a metre is told the same depth in both.
         hflip: probability of a left-right flip in training.
         color_jitter: of the RGB image in training.
         eval_size: height and width that the whole frame is squashed to in evaluation; None keeps it as it is after
@@ -85,6 +87,7 @@ class DepthDataModule(BatchingDataModule):
         on_bad_sample: Literal["stop", "skip"] = "stop",
         resize: Size | None = None,
         crop: Size = (384, 384),
+        divide_depth_by_zoom: bool = False,
         hflip: float = 0.5,
         color_jitter: v2.ColorJitter | None = None,
         eval_size: Size | None = (384, 384),
@@ -114,6 +117,7 @@ class DepthDataModule(BatchingDataModule):
         self.val_scenes = val_scenes
         self.on_bad_sample = on_bad_sample
         self.resize, self.crop, self.eval_size = resize, crop, eval_size
+        self.divide_depth_by_zoom = divide_depth_by_zoom
         self.hflip = hflip
         self.color_jitter = color_jitter
         self.superpixels, self.superpixels_of = superpixels, superpixels_of
@@ -174,7 +178,9 @@ class DepthDataModule(BatchingDataModule):
         for map_ in self.derived:
             map_.fit(self.reader, self.splits.train)
         finish = self._finish()
-        augment = TrainTransform(finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window)
+        augment = TrainTransform(
+            finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window, self.nearer
+        )
         view = EvalTransform(finish, self.eval_size or self.resize)
         skip = self.on_bad_sample == "skip"
         self.train_set = FrameDataset(self.reader, self.splits.train, augment, self.seed, skip_bad=skip)
@@ -253,6 +259,25 @@ class DepthDataModule(BatchingDataModule):
     def input_size(self) -> Size:
         """Height and width of the network input in evaluation."""
         return self.eval_size or self.resize or self.reader.size
+
+    @property
+    def nearer(self) -> float:
+        """What depth of training frames is divided by.
+
+        Raises:
+            ValueError: if training frames are stretched, or depth is no z coordinate.
+        """
+        if not self.divide_depth_by_zoom:
+            return 1.0
+        shown = self.resize or self.reader.size
+        zoom = [training / evaluation for training, evaluation in zip(shown, self.input_size, strict=True)]
+        if abs(zoom[0] / zoom[1] - 1) > 0.01 or self.radial:
+            reason = "depth is the distance to the camera" if self.radial else "the aspect ratios of the two differ"
+            raise ValueError(
+                f"{self.name}: training frames are {shown[0]}x{shown[1]} and {self.input_size[0]}x{self.input_size[1]} "
+                f"in evaluation, but {reason}; set `data.init_args.divide_depth_by_zoom: false`, or another `resize`"
+            )
+        return (zoom[0] * zoom[1]) ** 0.5
 
     @property
     def normalization(self) -> tuple[RGB, RGB]:

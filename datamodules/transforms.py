@@ -17,6 +17,9 @@ from datamodules.superpixels import Superpixels
 Size = tuple[int, int]
 RGB = tuple[float, float, float]
 
+#: Maps of a frame that grow and shrink with its depth.
+DEPTH_MAPS = ("depth", "depth_unit", "region_support")
+
 
 def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> Frame:
     """Resize a frame: the image with antialiasing (or to the nearest pixel), the maps to the nearest pixel centre."""
@@ -75,6 +78,18 @@ def flip(frame: Frame) -> Frame:
     )
 
 
+def bring_nearer(frame: Frame, factor: float) -> Frame:
+    """Divide depth by a factor and leave every pixel where it is: the camera's focal length shrinks by it, too.
+
+    The focal length over depth, which says how many pixels a metre has, stays as it is.
+    """
+    return replace(
+        frame,
+        maps={key: map_ / factor if key in DEPTH_MAPS else map_ for key, map_ in frame.maps.items()},
+        intrinsics=frame.intrinsics @ torch.diag(torch.tensor([1.0, 1.0, factor])) / factor,
+    )
+
+
 @dataclass(frozen=True)
 class Finish:
     """What every sample ends with: superpixels of the very network input, derived maps, then normalisation.
@@ -126,6 +141,7 @@ class TrainTransform:
         hflip: probability of a flip.
         color_jitter: of the RGB image; None for none.
         window: top, left, bottom and right edge of the area that crops are drawn from; None for the whole frame.
+        nearer: depth is divided by it, see :func:`bring_nearer`.
     """
 
     finish: Finish
@@ -134,6 +150,7 @@ class TrainTransform:
     hflip: float = 0.5
     color_jitter: v2.ColorJitter | None = None
     window: tuple[int, int, int, int] | None = None
+    nearer: float = 1.0
 
     def __call__(self, frame: Frame) -> Sample:
         """A random view of a frame; all maps share the image's grid."""
@@ -143,6 +160,8 @@ class TrainTransform:
         top += int(torch.randint(bottom - top - self.crop[0] + 1, ()))
         left += int(torch.randint(right - left - self.crop[1] + 1, ()))
         frame = crop(frame, top, left, *self.crop)
+        if self.nearer != 1:
+            frame = bring_nearer(frame, self.nearer)
         if torch.rand(()) < self.hflip:
             frame = flip(frame)
         image = frame.image if self.color_jitter is None else self.color_jitter(frame.image)

@@ -11,7 +11,7 @@ from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.losses import BalancedBCELoss, LearnedTaskWeights, SemanticCrossEntropy, StructuredDepthLoss
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.mti_net import MTINetwork
-from lightning_modules.networks.mti_net.network import TASKS, Guide, Task
+from lightning_modules.networks.mti_net.network import TASKS, EdgeGuide, Guide, Task
 from lightning_modules.prediction import Prediction
 
 
@@ -49,6 +49,7 @@ class GuidedMTINet(DepthModule):
         attention_heads: likewise.
         key_pool: likewise.
         detach_guidance: likewise.
+        edge_guide: likewise.
         max_depth: likewise.
         depth_param: likewise.
         depth_loss: the structured depth loss.
@@ -81,6 +82,7 @@ class GuidedMTINet(DepthModule):
         attention_heads: int = 1,
         key_pool: int = 1,
         detach_guidance: bool = False,
+        edge_guide: EdgeGuide = "features",
         max_depth: float = 10.0,
         depth_param: DepthParametrisation = "sigmoid_max",
         depth_loss: StructuredDepthLoss | None = None,
@@ -121,6 +123,7 @@ class GuidedMTINet(DepthModule):
             attention_heads=attention_heads,
             key_pool=key_pool,
             detach_guidance=detach_guidance,
+            edge_guide=edge_guide,
             max_depth=max_depth,
             depth_param=depth_param,
         )

@@ -1,7 +1,7 @@
 """Guided MTI-Net: three tasks on one backbone, where segmentation and edges guide depth by attention."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from lightning_modules.networks.mti_net.interaction import MultiScaleInteraction
 
 Task = Literal["depth", "semantics", "edges"]
 Guide = Literal["semantics", "edges"]
+EdgeGuide = Literal["features", "map"]
 
 TASKS: tuple[Task, ...] = ("depth", "semantics", "edges")
 
@@ -84,6 +85,8 @@ class MTINetwork(nn.Module):
         attention_heads: likewise.
         key_pool: likewise.
         detach_guidance: keep the depth loss out of the guides' features: they guide but do not learn to.
+        edge_guide: keys and values of edges are made of the task's ``features``, as those of segmentation, or of the
+            predicted edge ``map`` of probabilities ("integrates edge maps with depth features").
         max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
         depth_param: likewise.
 
@@ -110,16 +113,20 @@ class MTINetwork(nn.Module):
         attention_heads: int = 1,
         key_pool: int = 1,
         detach_guidance: bool = False,
+        edge_guide: EdgeGuide = "features",
         max_depth: float = 10.0,
         depth_param: DepthParametrisation = "sigmoid_max",
     ):
         super().__init__()
         strides = [info.stride for info in backbone.feature_info]
         _check(strides, tasks, guidance, widths, attention_stride)
+        if edge_guide not in get_args(EdgeGuide):
+            raise ValueError(f"`edge_guide` must be features or map, got {edge_guide!r}")
         self.backbone = backbone
         self.register_buffer("max_depth", torch.tensor(float(max_depth)))
         self.depth_param: DepthParametrisation = depth_param
         self.detach_guidance = detach_guidance
+        self.guided_by_map = {"edges"} if edge_guide == "map" else set()
         self.scale = strides.index(attention_stride)
         self.reduce = nn.ModuleList(
             ConvNormAct(info.channels, reduced, 1) for info, reduced in zip(backbone.feature_info, widths, strict=True)
@@ -129,8 +136,9 @@ class MTINetwork(nn.Module):
             widths, outputs, propagation=propagation, distillation=distillation, predict=initial_predictions
         )
         self.branches = nn.ModuleDict({task: AlignedBranch(widths, width) for task in tasks})
+        channels = {guide: 1 if guide in self.guided_by_map else width for guide in guidance}
         self.guidance = nn.ModuleDict(
-            {guide: GuidedAttention(width, width, dim=attention_dim, heads=attention_heads, key_pool=key_pool)
+            {guide: GuidedAttention(width, channels[guide], dim=attention_dim, heads=attention_heads, key_pool=key_pool)
              for guide in guidance}
         )  # fmt: skip
         skips = dict(zip(strides[: self.scale], widths, strict=False))
@@ -154,11 +162,12 @@ class MTINetwork(nn.Module):
         by_scale, initial = self.interaction(maps)
         size = maps[self.scale].shape[-2:]
         features = {task: branch(by_scale[task], size) for task, branch in self.branches.items()}
-        for guide, attention in self.guidance.items():
-            source = features[guide].detach() if self.detach_guidance else features[guide]
-            features["depth"] = attention(features["depth"], source)
-
         predicted = {task: self.decoders[task](features[task]) for task in self.decoders if task != "depth"}
+        for guide, attention in self.guidance.items():
+            by_map = guide in self.guided_by_map
+            source = aligned(predicted[guide].sigmoid(), size) if by_map else features[guide]
+            features["depth"] = attention(features["depth"], source.detach() if self.detach_guidance else source)
+
         depth = None
         if "depth" in self.decoders:
             depth = self._metric(self.decoders["depth"](features["depth"], maps[: self.scale][::-1]))

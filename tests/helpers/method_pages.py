@@ -1,0 +1,161 @@
+"""The tables `As the paper prints it` of docs/methods, read and held against the repository."""
+
+import functools
+import os
+import re
+from dataclasses import dataclass
+
+import pytest
+import yaml
+from jsonargparse import ArgumentError
+
+from experiments.cli import SegdepthCLI
+from experiments.compose import EXPERIMENTS, compose
+
+HEADING = "## As the paper prints it"
+COLUMNS = ("the paper (section)", "runs by default", "option for the other reading", "where", "test")
+LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
+SETTING = re.compile(r"((?:model|data|trainer|run)\.[\w.]+): (.+)")
+NONE = ("", "\N{EN DASH}")
+
+
+class ParsingCLI(SegdepthCLI):
+    """The suite's own parser of `exp`, which builds and runs nothing."""
+
+    def __init__(self, experiment):
+        composition = compose([experiment])
+        self.arguments = ["exp", "--config", yaml.safe_dump(composition.config)]
+        super().__init__(composition, self.arguments)
+
+    def init_parser(self, **kwargs):
+        """A parser that takes whole names only: a page's key must not be a key's beginning."""
+        return super().init_parser(allow_abbrev=False, **kwargs)
+
+    def _set_seed(self):
+        pass
+
+    def before_instantiate_classes(self):
+        pass
+
+    instantiate_classes = after_instantiate_classes = before_instantiate_classes
+
+    def _run_subcommand(self, subcommand):
+        pass
+
+    def complaint(self, key, value):
+        """Why a setting is refused, or is none since the experiment has it already; None where it is an option."""
+        try:
+            changed = self.parser.parse_args([*self.arguments, f"--{key}={value}"])
+        except ArgumentError as error:
+            return f"is refused: {' '.join(str(error).split())[-300:]}"
+        return "is what runs by default" if changed["exp"] == self.config["exp"] else None
+
+
+@functools.cache
+def parser_of(experiment):
+    """The parser that holds an experiment's configuration, wherever its data may lie."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATA_ROOT", "somewhere")
+        return ParsingCLI(experiment)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: cells by column, and the line that it stands in."""
+
+    cells: dict[str, str]
+    line: int
+
+    def links(self, column):
+        """Text and target of each link of a cell."""
+        return [(text.strip("`"), target.partition("#")[0]) for text, target in LINK.findall(self.cells[column])]
+
+    @property
+    def options(self):
+        """What the option's cell names, in backticks."""
+        return re.findall(r"`([^`]+)`", self.cells[COLUMNS[2]])
+
+
+def read_rows(page):
+    """The rows of a page's table.
+
+    Raises:
+        ValueError: if the page has no such table, or a row has other columns.
+    """
+    lines = page.read_text(encoding="utf-8").splitlines()
+    if HEADING not in lines:
+        raise ValueError(f"{page.name} has no section `{HEADING}`")
+    rows, titles = [], None
+    for number, line in enumerate(lines[lines.index(HEADING) + 1 :], lines.index(HEADING) + 2):
+        if line.startswith("## "):
+            break
+        if not line.startswith("|"):
+            continue
+        cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if set("".join(cells)) <= set("-: "):
+            continue
+        if len(cells) != len(COLUMNS):
+            raise ValueError(f"{page.name}:{number}: {len(cells)} cells, need {len(COLUMNS)}: {', '.join(COLUMNS)}")
+        if titles is None or tuple(cells) == titles:  # a long table may be several, each with its titles
+            titles = tuple(cells)
+            if titles != COLUMNS:
+                raise ValueError(f"{page.name}:{number}: columns must be {', '.join(COLUMNS)}")
+            continue
+        rows.append(Row(dict(zip(COLUMNS, cells, strict=True)), number))
+    if not rows:
+        raise ValueError(f"{page.name}: the section `{HEADING}` has no row")
+    return rows
+
+
+def complaints(page, experiments):
+    """What a page's table says that is not so, one line each.
+
+    Args:
+        page: the Markdown file.
+        experiments: whose settings the page names; a setting must be an option of one of them.
+    """
+    found = []
+    for row in read_rows(page):
+        said = [
+            *(f"`{column}` is empty" for column in COLUMNS[:2] if row.cells[column] in NONE),
+            *_file_complaints(page, row, "where", (".py", ".yaml", ".csv")),
+            *_file_complaints(page, row, "test", (".py",)),
+            *_test_complaints(page, row),
+            *_option_complaints(row, experiments),
+        ]
+        found += [f"{page.name}:{row.line}: {text}" for text in said]
+    return found
+
+
+def _file_complaints(page, row, column, endings):
+    links = row.links(column)
+    if not links:
+        yield f"`{column}` has no link"
+    for _, target in links:
+        if not target.endswith(endings):
+            yield f"`{column}`: {target} is none of {', '.join(endings)}"
+        elif not (page.parent / target).is_file():
+            yield f"`{column}`: there is no file {target}"
+
+
+def _test_complaints(page, row):
+    for text, target in row.links("test"):
+        file, _, test = text.partition("::")
+        path = page.parent / target
+        if file != os.path.basename(target):
+            yield f"`test`: {text} leads to {target}"
+        if test and path.is_file() and not re.search(rf"^ *def {re.escape(test)}\(", path.read_text("utf-8"), re.M):
+            yield f"`test`: there is no {test} in {target}"
+
+
+def _option_complaints(row, experiments):
+    cell = row.cells[COLUMNS[2]]
+    if cell not in NONE and not row.options:
+        yield "the option's cell names no experiment or setting in backticks"
+    for option in row.options:
+        if setting := SETTING.fullmatch(option):
+            refusals = [parser_of(experiment).complaint(*setting.groups()) for experiment in experiments]
+            if all(refusals):
+                yield f"`{option}` {refusals[0]}"
+        elif not (EXPERIMENTS / f"{option}.yaml").is_file():
+            yield f"there is no experiment `{option}`"
