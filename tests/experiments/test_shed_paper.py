@@ -14,6 +14,7 @@ from datamodules import GridSuperpixels
 from experiments.__main__ import main
 from experiments.compose import EXPERIMENTS, compose, experiment_names
 from lightning_modules import DepthModule
+from lightning_modules.backbones import class_token_start, create_hybrid_parts
 from tests.experiments.conftest import TINY, tiny
 
 OF_THE_PAPER = [
@@ -66,7 +67,9 @@ def test_the_sweep_of_ablations_names_experiments_that_there_are():
     (values,) = (parameter["values"] for parameter in sweep["parameters"].values())
     assert set(values) <= set(OF_THE_PAPER)
     left = {name for name in OF_THE_PAPER if name.startswith("shed")} - set(values)
-    assert left == {"shed_hybrid_224", "shed_hybrid_hypersim"}  # other sizes and data, not ablations
+    # other sizes and data, not ablations
+    others = ("224", "24k", "fig6", "hypersim", "hypersim_matched")
+    assert left == {f"shed_hybrid_{name}" for name in others}
 
 
 def test_cast_has_all_of_a_run_but_depth(workplace, capsys):
@@ -198,3 +201,39 @@ class TestBadInput:
             main(["fit", *tiny("dpt_hybrid"), "--model.init_args.lr_scale", '{"network.encoder": 0.1}'])
         said = capsys.readouterr().err
         assert "no parameter's name begins with `network.encoder`; there are network.backbone" in said
+
+
+class TestPrinted:
+    """What bears the paper's name is what its text says, in the profile of the paper."""
+
+    @pytest.fixture(autouse=True)
+    def data_root(self, monkeypatch):
+        monkeypatch.setenv("DATA_ROOT", "data")
+
+    def test_levels_are_fused_as_maps_by_convolution(self):
+        options = compose(["shed_hybrid"]).config["model"]["init_args"]
+        assert "level_fusion" not in options  # the method's default
+        method = build(compose(["shed_hybrid", "data/rooms", "profile/quick"]).config)
+        assert all(isinstance(layer, torch.nn.Conv2d) for layer in method.network.level_fusion.projections)
+        assert {tuple(layer.kernel_size) for layer in method.network.level_fusion.projections} == {(3, 3)}
+
+    def test_the_light_variant_is_named(self):
+        base, light = (compose([name]).config["model"]["init_args"] for name in ("shed_hybrid", "shed_light"))
+        assert light == base | {"level_fusion": "tokens"}
+
+    def test_the_literal_readings_come_together(self):
+        base, literal = (compose([name]).config["model"]["init_args"] for name in ("shed_hybrid", "shed_as_printed"))
+        assert literal == base | {"similarity": "tokens", "pool_mlp": "paper", "map_levels": [1, 2, 3]}
+
+    @pytest.mark.parametrize("start", ["pretrained", "fresh"])
+    def test_the_class_token_begins_as_the_transformer_s(self, start):
+        config = compose(["shed_hybrid", "data/rooms", "profile/quick"]).config
+        config["model"]["init_args"]["cls_token"] = start
+        torch.manual_seed(0)
+        method = build(config)
+        parts = create_hybrid_parts(config["model"]["init_args"]["backbone"], strides=(4, 8), pretrained=False)
+        width = class_token_start(parts.transformer).std()
+        token = method.network.trunk.encoder.cls_tokens
+        assert token.shape == (1, 1, 192)
+        # a learned position has a spread of 0.02, a token of CAST's kind of 1e-6
+        assert (token.std() > width / 2) == (start == "pretrained")
