@@ -11,9 +11,6 @@ from lightning_modules.losses.reduction import sum_over_processes
 Probabilities = Literal["softmax", "sigmoid"]
 Unlabelled = Literal["ignored", "negative"]
 
-#: Added to both sides of an overlap's quotient: the loss is 0, not 0 / 0, where there is no label.
-SMOOTH = 1e-4
-
 #: Index of unlabelled pixels, whose id is 0, among channels that count from 0.
 IGNORED = -1
 
@@ -39,11 +36,12 @@ class SegmentationLoss(nn.Module):
         probabilities: of the overlap losses, ``softmax``, or ``sigmoid`` as in the authors' code.
         unlabelled: pixels without a label are ``ignored`` by the overlap losses, or ``negative`` for every class, as in
             the authors' code.
+        smooth: added to both sides of an overlap's quotient; the authors' code has 1e-4.
         transposed: compare the overlap losses' prediction with the transposed truth, as the authors' code does by an
             exchange of axes; only for comparison with their figures.
 
     Raises:
-        ValueError: if an option is unknown, no weight is positive, or gamma is not positive.
+        ValueError: if an option is unknown, no weight is positive, gamma is not positive, or smooth is negative.
     """
 
     def __init__(
@@ -58,6 +56,7 @@ class SegmentationLoss(nn.Module):
         mean_over: Literal["labelled", "all"] = "labelled",
         probabilities: Probabilities = "softmax",
         unlabelled: Unlabelled = "ignored",
+        smooth: float = 0.0,
         transposed: bool = False,
     ):
         super().__init__()
@@ -72,10 +71,12 @@ class SegmentationLoss(nn.Module):
             raise ValueError("`cross_entropy`, `dice` and `focal_tversky` are weights: none below 0, one above")
         if not gamma > 0:
             raise ValueError(f"`gamma` must be positive, got {gamma}")
+        if smooth < 0:
+            raise ValueError(f"`smooth` must not be negative, got {smooth}")
         self.cross_entropy, self.dice, self.focal_tversky = cross_entropy, dice, focal_tversky
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.mean_over, self.probabilities, self.unlabelled = mean_over, probabilities, unlabelled
-        self.transposed = transposed
+        self.smooth, self.transposed = smooth, transposed
 
     def forward(self, logits: Tensor, semantics: Tensor) -> Tensor:
         """The loss, in float32 at least; 0 if no pixel is labelled.
@@ -98,11 +99,11 @@ class SegmentationLoss(nn.Module):
         if self.cross_entropy:
             loss = loss + self.cross_entropy * self._cross_entropy(logits, target)
         if self.dice or self.focal_tversky:
-            hits, misses, alarms = self._soft_counts(logits, target)
+            counts = self._soft_counts(logits, target)
             if self.dice:
-                loss = loss + self.dice * (1 - overlap(hits, misses, alarms, 0.5, 0.5))
+                loss = loss + self.dice * (1 - overlap(counts, 0.5, 0.5, self.smooth))
             if self.focal_tversky:
-                missing = 1 - overlap(hits, misses, alarms, self.alpha, self.beta)
+                missing = 1 - overlap(counts, self.alpha, self.beta, self.smooth)
                 loss = loss + self.focal_tversky * missing.clamp(min=0) ** self.gamma
         return loss
 
@@ -127,6 +128,11 @@ class SegmentationLoss(nn.Module):
         return sum_over_processes(torch.stack([hits, pixels - hits, predicted - hits]))
 
 
-def overlap(hits: Tensor, misses: Tensor, alarms: Tensor, alpha: float, beta: float) -> Tensor:
-    """Tversky index of soft true positives, false negatives and false positives; Dice's with alpha = beta = 0.5."""
-    return (hits + SMOOTH) / (hits + alpha * misses + beta * alarms + SMOOTH)
+def overlap(counts: Tensor, alpha: float, beta: float, smooth: float = 0.0) -> Tensor:
+    """Tversky index of soft true positives, false negatives and false positives (3,); Dice's with alpha = beta = 0.5.
+
+    It is 1 where there is nothing to count, without a slope.
+    """
+    hits, misses, alarms = counts
+    total = hits + alpha * misses + beta * alarms
+    return torch.where(total > 0, (hits + smooth) / (total + smooth).where(total > 0, 1.0), 1.0)

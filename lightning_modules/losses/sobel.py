@@ -56,19 +56,25 @@ class SobelCorrelationLoss(nn.Module):
         """
         if depth.shape != contours.shape or depth.ndim != 4:
             raise ValueError(f"need two (B, 1, H, W), got {tuple(depth.shape)} and {tuple(contours.shape)}")
-        strength = self.strength(depth).clamp(MARGIN, 1 - MARGIN)
+        strength, weakness = (share.clamp(MARGIN, 1 - MARGIN) for share in self._shares(depth))
         # written out: torch's own refuses to run under autocast
-        losses = -torch.where(contours > 0.5, strength.log(), (1 - strength).log())
+        losses = -torch.where(contours > 0.5, strength.log(), weakness.log())
         total, pixels = sum_over_processes(torch.stack([losses.sum(), losses.new_tensor(losses.numel())]))
         return total / pixels
 
     def strength(self, depth: Tensor) -> Tensor:
         """Of edges, S (B, 1, H, W) in [0, 1]."""
+        return self._shares(depth)[0]
+
+    def _shares(self, depth: Tensor) -> tuple[Tensor, Tensor]:
+        """S and 1 - S, both (B, 1, H, W) to full precision: where S is nearly 1 the difference has few digits left."""
         if self.mode == "detached":
-            return depth_edges(depth.detach(), self.threshold).float()
+            edges = depth_edges(depth.detach(), self.threshold)
+            dtype = torch.promote_types(depth.dtype, torch.float32)
+            return edges.to(dtype), (~edges).to(dtype)
         magnitude = sobel(depth).square().sum(1, keepdim=True)
-        magnitude = (magnitude + 1e-12).sqrt()  # the root has no slope at 0
-        return -torch.expm1(-magnitude / self.threshold)
+        exponent = -(magnitude + 1e-12).sqrt() / self.threshold  # the root has no slope at 0
+        return -torch.expm1(exponent), exponent.exp()
 
 
 def sobel(depth: Tensor) -> Tensor:

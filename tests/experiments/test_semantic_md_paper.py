@@ -164,6 +164,7 @@ def test_the_released_behaviour_is_one_more_configuration(monkeypatch):
         assert model["contour_weight"] == 0.1  # 3
         assert (loss["alpha"], loss["beta"]) == (0.8, 0.2)  # 4
         assert model["sobel_loss"]["init_args"] == {"mode": "detached", "threshold": 20.0}  # 5, 6
+        assert loss["smooth"] == 1e-4
         assert (loss["transposed"], loss["probabilities"], loss["mean_over"]) == (True, "sigmoid", "all")  # 7, 8, 9
         assert (data["tone_map"], data["depth"]) == ("semantic_md", "distance")  # 10, 11
         assert config["run"]["tested"] == "last"  # 12

@@ -7,7 +7,6 @@ from segmentation_models_pytorch.losses._functional import soft_dice_score, soft
 from torch.nn import functional as F
 
 from lightning_modules.losses import SegmentationLoss
-from lightning_modules.losses.segmentation import SMOOTH
 
 CLASSES = 5
 DICE, FTL = {"cross_entropy": 0.0, "dice": 1.0}, {"cross_entropy": 0.0, "focal_tversky": 1.0}
@@ -18,7 +17,7 @@ ROWS = {
     "ftl_ce": {"cross_entropy": 0.5, "focal_tversky": 0.5},
     "released": {
         "cross_entropy": 0.5, "dice": 0.2, "focal_tversky": 0.5, "mean_over": "all", "probabilities": "sigmoid",
-        "unlabelled": "negative", "transposed": True,
+        "unlabelled": "negative", "smooth": 1e-4, "transposed": True,
     },
 }  # fmt: skip
 
@@ -66,10 +65,11 @@ def test_dice_and_focal_tversky_are_the_printed_equations(probabilities, unlabel
     options = {"probabilities": probabilities, "unlabelled": unlabelled}
     tp, fn, fp = counts(logits, semantics, **options)
     dice = SegmentationLoss(**DICE, **options)(logits, semantics)
-    assert float(dice) == pytest.approx(1 - 2 * tp / (2 * tp + fn + fp), abs=3 * SMOOTH)
-    assert float(dice) == pytest.approx(1 - (tp + SMOOTH) / (tp + (fn + fp) / 2 + SMOOTH), rel=1e-12)
+    assert float(dice) == pytest.approx(1 - 2 * tp / (2 * tp + fn + fp), rel=1e-12)
+    smoothed = SegmentationLoss(**DICE, **options, smooth=0.1)(logits, semantics)
+    assert float(smoothed) == pytest.approx(1 - (tp + 0.1) / (tp + (fn + fp) / 2 + 0.1), rel=1e-12)
     focal = SegmentationLoss(**FTL, alpha=0.7, beta=0.3, gamma=1.5, **options)(logits, semantics)
-    assert float(focal) == pytest.approx((1 - tp / (tp + 0.7 * fn + 0.3 * fp)) ** 1.5, abs=3 * SMOOTH)
+    assert float(focal) == pytest.approx((1 - tp / (tp + 0.7 * fn + 0.3 * fp)) ** 1.5, rel=1e-12)
     # misses and false alarms are told apart, and the power is applied
     other = SegmentationLoss(**FTL, alpha=0.3, beta=0.7, gamma=1.5, **options)(logits, semantics)
     plain = SegmentationLoss(**FTL, alpha=0.7, beta=0.3, gamma=1.0, **options)(logits, semantics)
@@ -84,10 +84,10 @@ def test_the_overlaps_are_those_of_smp_over_all_classes_at_once():
     semantics = semantics.clamp(min=1)
     truth = F.one_hot(semantics - 1, CLASSES).permute(0, 3, 1, 2).double()
     shares = logits.softmax(1)
-    dice = soft_dice_score(shares, truth, smooth=SMOOTH)  # `dims` left out: one sum over everything
+    dice = soft_dice_score(shares, truth)  # `dims` left out: one sum over everything
     assert float(SegmentationLoss(**DICE)(logits, semantics)) == pytest.approx(1 - float(dice), rel=1e-9)
     # smp's alpha weighs false positives, the paper's the misses
-    score = soft_tversky_score(shares, truth, alpha=0.3, beta=0.7, smooth=SMOOTH)
+    score = soft_tversky_score(shares, truth, alpha=0.3, beta=0.7)
     focal = SegmentationLoss(**FTL, alpha=0.7, beta=0.3)(logits, semantics)
     assert float(focal) == pytest.approx((1 - float(score)) ** 1.5, rel=1e-9)
 
@@ -151,6 +151,7 @@ def test_half_precision_is_computed_in_single():
         ({"probabilities": "tanh"}, "`probabilities` must be softmax or sigmoid"),
         ({"unlabelled": "kept"}, "`unlabelled` must be ignored or negative"),
         ({"gamma": 0.0}, "`gamma` must be positive"),
+        ({"smooth": -0.1}, "`smooth` must not be negative"),
     ],
 )
 def test_bad_options_are_named(options, message):

@@ -101,7 +101,15 @@ def test_the_detached_mode_is_a_number_without_a_slope():
     assert not value.requires_grad
     hits = (depth_edges(depth.detach(), 20.0) == (contours > 0)).double().mean()
     expected = -(hits * np.log(1 - MARGIN) + (1 - hits) * np.log(MARGIN))
-    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+    assert float(value) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_single_precision_has_all_its_digits_at_strong_edges_too():
+    """There 1 - S has few left of 1; the logarithm of it is -|g| / t."""
+    depth, contours = step(0.11), torch.zeros(1, 1, 7, 9, dtype=torch.float64)
+    loss = SobelCorrelationLoss()
+    assert float(loss.strength(depth).max()) > 0.99
+    assert float(loss(depth.float(), contours.float())) == pytest.approx(float(loss(depth, contours)), rel=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["soft", "detached"])
