@@ -111,10 +111,10 @@ def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error:
 
 
 def draw_key(axis: Axes, meanings: dict[str, RGB]) -> None:
-    """What the colours of a picture mean, in its lower left corner."""
+    """What the colours of a picture mean, in one line below it."""
     axis.legend(
-        handles=patches_of(meanings), loc="lower left", fontsize=6, labelcolor="white", facecolor="black",
-        edgecolor="none", framealpha=0.7, borderaxespad=0.2, handlelength=1.2,
+        handles=patches_of(meanings), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(meanings),
+        fontsize=6.5, frameon=False, borderaxespad=0.1, handlelength=1.0, handletextpad=0.4, columnspacing=0.8,
     )  # fmt: skip
 
 

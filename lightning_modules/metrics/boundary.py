@@ -267,10 +267,10 @@ def empty_remark(figures: Mapping[str, float]) -> str:
     empty, images = figures.get("boundary_empty", 0.0), figures.get("boundary_images", math.nan)
     if not empty > MANY_EMPTY * images:
         return ""
-    without = [f"{figures[f'{name}_nonempty']:.2f}" for name in DISTANCES[2:]]
+    without = [f"{name} {figures[f'{name}_nonempty']:.2f}" for name in DISTANCES[2:]]
     return (
         f"no edge found in {empty:.0f} of {images:.0f} frames ({empty / images:.0%}), which decide the untruncated "
-        f"distances: without them {' and '.join(without)} px"
+        f"distances; without them, px: {', '.join(without)}"
     )
 
 

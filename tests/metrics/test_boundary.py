@@ -181,9 +181,9 @@ def test_one_flat_prediction_of_ten_decides_the_untruncated_mean_but_not_that_of
         assert figures[name] == pytest.approx(0.9 * alone[name] + 0.1 * diagonal)
         assert figures[f"{name}_nonempty"] == pytest.approx(alone[name])
     assert figures["boundary_acc_nonempty"] == pytest.approx(alone["boundary_acc"])
-    distances = f"{alone['chamfer_pred_to_gt']:.2f} and {alone['chamfer_gt_to_pred']:.2f} px"
+    distances = ", ".join(f"{name} {alone[name]:.2f}" for name in ("chamfer_pred_to_gt", "chamfer_gt_to_pred"))
     assert empty_remark(figures) == (
-        f"no edge found in 1 of 10 frames (10%), which decide the untruncated distances: without them {distances}"
+        f"no edge found in 1 of 10 frames (10%), which decide the untruncated distances; without them, px: {distances}"
     )
     assert empty_remark(alone) == empty_remark(figures | {"boundary_images": 20}) == empty_remark({}) == ""
 
