@@ -22,7 +22,7 @@ def boundary_picture(view: FrameView) -> Picture:
     gray = view.native_image.mean(axis=2, keepdims=True) * 0.4
     picture = np.repeat(gray, 3, axis=2).astype(np.uint8)
     true, predicted = true_edges(view), predicted_edges(view)
-    near = _distance(true) <= view.boundary.tolerance
+    near = _distance_to(true) <= view.boundary.tolerance
     for edges, color in ((true, TRUE), (predicted & near, FOUND), (predicted & ~near, FALSE)):
         picture[edges] = color
     return picture
@@ -49,7 +49,7 @@ def boundary_legend(view: FrameView) -> dict[str, RGB]:
     return {f"true ({source})": TRUE, f"found (within {view.boundary.tolerance:g} px)": FOUND, "false": FALSE}
 
 
-def _distance(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W) distance to the nearest of some pixels, infinite if there is none."""
     if not pixels.any():
         return np.full(pixels.shape, np.inf, dtype=np.float32)

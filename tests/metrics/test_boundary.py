@@ -13,6 +13,7 @@ from lightning_modules.metrics.boundary import (
     FIGURES,
     BoundaryError,
     BoundaryProtocol,
+    boundary_curves,
     depth_edges,
     empty_remark,
     per_image_boundary_errors,
@@ -334,3 +335,19 @@ def test_distances_do_not_depend_on_the_direction_of_the_offset():
         expected = brute_force_figures(edges, target[0, 0].numpy(), BoundaryProtocol())
         actual = evaluate(step(20), target)
         assert {name: actual[name] for name in FIGURES} == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_curve_has_the_figures_of_every_threshold():
+    prediction, target, valid = TestOfficial().inputs()
+    prediction[4, 0, 3, 3] = torch.nan
+    protocol = BoundaryProtocol(low=0.1, high=0.4)
+    prepared = protocol.prepare(prediction, target, valid)
+    thresholds = [0.01, 0.4, 6.0]
+    curves = boundary_curves(*prepared, protocol, thresholds)
+    found = set()
+    for high, figures in zip(thresholds, curves, strict=True):
+        expected = per_image_boundary_errors(*prepared, BoundaryProtocol(low=high / 4, high=high))
+        for name in FIGURES:
+            torch.testing.assert_close(figures[name], expected[name], rtol=0, atol=0, equal_nan=True)
+        found.add(float(figures["chamfer_pred_to_gt"].nansum()))
+    assert len(found) == 3
