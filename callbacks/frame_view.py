@@ -1,6 +1,6 @@
 """One test frame as pictures show it: image, truth and prediction on the truth's grid, and their relative error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import cv2
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from callbacks.colors import Picture, depth_picture, error_picture
+from lightning_modules.metrics import BoundaryProtocol
 
 #: Relative error that saturates the error picture.
 MAX_RELATIVE_ERROR = 0.5
@@ -31,6 +32,9 @@ class FrameView:
         high: metres, where they end.
         radial: depth is the distance to the camera instead of z.
         oracle: what of the truth the method was given, see :class:`~lightning_modules.depth_module.DepthModule`.
+        annotated: (H, W) bool, annotated boundaries; None where the data have none.
+        window: (H, W) bool, where edges are compared with annotated ones, which need no true depth; None is everywhere.
+        boundary: how edges are found.
     """
 
     image: Picture
@@ -41,6 +45,16 @@ class FrameView:
     high: float
     radial: bool = False
     oracle: str = ""
+    annotated: NDArray[np.bool_] | None = None
+    window: NDArray[np.bool_] | None = None
+    boundary: BoundaryProtocol = field(default_factory=BoundaryProtocol)
+
+    @property
+    def sought(self) -> NDArray[np.bool_]:
+        """(H, W), where edges are sought: true depth has none of its own where it is not evaluated."""
+        if self.annotated is None:
+            return self.evaluated
+        return np.ones_like(self.evaluated) if self.window is None else self.window
 
     @property
     def prediction_title(self) -> str:
@@ -100,20 +114,26 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     prepared = protocol.prepare(depth[one], batch["depth"][one], batch["valid"][one])
     predicted, truth, evaluated = (map_[0, 0].cpu().numpy() for map_ in prepared)
     image = batch["image"][i]
+    boundary = getattr(getattr(pl_module, "evaluation", None), "boundary", None) or BoundaryProtocol()
+    window = replace(protocol, crop=boundary.crop or protocol.crop).window(batch["depth"]).cpu().numpy()
+    annotated = batch["occlusion"][i, 0].cpu().numpy() if "occlusion" in batch else None
     if width is not None:
         size = (width, max(1, round(truth.shape[0] * width / truth.shape[1])))
         image = F.interpolate(image[None], size[::-1], mode="area")[0]
         # depth is never averaged over an edge, nor a hole into a depth
-        maps = (predicted, truth, evaluated.astype(np.uint8))
-        predicted, truth, evaluated = (cv2.resize(map_, size, interpolation=cv2.INTER_NEAREST) for map_ in maps)
-        evaluated = evaluated.astype(bool)
+        maps = (predicted, truth, evaluated.astype(np.uint8), window.astype(np.uint8))
+        predicted, truth, evaluated, window = (cv2.resize(map_, size, interpolation=cv2.INTER_NEAREST) for map_ in maps)
+        evaluated, window = evaluated.astype(bool), window.astype(bool)
+        if annotated is not None:  # a thin line stays
+            annotated = cv2.resize(annotated.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     predicted, truth = predicted * protocol.unit, truth * protocol.unit
     seen = truth[evaluated]
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
     picture = to_picture(image, *pl_module.normalization)
     shown = None if prediction.depth is None else predicted
     oracle = getattr(pl_module, "oracle_at_hand", "")
-    return FrameView(picture, truth, shown, evaluated, float(low), float(high), protocol.radial, oracle)
+    scale = float(low), float(high)
+    return FrameView(picture, truth, shown, evaluated, *scale, protocol.radial, oracle, annotated, window, boundary)
 
 
 def to_picture(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Picture:

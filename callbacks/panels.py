@@ -1,7 +1,6 @@
 """Pictures of what a method sees and says: image, depth, error, boundaries, edges, classes, segment hierarchy."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from callbacks.boundary_picture import boundary_legend, boundary_picture
 from callbacks.class_colors import RGB, ClassColors
 from callbacks.colors import Picture, segment_picture
 from callbacks.frame_pictures import FramePictures
 from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
 from callbacks.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
-from callbacks.thumbnails import boundary_picture
 
 #: Pictures in a row.
 COLUMNS = 4
 
-#: What a cell of a panel shows: a titled picture, names and colours of classes, or nothing.
-Cell = tuple[str, Picture] | dict[str, RGB] | None
+#: What a cell of a panel shows: a titled picture, perhaps with what its colours mean, names and colours of classes, or
+#: nothing.
+Cell = tuple[str, Picture] | tuple[str, Picture, dict[str, RGB]] | dict[str, RGB] | None
 
 #: Classes that a legend names; those with fewer pixels are left out.
 LEGEND_ENTRIES = 22
@@ -60,8 +60,7 @@ def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: Cla
     edges: list[Cell] = []
     if view.predicted is not None:
         depth += [(view.prediction_title, predicted), (f"|error| / truth, mean {view.abs_rel:.3f}", error)]
-        boundaries = boundary_picture(replace(view, image=view.native_image))
-        edges.append(("boundaries: true blue, predicted orange", boundaries))
+        edges.append(("boundaries", boundary_picture(view), boundary_legend(view)))
     edges += edge_pictures(prediction, batch, i).items()
     colors = colors or ClassColors()
     classes, legend = semantic_pictures(prediction, batch, i, colors)
@@ -100,6 +99,8 @@ def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error:
         if isinstance(cell, tuple):
             axis.imshow(cell[1])
             axis.set_title(cell[0], fontsize=9)
+            if len(cell) == 3:
+                draw_key(axis, cell[2])
         elif cell is not None:
             draw_legend(axis, cell)
     last = 3 if with_error else 2
@@ -109,10 +110,23 @@ def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error:
     return figure
 
 
+def draw_key(axis: Axes, meanings: dict[str, RGB]) -> None:
+    """What the colours of a picture mean, in one line below it."""
+    axis.legend(
+        handles=patches_of(meanings), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(meanings),
+        fontsize=6.5, frameon=False, borderaxespad=0.1, handlelength=1.0, handletextpad=0.4, columnspacing=0.8,
+    )  # fmt: skip
+
+
+def patches_of(meanings: dict[str, RGB]) -> list[Patch]:
+    """Handles of a legend."""
+    return [
+        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="0.4", label=name)
+        for name, (red, green, blue) in meanings.items()
+    ]
+
+
 def draw_legend(axis: Axes, classes: dict[str, RGB]) -> None:
     """Names of classes beside their colours, in two columns, at most :data:`LEGEND_ENTRIES`."""
-    patches = [
-        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="0.4", label=name)
-        for name, (red, green, blue) in list(classes.items())[:LEGEND_ENTRIES]
-    ]
+    patches = patches_of(dict(list(classes.items())[:LEGEND_ENTRIES]))
     axis.legend(handles=patches, loc="upper left", ncols=2, fontsize=7, frameon=False, borderaxespad=0)

@@ -1,6 +1,7 @@
 """A small picture of every test frame, for `segdepth compare`: what lies behind each point of a scatter plot."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from numpy.typing import NDArray
 
+from callbacks.boundary_picture import boundary_picture
 from callbacks.colors import Picture, segment_picture
 from callbacks.frame_view import FrameView, view_frame
-from lightning_modules.metrics import BoundaryProtocol
-from lightning_modules.metrics.boundary import depth_edges
 
 #: What the pictures of a strip show, from left to right.
 TILES = ("image", "truth", "prediction", "error", "boundaries")
-
-#: Edges of the truth alone, of the prediction alone, and of both.
-EDGE_COLORS = ((60, 200, 255), (255, 120, 40), (255, 255, 255))
-
-EDGES = BoundaryProtocol(backend="cv2")
 
 
 class Thumbnails(Callback):
     """Write ``thumbnails/<data set>/<index>.jpg`` for every test frame: a strip of the pictures of :data:`TILES`.
 
-    Boundaries are the Canny edges that ``boundary_acc`` is measured with, of depth reduced to the size of the picture:
-    true edges are blue, predicted ones orange, common ones white. Of a method without depth, its finest and coarsest
+    Boundaries are those of :func:`~callbacks.boundary_picture.boundary_picture`, of depth reduced to the size of the
+    picture, and its pixels are those of the tolerance. Of a method without depth, its finest and coarsest
     segments take the places of prediction and error. Each process writes its own frames.
 
     Args:
@@ -65,6 +60,7 @@ class Thumbnails(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             for i, index in enumerate(batch["index"].tolist()):
                 view = view_frame(outputs["prediction"], batch, i, pl_module, width=self.width)
+                view = replace(view, boundary=replace(view.boundary, backend="cv2"))  # faster, and near enough
                 segments = [ids[i].cpu().numpy() for ids in outputs["prediction"].segments]
                 picture = strip(view, segments)[..., ::-1]  # OpenCV takes BGR
                 _, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
@@ -87,17 +83,3 @@ def strip(view: FrameView, segments: Sequence[NDArray[np.int64]] = ()) -> Pictur
             cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for picture in predicted
         ]  # outlined ones may be larger
     return np.concatenate((view.image, truth, *predicted, boundary_picture(view)), axis=1)
-
-
-def boundary_picture(view: FrameView) -> Picture:
-    """Edges of truth and prediction, (h, w, 3), over the image in dark grey."""
-    gray = view.image.mean(axis=2, keepdims=True) * 0.4
-    picture = np.repeat(gray, 3, axis=2).astype(np.uint8)
-    true = depth_edges(view.truth, view.evaluated, EDGES)
-    predicted = np.zeros_like(true)
-    if view.predicted is not None:
-        finite = view.evaluated & np.isfinite(view.predicted)
-        predicted = depth_edges(np.where(finite, view.predicted, 0), finite, EDGES)
-    for edges, color in zip((true & ~predicted, predicted & ~true, true & predicted), EDGE_COLORS, strict=True):
-        picture[edges] = color
-    return picture

@@ -20,6 +20,7 @@ from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, Worst
 from callbacks.run_recorder import PACKAGES, git_state
 from datamodules import DepthDataModule
 from datamodules.files import printable
+from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
 from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
 from experiments.compose import ConfigError, compose
@@ -30,7 +31,11 @@ from lightning_modules.evaluation import EvaluationOptions
 from lightning_modules.metrics import EvalProtocol
 
 USAGE = """segdepth evaluate --predictions FOLDER --data nyuv2 [--protocol nyu_eigen] [--root FOLDER] [--output FOLDER]
-       [--data.init_args.KEY VALUE] [--protocol.KEY VALUE] [--evaluation.KEY VALUE] [options]"""
+       [--data.init_args.KEY VALUE] [--protocol.KEY VALUE] [--evaluation.KEY VALUE] [options]
+       segdepth evaluate --predictions FOLDER [--predictions FOLDER ...] --data nyuv2_oc --boundary_curve [options]"""
+
+#: Draws figures over Canny's thresholds instead, of one or several sets of predictions.
+CURVE = "--boundary_curve"
 
 #: What a configuration says of training and of the network's input means nothing here.
 NO_NETWORK = {
@@ -79,11 +84,15 @@ def evaluate(arguments: Sequence[str]) -> None:
         ConfigError: for a command line, configuration or folder that cannot be used, in one line.
         FileNotFoundError | ValueError: for predictions that are missing or cannot be read, in one line.
     """
+    if CURVE in arguments:
+        draw_boundary_curve([argument for argument in arguments if argument != CURVE])
+        return
+    if len(take_flag(arguments, "--predictions")[0]) > 1:
+        raise ConfigError(f"several `--predictions` are compared with `{CURVE}` alone; evaluate them one by one")
     parser, options = read_command_line(arguments)
     made = parser.instantiate(options)
     task = Task(**{field.name: made[field.name] for field in fields(Task)})
-    source = task.predictions.resolve()
-    method = task.method or (source.stem if source.suffix.lower() in HDF5_SUFFIXES else source.name)
+    method = task.method or name_of(task.predictions)
     module: DepthDataModule = made.data
     module.prepare_data()
     files = find_predictions(task, module)
@@ -107,6 +116,41 @@ def evaluate(arguments: Sequence[str]) -> None:
     finally:
         if not inherited:
             os.environ.pop(RUN_ENVIRONMENT, None)
+
+
+def draw_boundary_curve(arguments: Sequence[str]) -> None:
+    """Write the boundary figures of prediction sets over Canny's thresholds, as a picture and a table.
+
+    Raises:
+        ConfigError | FileNotFoundError | ValueError: as :func:`evaluate`, and for sets of the same name.
+    """
+    sources, _ = take_flag(arguments, "--predictions")
+    parser, options = read_command_line(arguments)
+    made = parser.instantiate(options)
+    task = Task(**{field.name: made[field.name] for field in fields(Task)})
+    module: DepthDataModule = made.data
+    module.prepare_data()
+    names = [name_of(Path(source)) for source in sources]
+    if len(set(names)) < len(names):
+        names = sources
+    splits, sets = module.splits, {}
+    common = list(splits.test)
+    for name, source in zip(names, sources, strict=True):
+        module.splits = splits
+        files = find_predictions(replace(task, predictions=Path(source)), module)
+        common = [position for position in common if position in set(module.splits.test)]
+        sets[name] = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
+    module.splits = replace(splits, test=common)
+    if len(sets) < len(sources) or not common:
+        raise ConfigError("`--predictions`: name each set once, and sets that have frames in common")
+    for path in write_boundary_curves(sets, module, task.output or Path("boundary_curve")):
+        print(printable(path))
+
+
+def name_of(predictions: Path) -> str:
+    """What a set of predictions is called: its folder, or its file without ending."""
+    source = predictions.resolve()
+    return source.stem if source.suffix.lower() in HDF5_SUFFIXES else source.name
 
 
 def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespace]:

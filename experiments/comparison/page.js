@@ -592,7 +592,7 @@ function drawPictures() {
     if (sources[number] === null) parts.push(make("p", { className: "empty", textContent: "No thumbnail of this frame: the run was made without the Thumbnails callback." }));
     else parts.push(...["prediction", "error", "boundaries"].map((name) => tile(sources[number], name, label(run))));
   });
-  if (any) parts.push(make("p", { className: "quiet", style: "grid-column: 1 / -1; margin: 0", textContent: "Boundaries: true edges blue, predicted edges orange, both white. Error: relative, dark is small, 50 % and more is bright." }));
+  if (any) parts.push(make("p", { className: "quiet", style: "grid-column: 1 / -1; margin: 0", textContent: "Boundaries, as in SHED\u2019s Fig. 4: true ones yellow; predicted ones green where a true one is within the tolerance (1 pixel of the picture), red elsewhere. Error: relative, dark is small, 50 % and more is bright." }));
   $("pictures").replaceChildren(...parts);
 }
 

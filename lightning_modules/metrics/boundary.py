@@ -1,8 +1,8 @@
 """Boundary errors: the edges of a predicted depth map against annotated occlusion boundaries."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -176,18 +176,85 @@ def per_image_boundary_errors(
         One (B,) float64 tensor per figure; NaN for an image without an annotated boundary or with a non-finite
         prediction on an evaluated pixel.
     """
-    images = zip(*(part.squeeze(1).numpy() for part in (prediction, target, valid)), strict=True)
-    rows = [
-        _figures(depth_edges(depth, mask, protocol), truth, protocol)
-        if truth.any() and np.isfinite(depth[mask]).all()
-        else (math.nan,) * len(FIGURES)
-        for depth, truth, mask in images
-    ]
+    return _named([_curve(*image, [protocol])[0] for image in _images(prediction, target, valid)])
+
+
+def boundary_curves(
+    prediction: Tensor, target: Tensor, valid: Tensor, protocol: BoundaryProtocol, thresholds: Sequence[float]
+) -> list[dict[str, Tensor]]:
+    """The figures of :func:`per_image_boundary_errors` at several upper thresholds; the ratio of the two stays.
+
+    Returns:
+        One dict per threshold.
+    """
+    ratio = protocol.low / protocol.high if protocol.high else 0.0
+    protocols = [replace(protocol, low=ratio * high, high=high) for high in thresholds]
+    curves = [_curve(*image, protocols) for image in _images(prediction, target, valid)]
+    return [_named(list(rows)) for rows in zip(*curves, strict=True)]
+
+
+def _images(prediction: Tensor, target: Tensor, valid: Tensor) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+    """The maps (H, W) of each image."""
+    return zip(prediction[:, 0].numpy(), target[:, 0].numpy(), valid[:, 0].numpy(), strict=True)
+
+
+def _curve(
+    depth: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+    protocols: Sequence[BoundaryProtocol],
+) -> list[tuple[float, ...]]:
+    """Figures of one image under each of some protocols; NaN as :func:`per_image_boundary_errors` says."""
+    if not truth.any() or not np.isfinite(depth[mask]).all():
+        return [(math.nan,) * len(FIGURES)] * len(protocols)
+    distance = _distance(truth)  # the same for all
+    return [_figures(depth_edges(depth, mask, protocol), truth, distance, protocol) for protocol in protocols]
+
+
+def _named(rows: list[tuple[float, ...]]) -> dict[str, Tensor]:
+    """Name the columns of figures, a row an image."""
     figures = torch.tensor(rows, dtype=torch.float64).view(-1, len(FIGURES))
     return dict(zip(FIGURES, figures.unbind(1), strict=True))
 
 
-class BoundaryError(ImageMeans):
+class BoundaryMeans(ImageMeans):
+    """Means over images of boundary figures, and over those with a predicted edge; see :class:`BoundaryError`."""
+
+    figures = FIGURES
+
+    nonempty_totals: Tensor
+    empty: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_sum("nonempty_totals", len(DISTANCES))
+        self.add_count("empty")
+
+    def add_figures(self, figures: dict[str, Tensor], nonfinite: Tensor) -> None:
+        """Add a batch whose figures are known.
+
+        Args:
+            figures: of :func:`per_image_boundary_errors`.
+            nonfinite: (B, 1, H, W) bool, true on evaluated pixels with a non-finite prediction.
+        """
+        self.add_images(figures, nonfinite)
+        # The diagonal is longer than any distance between two pixels.
+        empty = figures["chamfer_pred_to_gt"] == _diagonal(nonfinite.shape[-2:])
+        self.empty += empty.sum().to(self.empty)
+        nonempty = {name: figures[name].where(~empty, torch.nan) for name in DISTANCES}
+        self.nonempty_totals += torch.stack(list(nonempty.values())).nansum(1).to(self.nonempty_totals)
+        self.per_image = figures | {f"{name}_nonempty": values for name, values in nonempty.items()}
+
+    def compute(self) -> dict[str, Tensor]:
+        """The figures and counts of the class docstring, scalars; NaN where no image has them."""
+        means = self.nonempty_totals / (self.images - self.empty)
+        means = means.where(self.nonfinite == 0, torch.nan)  # as all others, though the sum passes over NaN
+        nonempty = {f"{name}_nonempty": mean for name, mean in zip(DISTANCES, means, strict=True)}
+        counts = {"boundary_empty": self.empty.to(means.dtype), "boundary_images": self.images.to(means.dtype)}
+        return super().compute() | nonempty | counts
+
+
+class BoundaryError(BoundaryMeans):
     r"""Boundary errors against annotated occlusion boundaries (Koch et al. 2018, section 3.2; iBims-1 code).
 
     With predicted edges E, annotated boundaries Y, the distance :math:`D_S` of a pixel to the nearest of S in pixels,
@@ -217,16 +284,9 @@ class BoundaryError(ImageMeans):
         kwargs: see :class:`torchmetrics.Metric`.
     """
 
-    figures = FIGURES
-
-    nonempty_totals: Tensor
-    empty: Tensor
-
     def __init__(self, protocol: BoundaryProtocol | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.protocol = protocol or BoundaryProtocol()
-        self.add_sum("nonempty_totals", len(DISTANCES))
-        self.add_count("empty")
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
         """Add a batch.
@@ -240,22 +300,10 @@ class BoundaryError(ImageMeans):
             ValueError: as :meth:`BoundaryProtocol.prepare`.
         """
         prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        figures = per_image_boundary_errors(prediction, target, valid, self.protocol)
-        self.add_images(figures, valid & ~prediction.isfinite())
-        # The diagonal is longer than any distance between two pixels.
-        empty = figures["chamfer_pred_to_gt"] == _diagonal(target.shape[-2:])
-        self.empty += empty.sum().to(self.empty)
-        nonempty = {name: figures[name].where(~empty, torch.nan) for name in DISTANCES}
-        self.nonempty_totals += torch.stack(list(nonempty.values())).nansum(1).to(self.nonempty_totals)
-        self.per_image = figures | {f"{name}_nonempty": values for name, values in nonempty.items()}
-
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN where no image has them."""
-        means = self.nonempty_totals / (self.images - self.empty)
-        means = means.where(self.nonfinite == 0, torch.nan)  # as all others, though the sum passes over NaN
-        nonempty = {f"{name}_nonempty": mean for name, mean in zip(DISTANCES, means, strict=True)}
-        counts = {"boundary_empty": self.empty.to(means.dtype), "boundary_images": self.images.to(means.dtype)}
-        return super().compute() | nonempty | counts
+        self.add_figures(
+            per_image_boundary_errors(prediction, target, valid, self.protocol),
+            valid & ~prediction.isfinite(),
+        )
 
 
 def empty_remark(figures: Mapping[str, float]) -> str:
@@ -267,10 +315,10 @@ def empty_remark(figures: Mapping[str, float]) -> str:
     empty, images = figures.get("boundary_empty", 0.0), figures.get("boundary_images", math.nan)
     if not empty > MANY_EMPTY * images:
         return ""
-    without = [f"{figures[f'{name}_nonempty']:.2f}" for name in DISTANCES[2:]]
+    without = [f"{name} {figures[f'{name}_nonempty']:.2f}" for name in DISTANCES[2:]]
     return (
         f"no edge found in {empty:.0f} of {images:.0f} frames ({empty / images:.0%}), which decide the untruncated "
-        f"distances: without them {' and '.join(without)} px"
+        f"distances; without them, px: {', '.join(without)}"
     )
 
 
@@ -279,13 +327,15 @@ def _diagonal(size: Sequence[int]) -> float:
     return math.hypot(*size)
 
 
-def _figures(edges: NDArray[np.bool_], truth: NDArray[np.bool_], protocol: BoundaryProtocol) -> tuple[float, ...]:
-    """The figures of one image with an annotated boundary, in the order of `FIGURES`."""
+def _figures(
+    edges: NDArray[np.bool_], truth: NDArray[np.bool_], distance: NDArray[np.float32], protocol: BoundaryProtocol
+) -> tuple[float, ...]:
+    """The figures of one image with an annotated boundary, in the order of `FIGURES`; ``distance`` is to the truth."""
     limit = protocol.max_distance
     if not edges.any():
         diagonal = _diagonal(truth.shape)
         return (limit, limit, diagonal, diagonal, 0.0, 0.0, 0.0)
-    to_truth, to_edges = _distances(edges, truth), _distances(truth, edges)
+    to_truth, to_edges = _exact(distance[edges]), _exact(_distance(edges)[truth])
     accuracy = completeness = limit
     near = to_truth < limit
     if near.any():
@@ -298,8 +348,12 @@ def _figures(edges: NDArray[np.bool_], truth: NDArray[np.bool_], protocol: Bound
     return (accuracy, completeness, to_truth.mean(), to_edges.mean(), precision, recall, f1)
 
 
-def _distances(pixels: NDArray[np.bool_], goals: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Distance of each of the pixels to the nearest goal; there is at least one goal."""
+def _distance(goals: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Distance of each pixel to the nearest goal, not quite exact; there is at least one goal."""
     transform = cv2.distanceTransform((~goals).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # OpenCV rounds to float32. Squared distances are integers, which brings float64 back.
-    return np.sqrt(np.rint(np.square(transform[pixels], dtype=np.float64)))
+    return np.asarray(transform, dtype=np.float32)
+
+
+def _exact(distances: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Undo OpenCV's rounding to float32: squared distances are integers."""
+    return np.sqrt(np.rint(np.square(distances, dtype=np.float64)))

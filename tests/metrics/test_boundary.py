@@ -13,6 +13,7 @@ from lightning_modules.metrics.boundary import (
     FIGURES,
     BoundaryError,
     BoundaryProtocol,
+    boundary_curves,
     depth_edges,
     empty_remark,
     per_image_boundary_errors,
@@ -181,9 +182,9 @@ def test_one_flat_prediction_of_ten_decides_the_untruncated_mean_but_not_that_of
         assert figures[name] == pytest.approx(0.9 * alone[name] + 0.1 * diagonal)
         assert figures[f"{name}_nonempty"] == pytest.approx(alone[name])
     assert figures["boundary_acc_nonempty"] == pytest.approx(alone["boundary_acc"])
-    distances = f"{alone['chamfer_pred_to_gt']:.2f} and {alone['chamfer_gt_to_pred']:.2f} px"
+    distances = ", ".join(f"{name} {alone[name]:.2f}" for name in ("chamfer_pred_to_gt", "chamfer_gt_to_pred"))
     assert empty_remark(figures) == (
-        f"no edge found in 1 of 10 frames (10%), which decide the untruncated distances: without them {distances}"
+        f"no edge found in 1 of 10 frames (10%), which decide the untruncated distances; without them, px: {distances}"
     )
     assert empty_remark(alone) == empty_remark(figures | {"boundary_images": 20}) == empty_remark({}) == ""
 
@@ -334,3 +335,19 @@ def test_distances_do_not_depend_on_the_direction_of_the_offset():
         expected = brute_force_figures(edges, target[0, 0].numpy(), BoundaryProtocol())
         actual = evaluate(step(20), target)
         assert {name: actual[name] for name in FIGURES} == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_curve_has_the_figures_of_every_threshold():
+    prediction, target, valid = TestOfficial().inputs()
+    prediction[4, 0, 3, 3] = torch.nan
+    protocol = BoundaryProtocol(low=0.1, high=0.4)
+    prepared = protocol.prepare(prediction, target, valid)
+    thresholds = [0.01, 0.4, 6.0]
+    curves = boundary_curves(*prepared, protocol, thresholds)
+    found = set()
+    for high, figures in zip(thresholds, curves, strict=True):
+        expected = per_image_boundary_errors(*prepared, BoundaryProtocol(low=high / 4, high=high))
+        for name in FIGURES:
+            torch.testing.assert_close(figures[name], expected[name], rtol=0, atol=0, equal_nan=True)
+        found.add(float(figures["chamfer_pred_to_gt"].nansum()))
+    assert len(found) == 3
