@@ -39,7 +39,8 @@ def test_every_figure_but_counts_has_a_direction():
         ("chamfer_pred_to_gt", "min"), ("boundary_acc", "min"), ("boundary_recall", "max"), ("miou", "max"),
         ("level0_undersegmentation_error", "min"), ("level2_boundary_recall", "max"), ("edge_ods", "max"),
         ("train/loss_epoch", "min"), ("object_excluded", None), ("lr-Adam", None), ("epoch", None),
-        ("region_variance", "min"), ("region_share", None), ("rmse_log10", "min"),
+        ("region_variance", "min"), ("region_error_variance", "min"), ("coverage_excluded", None),
+        ("region_share", None), ("rmse_log10", "min"),
         ("layout_recall@5", "max"), ("chamfer3d_fscore_10cm", "max"), ("baseline_delta1", "max"),
     ],
 )  # fmt: skip
