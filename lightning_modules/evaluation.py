@@ -11,6 +11,7 @@ from lightning_modules.metrics import (
     BorderErrors,
     BoundaryError,
     BoundaryProtocol,
+    Coverage,
     DepthBoundaryF1,
     DepthErrors,
     DepthErrorsInUnits,
@@ -232,6 +233,11 @@ GROUPS: dict[str, Group] = {
         truth=frozenset({"instances"}),
         arguments=depth_and("instances"),
     ),
+    "coverage": Group(
+        lambda *_: Coverage(),
+        predicted="covered",
+        arguments=lambda _, prediction, batch: (prediction.covered_at(batch["valid"].shape[-2:]), batch["valid"]),
+    ),
     "retrieval": Group(
         lambda protocol, options, _: LayoutRetrieval(options.recall_at, options.recall_frame_window),
         predicted="embedding",
@@ -272,17 +278,20 @@ class Evaluation(nn.Module):
 
     @torch.no_grad()
     def update(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """Add a batch.
+        """Add a batch; pixels that the prediction does not cover count as pixels without truth.
 
         Returns:
             Figures of each image, name to (B,), NaN where an image has none.
         """
         per_image: dict[str, Tensor] = {}
+        covered = prediction.covered_at(batch["valid"].shape[-2:])
+        judged = batch if covered is None else {**batch, "valid": batch["valid"] & covered}
         for name, metric in self._named():
             group = GROUPS[name]
             predicted = getattr(prediction, group.predicted)
             if predicted is not None and len(predicted):  # a method without segments has an empty list of them
-                metric.update(*group.arguments(self.protocol, prediction, batch))
+                seen = batch if group.predicted == "covered" else judged
+                metric.update(*group.arguments(self.protocol, prediction, seen))
                 per_image |= metric.per_image
         return per_image
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass
@@ -11,6 +12,7 @@ class Prediction:
 
     Attributes:
         depth: (B, 1, H, W) planar z in metres, at the size of the input image; None for a method that segments only.
+        covered: (B, 1, H, W) bool, pixels that the depth is said of: no figure is of others; None for all.
         semantics: (B, C, H, W) class logits.
         edges: (B, 1, H, W) edge logits.
         image_classes: (B, C) logits that the image shows class c + 1.
@@ -20,9 +22,16 @@ class Prediction:
     """
 
     depth: Tensor | None = None
+    covered: Tensor | None = None
     semantics: Tensor | None = None
     edges: Tensor | None = None
     image_classes: Tensor | None = None
     segments: list[Tensor] = field(default_factory=list)
     embedding: Tensor | None = None
     aux: list[Tensor] = field(default_factory=list)
+
+    def covered_at(self, size: tuple[int, int]) -> Tensor | None:
+        """``covered`` at another size: pixels between covered ones only, since depth is interpolated."""
+        if self.covered is None or self.covered.shape[-2:] == size:
+            return self.covered
+        return F.interpolate(self.covered.float(), size, mode="bilinear") > 1 - 1e-4

@@ -16,6 +16,7 @@ from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.region_support import GenerationModule, RefinementModule, take_resnet34_weights
 from lightning_modules.networks.region_support.generation import GenerationBackbone
 from lightning_modules.networks.region_support.pyramid import PyramidReference
+from lightning_modules.networks.region_support.refinement import RefinementExtractor
 from lightning_modules.prediction import Prediction
 from lightning_modules.stages import Stage, StagedModule, resolve_stages
 
@@ -42,7 +43,8 @@ class RegionSupportStage(Stage):
         guidance: what the refinement module is given beside the image, and what it begins with: region support of the
             ``truth``, or as ``generated`` by the generation module, as both; ``semantic`` labels as guidance, and the
             generation module's output to begin with. Or nothing is refined: with ``none`` the generation module's
-            output is the answer, with ``truth_as_depth`` the truth's region support itself, 0 where there is no region.
+            output is the answer, with ``truth_as_depth`` the truth's region support itself, without one where there is
+            no region.
         terms: weights of the loss's terms: ``support``, the generated support against the truth's; ``coarse``, the
             same output against the depth; ``depth``, the refinement's iterations against the depth, L_i of equation 3.
             Equation 4, L_c, is ``{support: 0.3, depth: 0.7}``.
@@ -112,6 +114,7 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         width_mult: factor on all channels of both modules; 1 is Table 1.
         generation_backbone: ``table1``, the widths of Table 1, or ``resnet34_dilated``, those of ResNet-34.
         refinement_channels: 5, or 4: without the guidance (Table 1).
+        refinement_extractor: rows 2-4 of the refinement are ``plain`` convolutions, or ``residual`` units (Table 1).
         iterations: of the refinement.
         iteration_weights: of their losses, equation 3.
         detach_between: let no gradient flow from an iteration into the one before.
@@ -138,6 +141,7 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         width_mult: float = 1.0,
         generation_backbone: GenerationBackbone = "table1",
         refinement_channels: Literal[5, 4] = 5,
+        refinement_extractor: RefinementExtractor = "plain",
         iterations: int = 3,
         iteration_weights: tuple[float, ...] = (0.2, 0.3, 0.5),
         detach_between: bool = False,
@@ -173,7 +177,11 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
                 self._take_resnet34()
         if "refinement" in parts:
             self.network["refinement"] = RefinementModule(
-                iterations=iterations, in_channels=refinement_channels, detach_between=detach_between, **common
+                iterations=iterations,
+                in_channels=refinement_channels,
+                extractor=refinement_extractor,
+                detach_between=detach_between,
+                **common,
             )
         self.check_stages()
         self.region_options: dict[str, Any] = {"form": region_form, "unlabeled": unlabeled}
@@ -204,6 +212,8 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         image, stage = batch["image"], self.stage
         if stage.begins_with_truth:
             coarse = to_grid(batch["region_support"], image)
+            if stage.guidance == "truth_as_depth":
+                return Prediction(depth=coarse, covered=coarse > 0)
         else:
             coarse = self.network["generation"](image)
         if "refinement" not in stage.parts:

@@ -58,6 +58,7 @@ def make_prediction(batch: dict) -> Prediction:
         segments=[torch.arange(32).expand(3, 24, 32) // 4],
         embedding=torch.randn(3, 5, generator=generator),
         image_classes=torch.randn(3, 40, generator=generator),
+        covered=torch.ones_like(batch["valid"]),
     )
 
 

@@ -6,6 +6,7 @@ import torch
 
 from callbacks.frame_view import view_frame
 from lightning_modules import RegionSupportNetwork
+from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import RegionLoss
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.region_support import RegionSupportStage
@@ -71,10 +72,32 @@ def test_truth_on_another_grid_than_the_image():
 def test_the_truth_as_depth():
     module = make(RegionSupportStage("truth", 0, guidance="truth_as_depth"))
     batch = make_batch()
-    assert torch.equal(module(batch).depth, batch["region_support"])
+    prediction = module(batch)
+    assert torch.equal(prediction.depth, batch["region_support"])
+    assert torch.equal(prediction.covered, batch["regions"][:, None] > 0)
     assert not list(module.network.parameters())
     assert module.configure_optimizers() is None
     assert module.requires == {"region_support"}
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_pixels_without_support_are_left_out_and_counted(step):
+    """At the truth's size, and where half of it is predicted: what an uncovered pixel takes part in is left out."""
+    module = make(RegionSupportStage("truth", 0, guidance="truth_as_depth"))
+    batch = make_batch()
+    batch["region_support"] = torch.where(batch["regions"][:, None] > 0, batch["depth"] + 0.5, 0.0)
+    batch["image"] = batch["image"][..., ::step, ::step]
+    if step == 2:
+        batch["depth"] = torch.full_like(batch["depth"], 3.0)
+        batch["region_support"] = torch.where(batch["regions"][:, None] > 0, 3.5, 0.0)
+    evaluation = Evaluation(PROTOCOL, EvaluationOptions(groups=("depth", "coverage")))
+    evaluation.update(module(batch), batch)
+    figures = evaluation.compute()
+    assert figures["rmse"] == pytest.approx(0.5, abs=1e-5)
+    first = 8 if step == 1 else 9  # the ninth column lies between the last without and the first with support
+    assert figures["coverage_excluded"] == batch["valid"][..., :first].sum()
+    assert figures["pixels_covered"] == pytest.approx(batch["valid"][..., first:].sum() / batch["valid"].sum())
+    assert figures["excluded"] == 0
 
 
 def test_equation_4():

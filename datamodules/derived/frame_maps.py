@@ -55,6 +55,8 @@ class RegionSupportTarget(FrameMap):
         min_fill: population of a bin, as a share of the average, below which it is merged into the next.
         link: which pixels of a class are neighbours: within a distance of 2 pixels, or the 8 or 4 next ones.
         unlabeled: what pixels without a class get.
+        split: what becomes of sparse bins, ``merged`` with the next, or dropped, as the listing is ``printed``.
+        regions: of the losses, the ``refined`` ones of the support, or the ``connected`` ones that are cut into them.
     """
 
     keys = RegionSupport.provides
@@ -66,8 +68,10 @@ class RegionSupportTarget(FrameMap):
         min_fill: float = 1.0,
         link: Literal["dist2", "8", "4"] = "dist2",
         unlabeled: Literal["zero", "depth_components", "nearest"] = "zero",
+        split: Literal["merged", "printed"] = "merged",
+        regions: Literal["refined", "connected"] = "refined",
     ):
-        self.algorithm = RegionSupport(bins=bins, min_fill=min_fill, link=link, unlabeled=unlabeled)
+        self.algorithm = RegionSupport(bins, min_fill, link, unlabeled, split, regions)
 
     def __call__(self, frame: Frame) -> dict[str, Tensor]:
         """``region_support`` (1, H, W) float32 metres and ``regions`` (H, W) int64."""

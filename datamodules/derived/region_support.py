@@ -12,6 +12,8 @@ from skimage.measure import label as label_components
 
 Link = Literal["dist2", "8", "4"]
 Unlabeled = Literal["zero", "depth_components", "nearest"]
+Split = Literal["merged", "printed"]
+Regions = Literal["refined", "connected"]
 Ids = NDArray[np.int64]
 
 
@@ -34,6 +36,10 @@ class RegionSupport:
             region's bins. The comparison is strict: bins that are exactly average are merged at the default of 1.
         link: which pixels of one class are neighbours: those at a distance of at most two pixels (the 12 of the
             paper), or the adjacent 8 or 4.
+        split: what becomes of sparse bins: they are ``merged``; or they are dropped as ``printed``, see
+            :func:`split_as_printed`.
+        regions: that are returned with the support: the ``refined`` ones, of which it holds the means, or the
+            ``connected`` ones of part 1, which the listing names as its output.
         unlabeled: ``zero`` leaves pixels of label 0 without region; ``depth_components`` treats them as one more class;
             with ``nearest`` they join the connected region of the nearest labelled pixel before it is cut by depth.
 
@@ -47,13 +53,16 @@ class RegionSupport:
     min_fill: float = 1.0
     link: Link = "dist2"
     unlabeled: Unlabeled = "zero"
+    split: Split = "merged"
+    regions: Regions = "refined"
 
     def __post_init__(self) -> None:
         if self.bins < 1:
             raise ValueError(f"RegionSupport: `bins` must be at least 1, got {self.bins}")
         if not self.min_fill >= 0:
             raise ValueError(f"RegionSupport: `min_fill` must be a fraction of at least 0, got {self.min_fill}")
-        for key, known in (("link", get_args(Link)), ("unlabeled", get_args(Unlabeled))):
+        for key, names in (("link", Link), ("unlabeled", Unlabeled), ("split", Split), ("regions", Regions)):
+            known = get_args(names)
             if getattr(self, key) not in known:
                 raise ValueError(
                     f"RegionSupport: `{key}` must be one of {', '.join(known)}, got {getattr(self, key)!r}"
@@ -84,8 +93,12 @@ class RegionSupport:
         connected = connected_regions(labels, self.link)
         if self.unlabeled == "nearest":
             connected = fill_from_nearest(connected)
-        regions = split_by_depth(connected, depth, self.bins, self.min_fill)
-        return region_means(regions, depth), regions
+        if self.split == "printed":
+            refined = split_as_printed(connected, depth, self.bins)
+        else:
+            refined = split_by_depth(connected, depth, self.bins, self.min_fill)
+        support = region_means(refined, depth)
+        return support, refined if self.regions == "refined" else np.where(is_valid(depth), connected, 0)
 
 
 def connected_regions(labels: NDArray[Any], link: Link = "dist2") -> Ids:
@@ -137,7 +150,7 @@ def split_by_depth(connected: Ids, depth: NDArray[Any], bins: int = 10, min_fill
         (H, W) int64 ids 1..K', by connected region, then by ascending depth; 0 where region or valid depth is missing.
     """
     refined = np.zeros(connected.shape, dtype=np.int64)
-    valid = np.isfinite(depth) & (depth > 0)
+    valid = is_valid(depth)
     inside = valid & (connected > 0)
     if not inside.any():
         return refined
@@ -158,6 +171,47 @@ def split_by_depth(connected: Ids, depth: NDArray[Any], bins: int = 10, min_fill
     key = region * bins + part[region, slot]
     refined[inside] = np.cumsum(np.bincount(key) > 0)[key]
     return refined
+
+
+def split_as_printed(connected: Ids, depth: NDArray[Any], bins: int = 10) -> Ids:
+    """Cut connected regions of large depth range as lines 33 and 38 to 58 of algorithm 1 are printed.
+
+    A region's bins begin at its minimum and are open on both sides; only those that end below its maximum are looked
+    at, and one is a region of its own if it has more than ``len(d) / (max(d) - min(d)) / var`` pixels, in metres.
+    All other pixels of the region drop out.
+
+    Args:
+        connected: (H, W) ids 1..K; 0 = none.
+        depth: (H, W) metres; 0 = invalid.
+        bins: see :class:`RegionSupport`.
+
+    Returns:
+        (H, W) int64 ids 1..K', by connected region, then by ascending depth; 0 where a pixel is in no region.
+    """
+    refined = np.zeros(connected.shape, dtype=np.int64)
+    inside = is_valid(depth) & (connected > 0)
+    if not inside.any():
+        return refined
+    width = np.ptp(depth[is_valid(depth)].astype(np.float64)) / bins
+    count = 0
+    for region in np.unique(connected[inside]):
+        pixels = inside & (connected == region)
+        z = depth[pixels].astype(np.float64)
+        extent = np.ptp(z)
+        parts = [np.ones(z.shape, dtype=bool)]
+        if extent >= 2 * width > 0:
+            starts = z.min() + width * np.arange(bins)
+            parts = [(z > start) & (z < start + width) for start in starts if start + width < z.max()]
+            parts = [part for part in parts if part.sum() > len(z) / extent / width]
+        for part in parts:
+            count += 1
+            refined[pixels] = np.where(part, count, refined[pixels])
+    return refined
+
+
+def is_valid(depth: NDArray[Any]) -> NDArray[np.bool_]:
+    """Pixels (H, W) with a depth."""
+    return np.isfinite(depth) & (depth > 0)
 
 
 def region_means(regions: Ids, depth: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """The metric suite: torchmetrics whose states are exact sums, under one evaluation protocol."""
 
 from lightning_modules.metrics.boundary import BoundaryError, BoundaryProtocol, per_image_boundary_errors
+from lightning_modules.metrics.coverage import Coverage
 from lightning_modules.metrics.depth_boundary import DepthBoundaryF1, per_image_depth_boundary
 from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_errors
 from lightning_modules.metrics.depth_units import DepthErrorsInUnits
@@ -23,6 +24,7 @@ __all__ = [
     "BorderErrors",
     "BoundaryError",
     "BoundaryProtocol",
+    "Coverage",
     "DepthBoundaryF1",
     "DepthErrors",
     "DepthErrorsInUnits",

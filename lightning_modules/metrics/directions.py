@@ -16,7 +16,7 @@ DIRECTIONS: tuple[tuple[str, Direction | None], ...] = (
     (r"(object_|baseline_)?(abs_rel|sq_rel|mae|rmse|rmse_log|rmse_log10|log10|silog|gradient)", "min"),
     (r"(abs_rel|rmse)_(at_.*|border|interior|thin)", "min"),
     (r"(wall|floor|ceiling|layout)_(flatness|orientation)|object_roughness", "min"),
-    (r"region_(rmse|support_rmse|variance)", "min"),
+    (r"region_(rmse|error_variance|support_rmse|variance)", "min"),
     (r"(boundary_(acc|comp)(_nonempty)?|chamfer.*|planarity_.*|.*_error)", "min"),
     (r"loss.*|.*_loss", "min"),
 )

@@ -16,10 +16,11 @@ class RegionErrors(ImageMeans):
 
     Region Support Network, section 4.2: "the mean value of RMSE and variance among each region, respectively according
     to depth map and region support". With the predicted depth :math:`\hat d` and the true depth :math:`d` on the valid
-    pixels of a region:
+    pixels of a region, and e = d^ - d: by the depth map the paper means the first two, by region support the next two.
 
     ==========================  ====================================================================  ======
-    ``region_rmse``             sqrt mean (d^ - d)^2, metres                                          lower
+    ``region_rmse``             sqrt mean e^2, metres                                                 lower
+    ``region_error_variance``   mean (e - mean e)^2, square metres                                    lower
     ``region_support_rmse``     sqrt mean (d^ - mean d)^2, metres: against the region's support       lower
     ``region_variance``         mean (d^ - mean d^)^2, square metres; 0 for true region support       lower
     ``region_true_variance``    mean (d - mean d)^2, of the truth itself
@@ -33,7 +34,10 @@ class RegionErrors(ImageMeans):
         kwargs: see :class:`torchmetrics.Metric`.
     """
 
-    figures = ("region_rmse", "region_support_rmse", "region_variance", "region_true_variance", "region_share")
+    figures = (
+        "region_rmse", "region_error_variance", "region_support_rmse", "region_variance", "region_true_variance",
+        "region_share",
+    )  # fmt: skip
 
     def __init__(self, protocol: EvalProtocol, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -78,6 +82,7 @@ class RegionErrors(ImageMeans):
 
         figures = (
             mean((predicted - true).square()).sqrt(),
+            deviation(predicted - true, mean(predicted - true)),
             deviation(predicted, mean(true)).sqrt(),
             deviation(predicted, mean(predicted)),
             deviation(true, mean(true)),

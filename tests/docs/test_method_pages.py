@@ -11,7 +11,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 METHODS = Path(__file__).parents[2] / "docs/methods"
 
 #: Page to the experiments whose settings it names.
-PAGES: dict[str, list[str]] = {}
+PAGES = {
+    "mti_net.md": ["mti_net_guided", "mti_net_zoomed_crops"],
+    "region_support.md": ["region_support_end_to_end"],
+}
 
 TITLES = (
     "| the paper (section) | runs by default | option for the other reading | where | test |\n|---|---|---|---|---|\n"

@@ -17,7 +17,10 @@ from tests.experiments.conftest import tiny
 from tests.helpers.real_subset import write_real_subset
 
 PACK = Path(__file__).parents[2] / "../shared/data/real/nyu_depth_v2"
-ABLATIONS = sorted(path.stem for path in EXPERIMENTS.glob("mti_net_*.yaml") if path.stem != "mti_net_guided")
+OTHER_DATA = "mti_net_official_split"  # the same network and recipe
+ABLATIONS = sorted(
+    path.stem for path in EXPERIMENTS.glob("mti_net_*.yaml") if path.stem not in ("mti_net_guided", OTHER_DATA)
+)
 
 #: The smallest network, on 32x64 pixels.
 SMALL = [
@@ -72,14 +75,15 @@ def test_every_ablation_is_built_and_trains(monkeypatch, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", [*ABLATIONS, OTHER_DATA])
 def test_every_ablation_runs_from_end_to_end(workplace, capsys, name):
     """Rooms, small: training, choice, test, pictures and the table of the command line."""
     rooms = {"height": 48, "width": 64, "train_scenes": 4, "test_scenes": 2, "frames_per_scene": 2}
     data = {"data": {"init_args": {"root": str(workplace / "rooms"), "rooms": rooms}}}
     (workplace / "rooms.yaml").write_text(yaml.safe_dump(data))
     configs = (name, "data/rooms", "profile/quick", "tiny.yaml", "rooms.yaml")
-    main(["exp", *(word for config in configs for word in ("--config", config)), *SMALL])
+    zoomed = ["--data.init_args.resize", "[36, 72]"] if name == "mti_net_zoomed_crops" else []
+    main(["exp", *(word for config in configs for word in ("--config", config)), *SMALL, *zoomed])
     run = the_run(workplace, name)
     figures = json.loads((run / "metrics.json").read_text())
     assert all(math.isfinite(figures[f"test/rooms/{key}"]) for key in ("abs_rel", "rmse_m", "rmse_unit"))
@@ -96,11 +100,38 @@ def test_the_paper_profile_is_the_papers_recipe(monkeypatch):
     assert model["optimizer"] == {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-4}}
     assert config["trainer"]["max_epochs"] == 30
     assert data["split"] == "random801010"
-    assert data["crop"] == data["eval_size"] == data["preprocess"][0]["init_args"]["size"] == [256, 256]
+    assert data["eval_size"] == data["preprocess"][0]["init_args"]["size"] == [256, 256]
+    assert data["crop"] == [224, 224]
+    assert data.get("resize") is None
     assert data["preprocess"][1]["class_path"] == "datamodules.CLAHE"
     assert model["protocol"]["name"] == "nyu_mti_unit"
     assert model["pretrained"] is True
     assert config["run"]["monitor"] == "val/loss_depth"
+
+
+def test_as_printed(monkeypatch):
+    """Sections 5 and 6: 256 classes, plain binary cross-entropy, losses at the end, no exchange but the attention."""
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    config = compose(["mti_net_as_printed"]).config["model"]
+    config["init_args"] |= {"pretrained": False, "backbone": "resnet10t"}
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(DepthModule, "model")
+    module = parser.instantiate_classes(parser.parse_object({"model": config})).model
+    assert module.network.decoders["semantics"][-1].out_channels == 256
+    logits, edges = torch.randn(2, 1, 8, 8), (torch.rand(2, 1, 8, 8) < 0.1).float()
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, edges)
+    torch.testing.assert_close(module.edge_loss(logits, edges), plain)
+    assert not any(len(stage.heads) for stage in module.network.interaction.initial)
+    assert not len(module.network.interaction.propagation) + len(module.network.interaction.distillation)
+    assert {guide: attention.key.in_channels for guide, attention in module.network.guidance.items()} == {
+        "semantics": 256, "edges": 1
+    }  # fmt: skip
+
+
+def test_the_official_split_holds_scenes_out(monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    data = compose(["mti_net_official_split"]).config["data"]["init_args"]
+    assert (data["split"], data["val_scenes"]) == ("official", 0.1)
 
 
 @pytest.mark.real_data

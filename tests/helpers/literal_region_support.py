@@ -52,3 +52,25 @@ def transcription(labels, depth, bins=10, min_fill=1.0, link="dist2"):
             count += 1
             regions[part], support[part] = count, depth[part].mean()
     return support, regions
+
+
+def as_printed(labels, depth, bins=10, link="dist2"):
+    """Algorithm 1 with lines 33 and 38..58 as they stand: support and the connected regions, for metres."""
+    depth = depth.astype(np.float64)
+    support, connected = np.zeros(labels.shape), flood(labels, link)
+    var = (depth[depth > 0].max() - depth[depth > 0].min()) / bins
+    for i in range(1, connected.max() + 1):
+        inside = (connected == i) & (depth > 0)
+        d = depth[inside]
+        if len(d) == 0:
+            continue
+        if d.max() - d.min() < 2 * var:
+            support[inside] = d.mean()
+            continue
+        start, end = d.min(), d.min() + var
+        while end < d.max():
+            p = inside & (depth > start) & (depth < end)
+            if p.sum() > len(d) / (d.max() - d.min()) / var:
+                support[p] = depth[p].mean()
+            start, end = end, end + var
+    return support, np.where(depth > 0, connected, 0)

@@ -48,7 +48,8 @@ def test_every_figure_but_counts_has_a_direction():
         ("train/loss_epoch", "min"), ("object_excluded", None), ("lr-Adam", None), ("epoch", None),
         ("abs_rel_at_10_up", "min"), ("delta1_interior", "max"), ("rmse_thin", "min"), ("ceiling_orientation", "min"),
         ("object_roughness", "min"), ("object_roughness_truth", None), ("layout_flatness_truth", None),
-        ("region_variance", "min"), ("region_share", None), ("rmse_log10", "min"),
+        ("region_variance", "min"), ("region_error_variance", "min"), ("coverage_excluded", None),
+        ("region_share", None), ("rmse_log10", "min"),
         ("layout_recall@5", "max"), ("chamfer3d_fscore_10cm", "max"), ("baseline_delta1", "max"),
     ],
 )  # fmt: skip

@@ -15,9 +15,10 @@ def loop(predicted, true, valid, regions):
     rows = []
     for region in np.unique(regions[(regions > 0) & inside]):
         p, d = (map_[(regions == region) & inside] for map_ in (predicted, true))
-        rows.append([np.sqrt(np.mean((p - d) ** 2)), np.sqrt(np.mean((p - d.mean()) ** 2)), p.var(), d.var()])
+        rmse, support_rmse = np.sqrt(np.mean((p - d) ** 2)), np.sqrt(np.mean((p - d.mean()) ** 2))
+        rows.append([rmse, (p - d).var(), support_rmse, p.var(), d.var()])
     share = (inside & (regions > 0)).sum() / inside.sum()
-    return [*np.mean(rows, axis=0), share] if rows else [np.nan] * 5
+    return [*np.mean(rows, axis=0), share] if rows else [np.nan] * 6
 
 
 class TestRegionErrors(MetricTester):

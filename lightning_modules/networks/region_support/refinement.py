@@ -1,11 +1,21 @@
 """The refinement module: depth from image, guidance and coarse depth, iterated (Region Support Network, Table 1)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.networks.depth_head import DepthParametrisation, to_depth
-from lightning_modules.networks.region_support.layers import conv_bn_relu, regression, run_layers, scaled
+from lightning_modules.networks.region_support.layers import (
+    conv_bn_relu,
+    regression,
+    residual_stage,
+    run_layers,
+    scaled,
+)
 from lightning_modules.networks.region_support.pyramid import PyramidPooling, PyramidReference
+
+RefinementExtractor = Literal["plain", "residual"]
 
 
 class RefinementModule(nn.Module):
@@ -20,6 +30,8 @@ class RefinementModule(nn.Module):
         iterations: how often the module is run.
         in_channels: 5 as the text says, or 4 as Table 1 prints: then the guidance is left out, and region support
             enters as the first iteration's coarse depth only.
+        extractor: rows 2-4 of Table 1 are three ``plain`` convolutions, so that there are six as the text says, or
+            three ``residual`` units, as the table prints.
         detach_between: let no gradient flow from an iteration into the one before.
         pyramid_ref: see :class:`PyramidPooling`.
         depth_param: how the last layer's output becomes positive; the paper does not say.
@@ -36,6 +48,7 @@ class RefinementModule(nn.Module):
         width_mult: float = 1.0,
         iterations: int = 3,
         in_channels: int = 5,
+        extractor: RefinementExtractor = "plain",
         detach_between: bool = False,
         pyramid_ref: PyramidReference = "image",
         depth_param: DepthParametrisation = "softplus",
@@ -49,6 +62,8 @@ class RefinementModule(nn.Module):
             raise ValueError(
                 f"`refinement_channels` must be 5 (with guidance) or 4 (coarse depth alone), got {in_channels}"
             )
+        if extractor not in ("plain", "residual"):
+            raise ValueError(f"`refinement_extractor` must be plain or residual, got {extractor!r}")
         self.iterations, self.in_channels, self.detach_between = iterations, in_channels, detach_between
         self.depth_param: DepthParametrisation = depth_param
         self.max_depth = max_depth
@@ -56,7 +71,7 @@ class RefinementModule(nn.Module):
         c16, c64, c128 = (scaled(channels, width_mult) for channels in (16, 64, 128))
         self.features = nn.Sequential(
             conv_bn_relu(in_channels, c64, kernel=7),  # row 1
-            *(conv_bn_relu(c64, c64) for _ in range(3)),  # rows 2-4
+            *(residual_stage(c64, c64, 3) if extractor == "residual" else (conv_bn_relu(c64, c64) for _ in range(3))),
             conv_bn_relu(c64, c128),  # row 5
             conv_bn_relu(c128, c128),  # row 6
         )

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from datamodules.derived.region_support import RegionSupport, connected_regions, fill_from_nearest
-from tests.helpers.literal_region_support import SQUARED_REACH, flood, transcription
+from tests.helpers.literal_region_support import SQUARED_REACH, as_printed, flood, transcription
 
 SHARED = Path(__file__).parents[3] / "../shared"
 GOLDEN = SHARED / "reference/golden/region_support.npz"
@@ -46,6 +46,32 @@ def test_depths_on_the_borders_of_the_bins(seed, min_fill):
     depth[0, :2] = 1, 11
     _, regions = RegionSupport(min_fill=min_fill)(labels, depth)
     np.testing.assert_array_equal(regions, transcription(labels, depth, min_fill=min_fill)[1])
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_as_printed(seed, scale):
+    """Bins are metres wide or centimetres: the printed threshold is no share of pixels, and drops other bins."""
+    labels, depth = random_frame(seed)
+    depth *= np.float32(scale)
+    support, regions = RegionSupport(split="printed", regions="connected")(labels, depth)
+    expected, connected = as_printed(labels, depth)
+    np.testing.assert_allclose(support, expected, rtol=1e-6)
+    np.testing.assert_array_equal(regions, connected)
+    refined = RegionSupport(split="printed")(labels, depth)[1]
+    np.testing.assert_array_equal(refined > 0, expected > 0)
+
+
+def test_what_the_print_drops_of_a_ramp():
+    """Thirty depths 1..11 m, one class: of bins of 1 m the first loses its minimum, the last is never looked at."""
+    depth = np.linspace(1, 11, 31, dtype=np.float32)[None]
+    support, _ = RegionSupport(split="printed")(np.ones(depth.shape, int), depth)
+    assert (support == 0).all()  # no bin has more than 31 / 10 / 1 pixels
+    support, _ = RegionSupport(split="printed")(np.ones((1, 31), int), depth * np.float32(2))
+    inner = support[0, 1:27].reshape(-1)  # 31 / 20 / 2 is below one pixel
+    assert (inner[np.arange(26) % 3 != 2] > 0).all()
+    assert (inner[np.arange(26) % 3 == 2] == 0).all()
+    assert (support[0, [0, 28, 29, 30]] == 0).all()
 
 
 def test_ramp():
@@ -200,7 +226,15 @@ def test_inputs_are_left_alone():
 
 @pytest.mark.parametrize(
     "option",
-    [{"bins": 0}, {"min_fill": -0.1}, {"min_fill": float("nan")}, {"link": "6"}, {"unlabeled": "drop"}],
+    [
+        {"bins": 0},
+        {"min_fill": -0.1},
+        {"min_fill": float("nan")},
+        {"link": "6"},
+        {"unlabeled": "drop"},
+        {"split": "best"},
+        {"regions": "all"},
+    ],
 )
 def test_bad_options(option):
     (key,) = option

@@ -126,6 +126,23 @@ def test_detached_guides_guide_and_do_not_learn():
     assert {name.split(".")[1] for name in reached if name.startswith("guidance.")} == {"semantics", "edges"}
 
 
+def test_depth_is_guided_by_the_edge_map_if_asked():
+    """Keys and values are of the probabilities, averaged to the attention's grid; depth teaches the edges' decoder."""
+    network = build(guidance=["edges"], edge_guide="map", propagation=False, distillation=False)
+    given = []
+    network.guidance["edges"].register_forward_pre_hook(lambda module, arguments: given.append(arguments[1]))
+    output = network(torch.randn(2, 3, 64, 64))
+    expected = output.edges.sigmoid().unflatten(2, (8, 8)).unflatten(4, (8, 8)).mean((3, 5))
+    torch.testing.assert_close(given[0], expected)
+    reached = with_gradient(network, output.depth.square().mean())
+    assert moved(network, {name for name in reached if name.startswith("decoders.edges")})
+
+
+def test_the_edge_decoder_is_the_lightest():
+    sizes = {task: sum(p.numel() for p in decoder.parameters()) for task, decoder in build(width=256).decoders.items()}
+    assert sizes["edges"] < min(sizes["depth"], sizes["semantics"])
+
+
 def test_depth_changes_with_the_guides_features_through_the_attention_alone():
     network = build(propagation=False, distillation=False, guidance=["semantics"]).eval()
     image = torch.randn(1, 3, 64, 64)
@@ -205,6 +222,7 @@ def test_without_supervision_there_are_no_initial_predictions():
         ({"tasks": ["semantics"], "guidance": ["semantics"]}, "needs the task depth"),
         ({"attention_stride": 2}, "`attention_stride` must be one of"),
         ({"widths": (8, 8)}, "`widths`: need one for each stride"),
+        ({"edge_guide": "both"}, "`edge_guide` must be features or map"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(options, message):

@@ -50,6 +50,20 @@ def test_refinement_is_table_1():
     assert 1 + len(last) == 8  # "eight convolutional layers": the pyramid's and these
 
 
+def test_the_refinement_with_table_1s_residual_units():
+    module = RefinementModule(width_mult=1 / 8, extractor="residual")
+    widths = [(c.in_channels, c.out_channels) for c in convolutions(module.features)]
+    assert widths == [(5, 8), *[(8, 8)] * 6, (8, 16), (16, 16)]
+    unit = module.features[1].eval()
+    with torch.no_grad():
+        for norm in (unit.bn1, unit.bn2):
+            norm.weight.zero_()
+        x = torch.rand(1, 8, 6, 6)
+        torch.testing.assert_close(unit(x), x)  # nothing is left but the shortcut
+    depth = torch.ones(1, 1, 12, 16)
+    assert module(torch.zeros(1, 3, 12, 16), depth, depth)[-1].shape == (1, 1, 12, 16)
+
+
 def test_cost_at_the_papers_size():
     """Multiply-adds of one 480x640 image, about those counted by hand in the notes (4.9 and 0.23 TMAC)."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
@@ -158,7 +172,11 @@ def test_widths_stay_useful():
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [({"iterations": 0}, "`iterations` must be at least 1"), ({"in_channels": 6}, "`refinement_channels` must be 5")],
+    [
+        ({"iterations": 0}, "`iterations` must be at least 1"),
+        ({"in_channels": 6}, "`refinement_channels` must be 5"),
+        ({"extractor": "deep"}, "`refinement_extractor` must be plain or residual"),
+    ],
 )
 def test_bad_options(option, message):
     with pytest.raises(ValueError, match=message):
