@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from experiments.claims_file import find_claims, read_claims
 from experiments.claims_numbers import interval_text
 from experiments.claims_outcomes import ArmRun, judge_claims
 from experiments.claims_plot import write_figure
 from experiments.claims_report import figure_name, write_report
-from experiments.claims_spec import ClaimsSpec, find_claims, read_claims
+from experiments.claims_spec import ClaimsSpec
 from experiments.command_line import take_flag
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError, compose
@@ -63,8 +64,8 @@ def claims(arguments: Sequence[str]) -> None:
     exit_if_failed(list(jobs.values()), status)
 
 
-def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> tuple[Path, Path]:
-    """Write the report and its figure, a picture of the same name.
+def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[Path]:
+    """Write the report and its figure, a picture of the same name, where more than costs are compared.
 
     Args:
         report: its path.
@@ -73,24 +74,25 @@ def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) 
         command: that makes the same runs again.
 
     Returns:
-        Both paths.
+        The paths.
 
     Raises:
         ConfigError: if a file of a run cannot be read.
     """
     outcomes = judge_claims(spec, runs)
-    figure = report.with_suffix(".png")
+    figure = report.with_suffix(".png") if spec.trained else None
     report.parent.mkdir(parents=True, exist_ok=True)
-    write_figure(figure, spec, runs, outcomes)
+    if figure is not None:
+        write_figure(figure, spec, runs, outcomes)
     write_report(report, spec, runs, outcomes, figure, command)
     for outcome in outcomes:
         difference = interval_text(outcome.interval)
         print(f"  {outcome.verdict:<15}{figure_name(outcome):<28}{difference:<32}{outcome.claim.text}")
-    return report, figure
+    return [report] if figure is None else [report, figure]
 
 
 def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
-    """The runs of all arms: the same flags for all, then the arm's own, then the seed.
+    """The runs of all arms that are trained: the same flags for all, then the arm's own, then the seed.
 
     An arm's configuration files come before those of all arms, as an experiment comes before a profile. All arms of a
     seed come first, so that what is interrupted leaves whole comparisons.
@@ -106,7 +108,7 @@ def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
     composed = cache(compose)
     jobs: Jobs = {}
     for seed in spec.seeds:
-        for arm in spec.arms:
+        for arm in spec.trained:
             experiment, *own = spec.arm_words(arm)
             configs, flags = take_flag(own, "--config", "-c")
             first = [word for config in (experiment, *configs) for word in ("--config", config)]
@@ -114,7 +116,9 @@ def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
             jobs[arm, seed] = make_job(GROUP, {"arm": arm, "seed": seed}, [f"seed-{seed}"], arguments, root, composed)
     folders = [job.folder for job in jobs.values()]
     if len(set(folders)) < len(folders):
-        raise ConfigError(f"two arms have the same configuration: {'; '.join(spec.arms.values())}")
+        raise ConfigError(
+            f"two arms have the same configuration: {'; '.join(spec.arms[arm][0] for arm in spec.trained)}"
+        )
     return jobs
 
 

@@ -5,7 +5,8 @@ import re
 import pytest
 import yaml
 
-from experiments.claims_spec import CLAIMS, Direction, find_claims, read_claims
+from experiments.claims_file import CLAIMS, find_claims, read_claims
+from experiments.claims_spec import Comparison, Direction
 from experiments.compose import ConfigError, experiment_names
 
 CLAIM = {
@@ -33,9 +34,8 @@ def test_files_of_the_suite(path):
 def test_what_is_read(tmp_path):
     spec = read_claims(write(tmp_path, claims=[{**CLAIM, "margin": -1}]))
     assert spec.arm_words("new") == ["shed_hybrid", "--config", "superpixels/8", "--model.init_args.width=32"]
-    assert spec.claims[0].direction is Direction.lower
-    assert spec.claims[0].margin == -1.0
-    assert read_claims(write(tmp_path)).claims[0].margin == 0.0
+    assert spec.claims[0].comparisons == (Comparison("new", "old", "rmse", Direction.lower, -1.0),)
+    assert read_claims(write(tmp_path)).claims[0].comparisons[0].margin == 0.0
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,6 @@ def test_what_is_read(tmp_path):
         ({"seeds": [0, 1]}, "key `seeds`: need 3 different ones"),
         ({"seeds": [0, 1, 1]}, "key `seeds`: need 3 different ones"),
         ({"seeds": "three"}, "key `seeds`"),
-        ({"arms": {"old": "dpt_hybrid"}, "claims": [{**CLAIM, "arm": "old"}]}, "key `arms`: need two"),
         ({"arms": {"old": "dpt_hybrid", "new": {"experiment": "shed_hybrid"}}}, "key `arms.new`: need an experiment"),
         ({"arms": {"old": "dpt_hybrid", "new": "--config shed_hybrid"}}, "key `arms.new`: the experiment comes first"),
         ({"claims": []}, "key `claims`: need a list"),
