@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from experiments.claims_file import find_claims, read_claims
+from datamodules.files import write_text_atomically
+from experiments.claims_file import claim_files, find_claims, read_claims
+from experiments.claims_list import list_claims, list_markdown, print_list
 from experiments.claims_numbers import interval_text
 from experiments.claims_outcomes import ArmRun, judge_claims
 from experiments.claims_plot import write_figure
@@ -32,6 +34,7 @@ GROUP = "claims"
 
 EPILOG = """\
 Flags after `--` go to every run of every arm:   segdepth claims shed -- --config data/rooms --config profile/claims
+`segdepth claims --list` shows every claim, what the paper's own tables say of it, and what finished runs say.
 
 A run that is finished is not made again, also if another claims file made it; one that was interrupted goes on."""
 
@@ -40,7 +43,7 @@ Jobs = dict[tuple[str, int], Job]
 
 
 def claims(arguments: Sequence[str]) -> None:
-    """Run every arm with every seed, then write the report.
+    """Run every arm with every seed, then write the report; or list claims.
 
     Raises:
         ConfigError: for a file or a flag that cannot be used.
@@ -48,7 +51,12 @@ def claims(arguments: Sequence[str]) -> None:
         KeyboardInterrupt: after an interrupt has stopped the running jobs.
     """
     options, extra = _parse(arguments)
-    path = find_claims(options.file)
+    if options.list:
+        _list(options, extra if "--" in arguments else None)
+        return
+    if len(options.files) != 1:
+        raise ConfigError("name one claims file, or `--list` for those that there are")
+    path = find_claims(options.files[0])
     spec = read_claims(path)
     jobs = claim_jobs(spec, options.root, extra)
     if options.dry_run:
@@ -62,6 +70,19 @@ def claims(arguments: Sequence[str]) -> None:
     for written in write(report, spec, runs, shlex.join(["segdepth", "claims", path.stem, "--", *extra])):
         print(f"  {os.path.relpath(written)}")
     exit_if_failed(list(jobs.values()), status)
+
+
+def _list(options: argparse.Namespace, extra: Sequence[str] | None) -> None:
+    """Print the list of claims, or write it into a file."""
+    specs = {path.stem: read_claims(path) for path in claim_files(options.files)}
+    listed = list_claims(specs, options.root, extra, claim_jobs)
+    if options.output is None:
+        print_list(listed, {file: spec.title for file, spec in specs.items()})
+        return
+    command = ["segdepth", "claims", "--list", *options.files, "--output", options.output.name]
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(options.output, list_markdown(listed, specs, command))
+    print(f"  {os.path.relpath(options.output)}")
 
 
 def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[Path]:
@@ -125,8 +146,13 @@ def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     own, extra = split_flags(arguments)
     parser = grid_parser("segdepth claims", "Train the arms of a claims file alike, and judge its claims.", EPILOG)
-    parser.add_argument("file", metavar="FILE", help="claims file, or the name of one in experiments/claims")
     parser.add_argument(
-        "--output", type=Path, help="the report (<root>/claims/<file>/report.md); its figure lies beside"
+        "files", nargs="*", metavar="FILE", help="claims file, or the name of one in experiments/claims"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="the report (<root>/claims/<file>/report.md); its figure lies beside. Or the list"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list all claims, or those of some files, with what is known; run nothing"
     )
     return parser.parse_args(own), extra

@@ -4,6 +4,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 import numpy as np
@@ -149,10 +150,9 @@ def _cost_outcome(spec: ClaimsSpec, claim: Claim, comparison: Comparison) -> Out
 
 
 def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
-    """Keys of ``metrics.json`` of any run that end in a metric."""
-    return sorted(
-        {key for run in runs for key in run.figures if key.startswith("test/") and key.endswith(f"/{metric}")}
-    )
+    """Keys of ``metrics.json`` of any run that end in a metric, whose test set may be a pattern: ``*_blur2/abs_rel``."""
+    pattern = f"test/{metric}" if "/" in metric else f"test/*/{metric}"
+    return sorted({key for run in runs for key in run.figures if fnmatchcase(key, pattern)})
 
 
 def _outcome(
