@@ -186,7 +186,15 @@ def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
             measured = Text("\n").join(Text(one.text, STYLES[one.state]) for one in line.measured)
             table.add_row(Text(line.claim.text), Text(line.claim.source), printed, measured)
         console.print(table)
+        for note in _notes([line for line in listed if line.file == file]):
+            console.print(f"  {note}", highlight=False, style="dim")
+        console.print()
     console.print(counts(listed), highlight=False)
+
+
+def _notes(listed: Sequence[Listed]) -> list[str]:
+    """Notes on the printed figures of some lines, each once."""
+    return [f"* {note}" for note in dict.fromkeys(note for line in listed for note in line.printed.notes)]
 
 
 def counts(listed: Sequence[Listed]) -> str:
@@ -221,7 +229,6 @@ def list_markdown(listed: Sequence[Listed], specs: Mapping[str, ClaimsSpec], com
             ]
             for line in own
         ]
-        notes = list(dict.fromkeys(note for line in own for note in line.printed.notes))
-        sheets.append(Sheet(f"{spec.title} ({file})", header, len(header), [lines], notes))
+        sheets.append(Sheet(f"{spec.title} ({file})", header, len(header), [lines], _notes(own)))
     lead = f"# Claims of the four papers\n\nMade by `{shlex.join(command)}`; see [claims](claims.md). {counts(listed)}"
     return f"{lead}\n\n{to_markdown(sheets)}"

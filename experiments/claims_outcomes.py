@@ -150,7 +150,7 @@ def _cost_outcome(spec: ClaimsSpec, claim: Claim, comparison: Comparison) -> Out
 
 
 def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
-    """Keys of ``metrics.json`` of any run that end in a metric, whose test set may be a pattern: ``*_blur2/abs_rel``."""
+    """Keys of ``metrics.json`` of any run that end in a metric; its test set may be a pattern: ``*_blur2/abs_rel``."""
     pattern = f"test/{metric}" if "/" in metric else f"test/*/{metric}"
     return sorted({key for run in runs for key in run.figures if fnmatchcase(key, pattern)})
 

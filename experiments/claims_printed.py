@@ -1,8 +1,8 @@
 """A claim held against the paper's own tables, from ``published.csv``."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from typing import Literal
@@ -72,10 +72,13 @@ class PrintedPair:
         return min(possible) <= float(stated.percent) + own and max(possible) >= float(stated.percent) - own
 
     def text(self, stated: Stated | None) -> str:
-        """``RMSE 1.277 against 1.243``, and a percentage where one is stated."""
-        names = f" ({self.names[0]}, {self.names[1]})" if self.names[0] != self.names[1] else ""
-        figures = f"{self.label} {self.arm} against {self.than}{names}"
-        return figures if stated is None else f"{self.percent(stated.kind):.1f} %: {figures}".replace("-", MINUS)
+        """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, after the percentage if one is stated."""
+        names = f" ({self.names[0]}; {self.names[1]})" if self.names[0] != self.names[1] else ""
+        figures = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
+        if stated is None:
+            return figures
+        digits = max(1, _decimals(stated.percent))
+        return f"{self.percent(stated.kind):.{digits}f} %: ".replace("-", MINUS) + figures
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class PrintedOutcome:
 
     Attributes:
         verdict: of them.
-        pairs: figures that decide, those against the claim first.
+        pairs: figures of which it speaks, those that decide first.
         stated: percentage that they must give, if one is stated.
     """
 
@@ -119,16 +122,15 @@ def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
     signs = [pair.bears_out if claim.stated is None else pair.gives(claim.stated) for pair in pairs]
     decided = claim.of.decide(signs.count(True), signs.count(False), len(signs))
     verdict: PrintVerdict = "equal" if decided is None else "supports" if decided else "contradicts"
-    order = sorted(range(len(pairs)), key=lambda place: {False: 0, None: 1, True: 2}[signs[place]])
-    if decided:
-        order.reverse()
+    first = [True, None, False] if decided else [False, None, True]
+    order = sorted(range(len(pairs)), key=lambda place: first.index(signs[place]))
     return PrintedOutcome(verdict, tuple(pairs[place] for place in order), claim.stated)
 
 
 def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[PrintedPair]:
     """Printed figures that a claim speaks of: those that it names, or those of its arms' experiments."""
     if claim.printed:
-        return [pair for comparison in claim.printed for pair in _named_pairs(spec.paper, comparison)]
+        return [pair for comparison in claim.printed for pair in _pairs(comparison, *_rows_of(spec.paper, comparison))]
     return [pair for comparison in claim.comparisons for pair in pairs_of_arms(spec, comparison)]
 
 
@@ -138,39 +140,39 @@ def pairs_of_arms(spec: ClaimsSpec, comparison: Comparison) -> list[PrintedPair]
     if any(len(parts) > 1 or len(parts[0].split()) > 1 for parts in arms):
         return []
     (first,), (second,) = arms
-    names = [name for name, metric in METRICS.items() if metric.key == comparison.metric.rpartition("/")[2]]
-    return [
-        pair
-        for name in names
-        for pair in _named_pairs(
-            spec.paper,
-            PrintedComparison(first, second, name, name, comparison.direction),
-            (comparison.arm, comparison.than),
-            comparison.margin,
-        )
-    ]
-
-
-def _named_pairs(
-    paper: str, comparison: PrintedComparison, names: tuple[str, str] | None = None, margin: float = 0.0
-) -> list[PrintedPair]:
-    """Figures of two rows trained and tested alike: within one table if there are such, else from two tables."""
-    first = list(_rows(paper, comparison.arm, comparison.metric))
-    second = list(_rows(paper, comparison.than, comparison.than_metric))
-    alike = [
-        (one, other)
-        for one, other in itertools.product(first, second)
-        if (one[1].train_data, one[1].test_data) == (other[1].train_data, other[1].test_data)
-    ]
-    within = [(one, other) for one, other in alike if one[0] is other[0]]
-    pairs: dict[tuple[str, str], PrintedPair] = {}
-    for one, other in within or alike:
-        pair = _pair(one, other, comparison, names or (comparison.arm, comparison.than), margin)
-        pairs.setdefault((pair.arm, pair.than), pair)  # tables repeat each other's rows
-    return list(pairs.values())
+    found = []
+    for name in (name for name, metric in METRICS.items() if metric.key == comparison.metric.rpartition("/")[2]):
+        printed = PrintedComparison(first, second, name, name, comparison.direction)
+        rows = [
+            (one, other)
+            for one, other in zip(*_rows_of(spec.paper, printed), strict=True)
+            if (one[1].train_data, one[1].test_data) == (other[1].train_data, other[1].test_data)
+        ]
+        found += _pairs(printed, *(zip(*rows, strict=True) if rows else ((), ())))
+    names = (comparison.arm, comparison.than)
+    return [replace(pair, names=names, margin=comparison.margin) for pair in found]
 
 
 TableRow = tuple[PublishedTable, PublishedRow]
+
+
+def _rows_of(paper: str, comparison: PrintedComparison) -> tuple[Sequence[TableRow], Sequence[TableRow]]:
+    """Rows of ``arm``, and the row of ``than`` beside each."""
+    first = _rows(paper, comparison.arm, comparison.metric)
+    second = _rows(paper, comparison.than, comparison.than_metric)
+    crossed = list(itertools.product(first, list(second)))
+    return [one for one, _ in crossed], [other for _, other in crossed]
+
+
+def _pairs(comparison: PrintedComparison, first: Iterable[TableRow], second: Iterable[TableRow]) -> list[PrintedPair]:
+    """Figures of rows beside each other: of one table if there are such, else of two."""
+    both = list(zip(first, second, strict=True))
+    within = [(one, other) for one, other in both if one[0] is other[0]]
+    pairs: dict[tuple[str, str], PrintedPair] = {}
+    for one, other in within or both:
+        pair = _pair(one, other, comparison)
+        pairs.setdefault((pair.arm, pair.than), pair)  # tables repeat each other's rows
+    return list(pairs.values())
 
 
 def _rows(paper: str, name: str, metric: str) -> Iterator[TableRow]:
@@ -182,20 +184,18 @@ def _rows(paper: str, name: str, metric: str) -> Iterator[TableRow]:
             )
 
 
-def _pair(
-    one: TableRow, other: TableRow, comparison: PrintedComparison, names: tuple[str, str], margin: float
-) -> PrintedPair:
+def _pair(one: TableRow, other: TableRow, comparison: PrintedComparison) -> PrintedPair:
     tables = dict.fromkeys(table.title for table, _ in (one, other))
+    data = dict.fromkeys(row.test_data for _, row in (one, other))
     labels = dict.fromkeys(METRICS[name].label for name in (comparison.metric, comparison.than_metric))
     notes = [*all_notes(*one, comparison.metric), *all_notes(*other, comparison.than_metric)]
     return PrintedPair(
-        place=f"{' and '.join(tables)}, {one[1].test_data}",
+        place=f"{' and '.join(tables)}, {' against '.join(data)}",
         label=" / ".join(labels),
         arm=one[1].values[comparison.metric],
         than=other[1].values[comparison.than_metric],
-        names=names,
+        names=(comparison.arm, comparison.than),
         direction=comparison.direction,
-        margin=margin,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -213,4 +213,8 @@ def _percent(arm: float, than: float, direction: Direction, kind: Percentage) ->
 
 def _rounding(printed: str) -> float:
     """Half a unit of the last printed digit."""
-    return 0.5 * 10.0 ** -len(printed.partition(".")[2])
+    return 0.5 * 10.0 ** -_decimals(printed)
+
+
+def _decimals(printed: str) -> int:
+    return len(printed.partition(".")[2])

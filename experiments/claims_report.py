@@ -124,7 +124,8 @@ def printed_sheet(spec: ClaimsSpec) -> Sheet:
         notes += outcome.notes
     header = ["claim", "source", "by the printed figures", "figures, the claimed one first", "of"]
     meaning = "computed from published.csv; equal: as many digits as are printed do not tell"
-    return Sheet("Printed figures", header, len(header), [lines], [meaning, *dict.fromkeys(notes)])
+    starred = [f"* {note}" for note in dict.fromkeys(notes)]
+    return Sheet("Printed figures", header, len(header), [lines], [meaning, *starred])
 
 
 def cost_sheet(spec: ClaimsSpec) -> Sheet:

@@ -1,6 +1,7 @@
 """What a network costs: parameters, and floating point operations as torch counts them."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from unittest.mock import patch
@@ -85,7 +86,9 @@ def published_network(words: Sequence[str]) -> tuple[DepthModule, Batch]:
     parser.add_subclass_arguments(DepthModule, "model", required=True)
     own = [flag for flag in flags if flag.startswith("--model.")]
     options = parser.parse_args(["--config", yaml.safe_dump({"model": model}), *own])
-    module: DepthModule = parser.instantiate(options).model
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")  # of no checkpoint here
+        module: DepthModule = parser.instantiate(options).model
     height, width = data.get("eval_size") or data["crop"]
     batch = {"image": torch.randn(1, 3, height, width)}
     if superpixels := data.get("superpixels"):
