@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from experiments.network_cost import gflops as gflops
+from experiments.network_cost import gflops_inside as gflops_inside
 
 
 class Elapsed(NamedTuple):
@@ -14,27 +15,6 @@ class Elapsed(NamedTuple):
 
     wall: float
     processor: float
-
-
-def gflops(function: Callable[[], object]) -> float:
-    """Floating point operations (two per multiply-add) of a call, in billions."""
-    with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops() / 1e9
-
-
-def gflops_inside(model: nn.Module, kind: type[nn.Module], batch: dict[str, Tensor]) -> float:
-    """GFLOPs of all modules of a kind during one forward, each counted on the inputs it really gets."""
-    calls: list[Callable[[], object]] = []
-
-    def record(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        calls.append(lambda: module.forward(*args, **kwargs))
-
-    hooks = [m.register_forward_pre_hook(record, with_kwargs=True) for m in model.modules() if isinstance(m, kind)]
-    model(batch)
-    for hook in hooks:
-        hook.remove()
-    return sum(gflops(call) for call in calls)
 
 
 def time_interleaved(

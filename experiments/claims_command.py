@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from datamodules.files import write_text_atomically
+from experiments.claims_file import claim_files, find_claims, read_claims
+from experiments.claims_list import list_claims, list_markdown, print_list
 from experiments.claims_numbers import interval_text
 from experiments.claims_outcomes import ArmRun, judge_claims
 from experiments.claims_plot import write_figure
 from experiments.claims_report import figure_name, write_report
-from experiments.claims_spec import ClaimsSpec, find_claims, read_claims
+from experiments.claims_spec import ClaimsSpec
 from experiments.command_line import take_flag
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError, compose
@@ -31,6 +34,7 @@ GROUP = "claims"
 
 EPILOG = """\
 Flags after `--` go to every run of every arm:   segdepth claims shed -- --config data/rooms --config profile/claims
+`segdepth claims --list` shows every claim, what the paper's own tables say of it, and what finished runs say.
 
 A run that is finished is not made again, also if another claims file made it; one that was interrupted goes on."""
 
@@ -39,7 +43,7 @@ Jobs = dict[tuple[str, int], Job]
 
 
 def claims(arguments: Sequence[str]) -> None:
-    """Run every arm with every seed, then write the report.
+    """Run every arm with every seed, then write the report; or list claims.
 
     Raises:
         ConfigError: for a file or a flag that cannot be used.
@@ -47,7 +51,12 @@ def claims(arguments: Sequence[str]) -> None:
         KeyboardInterrupt: after an interrupt has stopped the running jobs.
     """
     options, extra = _parse(arguments)
-    path = find_claims(options.file)
+    if options.list:
+        _list(options, extra if "--" in arguments else None)
+        return
+    if len(options.files) != 1:
+        raise ConfigError("name one claims file, or `--list` for those that there are")
+    path = find_claims(options.files[0])
     spec = read_claims(path)
     jobs = claim_jobs(spec, options.root, extra)
     if options.dry_run:
@@ -63,8 +72,21 @@ def claims(arguments: Sequence[str]) -> None:
     exit_if_failed(list(jobs.values()), status)
 
 
-def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> tuple[Path, Path]:
-    """Write the report and its figure, a picture of the same name.
+def _list(options: argparse.Namespace, extra: Sequence[str] | None) -> None:
+    """Print the list of claims, or write it into a file."""
+    specs = {path.stem: read_claims(path) for path in claim_files(options.files)}
+    listed = list_claims(specs, options.root, extra, claim_jobs)
+    if options.output is None:
+        print_list(listed, {file: spec.title for file, spec in specs.items()})
+        return
+    command = ["segdepth", "claims", "--list", *options.files, "--output", options.output.name]
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(options.output, list_markdown(listed, specs, command))
+    print(f"  {os.path.relpath(options.output)}")
+
+
+def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[Path]:
+    """Write the report and its figure, a picture of the same name, where more than costs are compared.
 
     Args:
         report: its path.
@@ -73,24 +95,25 @@ def write(report: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) 
         command: that makes the same runs again.
 
     Returns:
-        Both paths.
+        The paths.
 
     Raises:
         ConfigError: if a file of a run cannot be read.
     """
     outcomes = judge_claims(spec, runs)
-    figure = report.with_suffix(".png")
+    figure = report.with_suffix(".png") if spec.trained else None
     report.parent.mkdir(parents=True, exist_ok=True)
-    write_figure(figure, spec, runs, outcomes)
+    if figure is not None:
+        write_figure(figure, spec, runs, outcomes)
     write_report(report, spec, runs, outcomes, figure, command)
     for outcome in outcomes:
         difference = interval_text(outcome.interval)
         print(f"  {outcome.verdict:<15}{figure_name(outcome):<28}{difference:<32}{outcome.claim.text}")
-    return report, figure
+    return [report] if figure is None else [report, figure]
 
 
 def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
-    """The runs of all arms: the same flags for all, then the arm's own, then the seed.
+    """The runs of all arms that are trained: the same flags for all, then the arm's own, then the seed.
 
     An arm's configuration files come before those of all arms, as an experiment comes before a profile. All arms of a
     seed come first, so that what is interrupted leaves whole comparisons.
@@ -106,7 +129,7 @@ def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
     composed = cache(compose)
     jobs: Jobs = {}
     for seed in spec.seeds:
-        for arm in spec.arms:
+        for arm in spec.trained:
             experiment, *own = spec.arm_words(arm)
             configs, flags = take_flag(own, "--config", "-c")
             first = [word for config in (experiment, *configs) for word in ("--config", config)]
@@ -114,15 +137,22 @@ def claim_jobs(spec: ClaimsSpec, root: Path, extra: Sequence[str]) -> Jobs:
             jobs[arm, seed] = make_job(GROUP, {"arm": arm, "seed": seed}, [f"seed-{seed}"], arguments, root, composed)
     folders = [job.folder for job in jobs.values()]
     if len(set(folders)) < len(folders):
-        raise ConfigError(f"two arms have the same configuration: {'; '.join(spec.arms.values())}")
+        raise ConfigError(
+            f"two arms have the same configuration: {'; '.join(spec.arms[arm][0] for arm in spec.trained)}"
+        )
     return jobs
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     own, extra = split_flags(arguments)
     parser = grid_parser("segdepth claims", "Train the arms of a claims file alike, and judge its claims.", EPILOG)
-    parser.add_argument("file", metavar="FILE", help="claims file, or the name of one in experiments/claims")
     parser.add_argument(
-        "--output", type=Path, help="the report (<root>/claims/<file>/report.md); its figure lies beside"
+        "files", nargs="*", metavar="FILE", help="claims file, or the name of one in experiments/claims"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="the report (<root>/claims/<file>/report.md); its figure lies beside. Or the list"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list all claims, or those of some files, with what is known; run nothing"
     )
     return parser.parse_args(own), extra

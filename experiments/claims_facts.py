@@ -1,45 +1,11 @@
 """How the runs behind a claims report were made: alike, where, from which code and data."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from experiments.claims_outcomes import ArmRun
 from experiments.claims_spec import ClaimsSpec
 from experiments.comparison.flat_config import as_text, differences
-from experiments.published import METRICS, read_published
-
-
-@dataclass(frozen=True)
-class PublishedPair:
-    """Published figures of the two arms of a claim, from one table and test set."""
-
-    place: str
-    arm: str
-    than: str
-
-
-def published_pairs(spec: ClaimsSpec, metric: str, arm: str, than: str) -> list[PublishedPair]:
-    """What the paper printed of a metric for both arms; nothing for an arm that is more than an experiment."""
-    words = [spec.arm_words(name) for name in (arm, than)]
-    if any(len(own) > 1 for own in words):
-        return []
-    first, second = (own[0] for own in words)
-    found = []
-    for table in read_published():
-        if table.paper != spec.paper:
-            continue
-        for row in (row for row in table.rows if row.experiment == first):
-            for other in table.rows:
-                alike = (other.train_data, other.test_data) == (row.train_data, row.test_data)
-                if other.experiment != second or not alike:
-                    continue
-                found += [
-                    PublishedPair(f"{table.title}, {row.test_data}", row.values[name], other.values[name])
-                    for name in row.values
-                    if METRICS[name].key == metric.rpartition("/")[2] and name in other.values
-                ]
-    return found
 
 
 def is_synthetic(runs: Sequence[ArmRun]) -> bool:
@@ -73,9 +39,9 @@ def facts(runs: Sequence[ArmRun]) -> list[list[str]]:
 
 def arm_differences(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[list[str]]:
     """Options in which the arms differ, each with its value in every arm, from the runs of one seed."""
-    seed = spec.seeds[0]
+    seed = next(iter(spec.seeds), None)
     first = {run.arm: run.record.config for run in runs if run.seed == seed}
-    found = differences([first.get(arm, {}) for arm in spec.arms])
+    found = differences([first.get(arm, {}) for arm in spec.trained])
     return [[key, *("" if value is None else value for value in values)] for key, values in found.items()]
 
 

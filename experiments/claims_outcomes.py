@@ -1,16 +1,19 @@
 """From finished runs to the outcome of each claim."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 import numpy as np
 
-from experiments.claims_spec import Claim, ClaimsSpec
+from experiments.claims_spec import Claim, ClaimsSpec, Comparison
 from experiments.claims_statistics import Interval, SceneTest, Verdict, judge, scene_test, seed_interval
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.finished_runs import read_json, variants_in
+from experiments.network_cost import cost_of
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,12 @@ class ArmRun:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim held against the figures of one test set.
+    """A comparison of a claim held against the figures of one test set, or against costs.
 
     Attributes:
         claim: the claim.
-        key: of ``metrics.json``; the claim's ``metric`` where no run has it.
+        comparison: one of its comparisons.
+        key: of ``metrics.json``; the comparison's ``metric`` where no run has it, and of costs.
         pairs: seed to the figures of ``arm`` and ``than``; NaN where a run does not have it.
         interval: of the mean difference, ``arm`` minus ``than``, over the seeds that have both.
         verdict: what follows from it.
@@ -54,6 +58,7 @@ class Outcome:
     """
 
     claim: Claim
+    comparison: Comparison
     key: str
     pairs: dict[int, tuple[float, float]]
     interval: Interval
@@ -72,49 +77,114 @@ class Outcome:
         return self.key.split("/")[1] if self.key.startswith("test/") else ""
 
 
+@dataclass(frozen=True)
+class ClaimState:
+    """What is known of a claim on one test set, or by costs.
+
+    Attributes:
+        claim: the claim.
+        dataset: name of the test set; empty where no run has the figures, and of costs.
+        verdict: of all its comparisons together.
+        outcomes: of each.
+    """
+
+    claim: Claim
+    dataset: str
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...]
+
+
+def claim_states(outcomes: Sequence[Outcome]) -> list[ClaimState]:
+    """Verdicts of whole claims, one for each test set.
+
+    A comparison whose metric no run has on a test set leaves the claim open there only if no other test set has it:
+    which sets have boundaries, or segments, differs.
+    """
+    states = []
+    by_claim: dict[int, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_claim.setdefault(id(outcome.claim), []).append(outcome)
+    for own in by_claim.values():
+        claim = own[0].claim
+        placed = [outcome for outcome in own if outcome.dataset]
+        homeless = tuple(outcome for outcome in own if not outcome.dataset)
+        for dataset in dict.fromkeys(outcome.dataset for outcome in placed) or [""]:
+            here = (*(outcome for outcome in placed if outcome.dataset == dataset), *homeless)
+            verdicts = [outcome.verdict for outcome in here]
+            decided = claim.of.decide(verdicts.count("holds"), verdicts.count("does not hold"), len(verdicts))
+            verdict: Verdict = "undecided" if decided is None else "holds" if decided else "does not hold"
+            states.append(ClaimState(claim, dataset, verdict, here))
+    return states
+
+
 def judge_claims(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[Outcome]:
-    """The outcome of each claim, on each test set that has the figure."""
+    """The outcome of each comparison of each claim, on each test set that has the figure."""
     by_place = {(run.arm, run.seed): run for run in runs}
     outcomes = []
-    for claim in spec.claims:
-        own = [run for run in runs if run.arm in (claim.arm, claim.than)]
-        outcomes += [_outcome(spec, claim, key, by_place) for key in matching_keys(own, claim.metric) or [claim.metric]]
+    for claim, comparison in spec.comparisons:
+        if comparison.is_cost:
+            outcomes.append(_cost_outcome(spec, claim, comparison))
+            continue
+        own = [run for run in runs if run.arm in (comparison.arm, comparison.than)]
+        keys = matching_keys(own, comparison.metric) or [comparison.metric]
+        outcomes += [_outcome(spec, claim, comparison, key, by_place) for key in keys]
     return outcomes
 
 
-def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
-    """Keys of ``metrics.json`` of any run that end in a metric; of variants of a test set only if the metric names one.
+def _cost_outcome(spec: ClaimsSpec, claim: Claim, comparison: Comparison) -> Outcome:
+    """Costs have no spread: the difference itself decides."""
+    arms = (comparison.arm, comparison.than)
+    first, second = (cost_of([shlex.split(part) for part in spec.arms[arm]])[comparison.metric] for arm in arms)
+    difference = first - second
+    better = comparison.direction.sign * difference - comparison.margin
+    return Outcome(
+        claim=claim,
+        comparison=comparison,
+        key=comparison.metric,
+        pairs={0: (first, second)},
+        interval=Interval(difference, difference, difference),
+        verdict="undecided" if better == 0 else "holds" if better > 0 else "does not hold",
+        reason="",
+        scenes=None,
+    )
 
-    ``noise2/delta1`` names the variant ``noise2`` of every test set, ``rooms_noise2/delta1`` that of one.
+
+def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
+    """Keys ``test/<data set>/<metric>`` of ``metrics.json`` of any run that a claim's metric names.
+
+    ``delta1`` is that of every test set but variants of one; ``nyuv2/delta1`` that of one; ``noise2/delta1`` and
+    ``*_noise2/delta1`` that of the variant ``noise2`` of every test set.
     """
     keys = sorted({key for run in runs for key in run.figures if key.startswith("test/")})
     variants = {name: shown["variant"] for run in runs for name, shown in variants_in(run.record.folder).items()}
-    return [key for key in keys if metric in _spellings(key, variants)]
+    return [key for key in keys if _names(metric, key, variants)]
 
 
-def _spellings(key: str, variants: Mapping[str, str]) -> set[str]:
-    """How a claim may name the figure of a key ``test/<data set>/<metric>``; variants by their names in keys."""
-    _, dataset, metric = (*key.split("/", 2), "", "")[:3]
-    own = f"{dataset}/{metric}"
-    return {own, f"{variants[dataset]}/{metric}"} if dataset in variants else {own, metric}
+def _names(metric: str, key: str, variants: Mapping[str, str]) -> bool:
+    """Whether a claim's metric names a key; ``variants`` are test set to variant."""
+    _, dataset, own = (*key.split("/", 2), "", "")[:3]
+    if "/" not in metric:
+        return own == metric and dataset not in variants
+    return any(fnmatchcase(f"{name}/{own}", metric) for name in (dataset, variants.get(dataset, dataset)))
 
 
-def _outcome(spec: ClaimsSpec, claim: Claim, key: str, runs: Mapping[tuple[str, int], ArmRun]) -> Outcome:
-    arms = (claim.arm, claim.than)
-    pairs = {
-        seed: (runs[claim.arm, seed].figures.get(key, math.nan), runs[claim.than, seed].figures.get(key, math.nan))
-        for seed in spec.seeds
-    }
+def _outcome(
+    spec: ClaimsSpec, claim: Claim, comparison: Comparison, key: str, runs: Mapping[tuple[str, int], ArmRun]
+) -> Outcome:
+    arms = (comparison.arm, comparison.than)
+    first, second = ([runs[arm, seed].figures.get(key, math.nan) for seed in spec.seeds] for arm in arms)
+    pairs = dict(zip(spec.seeds, zip(first, second, strict=True), strict=True))
     differences = [first - second for first, second in pairs.values()]
     reason = "; ".join(filter(None, (_lacking(runs[arm, seed], key) for seed in spec.seeds for arm in arms)))
     return Outcome(
         claim=claim,
+        comparison=comparison,
         key=key,
         pairs=pairs,
         interval=seed_interval([value for value in differences if math.isfinite(value)]),
-        verdict=judge(differences, claim.direction, claim.margin),
+        verdict=judge(differences, comparison.direction, comparison.margin),
         reason=reason,
-        scenes=_over_scenes(key, [(runs[claim.arm, seed], runs[claim.than, seed]) for seed in spec.seeds]),
+        scenes=_over_scenes(key, [(runs[arms[0], seed], runs[arms[1], seed]) for seed in spec.seeds]),
     )
 
 

@@ -1,15 +1,18 @@
 """The report of a claims file, as Markdown."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.files import write_text_atomically
-from experiments.claims_facts import arm_differences, facts, is_synthetic, on_cpu, profiles, published_pairs
+from experiments.claims_facts import arm_differences, facts, is_synthetic, on_cpu, profiles
 from experiments.claims_numbers import interval_text, number, signed, spread
-from experiments.claims_outcomes import ArmRun, Outcome
-from experiments.claims_spec import ClaimsSpec, Direction
+from experiments.claims_outcomes import ArmRun, Outcome, claim_states
+from experiments.claims_printed import judge_printed
+from experiments.claims_spec import ClaimsSpec, Comparison, Direction
 from experiments.claims_statistics import CONFIDENCE
+from experiments.network_cost import cost_of
 from experiments.table_formats import to_markdown
 from experiments.table_layout import MINUS, Sheet
 
@@ -18,11 +21,23 @@ DISCUSSION = "## Discussion"
 
 LEVEL = f"{CONFIDENCE:.0%}"
 
+#: What costs are called in a table.
+COST_LABELS = {
+    "cost/parameters": "parameters, millions",
+    "cost/gflops": "GFLOPs, forward of one frame",
+    "cost/gflops_blocks": "GFLOPs, transformer blocks",
+}
+
 ARROWS = {Direction.lower: "↓", Direction.higher: "↑"}
 
 
 def write_report(
-    path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outcome], figure: Path, command: str
+    path: Path,
+    spec: ClaimsSpec,
+    runs: Sequence[ArmRun],
+    outcomes: Sequence[Outcome],
+    figure: Path | None,
+    command: str,
 ) -> None:
     """Write the report; the discussion of an earlier one stays.
 
@@ -31,26 +46,26 @@ def write_report(
         spec: the claims file.
         runs: of all arms and seeds.
         outcomes: of its claims.
-        figure: picture to show, in the same folder.
+        figure: picture to show, in the same folder; None where there is none.
         command: that makes the same runs again.
     """
     parts = [
         f"# {spec.title}: the paper's claims, measured",
         _preamble(spec, runs),
+        "## What the paper's own tables say",
+        _sheets(printed_sheet(spec)),
         "## What came out",
-        _sheets(verdict_sheet(spec, outcomes)),
-        f"![Every seed's figure and the mean of each arm]({figure.name})",
-        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published figures, where there are any, are "
-        "of the data named beside them.*",
-        _test_text(spec),
-        _sheets(seed_sheet(spec, runs, outcomes), scene_sheet(outcomes), published_sheet(spec, outcomes)),
+        _sheets(verdict_sheet(spec, outcomes), claim_sheet(outcomes)),
+        *_picture(figure),
+        _test_text(spec) if spec.trained else "",
+        _sheets(seed_sheet(spec, runs, outcomes), scene_sheet(outcomes), cost_sheet(spec)),
         "## How it was run",
         _sheets(
             Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *facts(finished(runs))]]),
             Sheet(
                 "Options in which the arms differ",
-                ["option", *spec.arms],
-                1 + len(spec.arms),
+                ["option", *spec.trained],
+                1 + len(spec.trained),
                 [arm_differences(spec, runs)],
             ),
             run_sheet(runs),
@@ -66,43 +81,80 @@ def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
     header = ["claim", "source", "figure", "claimed of", "compared with", f"difference [{LEVEL}]", "verdict"]
     lines, notes = [], []
     for outcome in outcomes:
-        claim = outcome.claim
-        verdict = outcome.verdict
+        claim, compared = outcome.claim, outcome.comparison
         if outcome.reason:
-            notes.append(f"{claim.metric}: undecided, {outcome.reason}")
+            notes.append(f"{compared.metric}: undecided, {outcome.reason}")
         own, other = (spread([pair[side] for pair in outcome.pairs.values()]) for side in (0, 1))
-        lines.append(
-            [
-                claim.text, claim.source, f"{figure_name(outcome)} {ARROWS[claim.direction]}", f"{claim.arm} {own}",
-                f"{claim.than} {other}", interval_text(outcome.interval), verdict,
-            ]
-        )  # fmt: skip
-    margins = [o.claim for o in outcomes if o.claim.margin]
+        figure = f"{figure_name(outcome)} {ARROWS[compared.direction]}"
+        arms = [f"{compared.arm} {own}", f"{compared.than} {other}"]
+        lines.append([claim.text, claim.source, figure, *arms, interval_text(outcome.interval), outcome.verdict])
     notes += [
-        f"{claim.metric} with a margin of {signed(claim.margin)}: the difference is held against that, not against 0"
-        for claim in dict.fromkeys(margins)
+        f"{metric} with a margin of {signed(margin)}: the difference is held against that, not against 0"
+        for metric, margin in dict.fromkeys((o.comparison.metric, o.comparison.margin) for o in outcomes)
+        if margin
     ]
     return Sheet(
         "Verdicts",
         header,
         len(header),
         [lines],
-        ["figures are mean ± standard deviation over the seeds", *notes],
+        ["figures are mean ± standard deviation over the seeds", *dict.fromkeys(notes)],
     )
+
+
+def claim_sheet(outcomes: Sequence[Outcome]) -> Sheet:
+    """Verdicts of the claims that speak of several comparisons."""
+    lines = []
+    for state in claim_states(outcomes):
+        if len(state.outcomes) > 1:
+            held = sum(outcome.verdict == "holds" for outcome in state.outcomes)
+            counted = f"{state.claim.of.value}: {held} of {len(state.outcomes)} hold"
+            lines.append([state.claim.text, state.claim.source, state.dataset or "costs", counted, state.verdict])
+    header = ["claim", "source", "test set", "comparisons", "verdict"]
+    return Sheet("Claims of several comparisons", header, len(header), [lines] if lines else [])
+
+
+def printed_sheet(spec: ClaimsSpec) -> Sheet:
+    """Every claim against the figures that the paper prints, with the notes on those."""
+    lines, notes = [], []
+    for claim in spec.claims:
+        outcome = judge_printed(spec, claim)
+        place = "; ".join(dict.fromkeys(pair.place for pair in outcome.pairs))
+        lines.append([claim.text, claim.source, outcome.verdict, outcome.text(), place])
+        notes += outcome.notes
+    header = ["claim", "source", "by the printed figures", "figures, the claimed one first", "of"]
+    meaning = "computed from published.csv; equal: as many digits as are printed do not tell"
+    starred = [f"* {note}" for note in dict.fromkeys(notes)]
+    return Sheet("Printed figures", header, len(header), [lines], [meaning, *starred])
+
+
+def cost_sheet(spec: ClaimsSpec) -> Sheet:
+    """What the networks of the arms cost, where a claim is of it."""
+    compared = [comparison for _, comparison in spec.comparisons if comparison.is_cost]
+    metrics = list(dict.fromkeys(comparison.metric for comparison in compared))
+    used = {arm for comparison in compared for arm in (comparison.arm, comparison.than)}
+    lines = []
+    for arm in (arm for arm in spec.arms if arm in used):
+        costs = cost_of([shlex.split(part) for part in spec.arms[arm]])
+        lines.append([arm, *(f"{costs[metric]:.2f}" for metric in metrics)])
+    header = ["arm", *(COST_LABELS[metric] for metric in metrics)]
+    notes = ["counted at the published size with random weights, two operations a multiply-add"]
+    return Sheet("Costs", header, 1, [lines] if lines else [], notes)
 
 
 def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outcome]) -> Sheet:
     """Every figure of every run, and the differences of each pair."""
     groups = []
-    for key in dict.fromkeys(outcome.key for outcome in outcomes):
+    for key in dict.fromkeys(outcome.key for outcome in outcomes if not outcome.comparison.is_cost):
         about = [outcome for outcome in outcomes if outcome.key == key]
-        arms = [arm for arm in spec.arms if any(arm in (o.claim.arm, o.claim.than) for o in about)]
+        compared = {arms_compared(outcome.comparison): outcome for outcome in about}
+        arms = [arm for arm in spec.arms if any(arm in pair for pair in compared)]
         lines = []
         for arm in arms:
             values = [run.figures.get(key, math.nan) for run in runs if run.arm == arm]
             lines.append([figure_name(about[0]), arm, *map(number, values), spread(values)])
-        for arm, than in dict.fromkeys((o.claim.arm, o.claim.than) for o in about):
-            values = next(list(o.differences.values()) for o in about if (o.claim.arm, o.claim.than) == (arm, than))
+        for (arm, than), outcome in compared.items():
+            values = list(outcome.differences.values())
             lines.append([figure_name(about[0]), f"{arm} {MINUS} {than}", *map(signed, values), spread(values, signed)])
         groups.append(lines)
     header = ["figure", "arm", *(f"seed {seed}" for seed in spec.seeds), "mean ± std"]
@@ -112,9 +164,9 @@ def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outc
 def scene_sheet(outcomes: Sequence[Outcome]) -> Sheet:
     """The differences over scenes."""
     lines = []
-    for outcome in {(o.key, o.claim.arm, o.claim.than): o for o in outcomes}.values():
+    for outcome in {(o.key, *arms_compared(o.comparison)): o for o in outcomes}.values():
         if (found := outcome.scenes) is not None:
-            pair = f"{outcome.claim.arm} {MINUS} {outcome.claim.than}"
+            pair = f" {MINUS} ".join(arms_compared(outcome.comparison))
             p_value = "" if math.isnan(found.p_value) else f"{found.p_value:.2g}"
             lines.append([figure_name(outcome), pair, str(found.scenes), interval_text(found.interval), p_value])
     header = ["figure", "arms", "scenes", f"difference [{LEVEL}]", "Wilcoxon p"]
@@ -125,17 +177,9 @@ def scene_sheet(outcomes: Sequence[Outcome]) -> Sheet:
     return Sheet("Scene by scene", header, 2, [lines] if lines else [], notes)
 
 
-def published_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
-    """What the paper printed of the same arms."""
-    lines = []
-    for metric, arm, than in dict.fromkeys((o.claim.metric, o.claim.arm, o.claim.than) for o in outcomes):
-        for found in published_pairs(spec, metric, arm, than):
-            gap = float(found.arm) - float(found.than)
-            lines.append([metric, found.place, f"{arm} {found.arm}", f"{than} {found.than}", signed(gap)])
-    header = ["figure", "published in", "claimed of", "compared with", "difference"]
-    return Sheet(
-        "Published", header, 4, [lines] if lines else [], [] if lines else ["nothing is published of these arms"]
-    )
+def arms_compared(comparison: Comparison) -> tuple[str, str]:
+    """The arms of a comparison, the claimed one first."""
+    return comparison.arm, comparison.than
 
 
 def run_sheet(runs: Sequence[ArmRun]) -> Sheet:
@@ -162,9 +206,11 @@ def finished(runs: Sequence[ArmRun]) -> list[ArmRun]:
 
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
     """What the runs are, before any figure; of those that are not finished nothing is known for sure."""
+    if not spec.trained:
+        return "Costs of networks, which no training decides."
     done = finished(runs)
     if not done:
-        return f"{len(spec.arms)} arms, {len(spec.seeds)} seeds each. No run is finished."
+        return f"{len(spec.trained)} arms, {len(spec.seeds)} seeds each. No run is finished."
     said = []
     if is_synthetic(done):
         said.append(
@@ -180,7 +226,7 @@ def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
     text = "; ".join(said)
     size = "**A small run**: " if unusual else ""
     state = "" if len(done) == len(runs) else f" {len(done)} of {len(runs)} runs are finished."
-    lead = f"{size}{len(spec.arms)} arms, {len(spec.seeds)} seeds each, trained alike"
+    lead = f"{size}{len(spec.trained)} arms, {len(spec.seeds)} seeds each, trained alike"
     return f"{lead}, {text}.{state}" if text else f"{lead}.{state}"
 
 
@@ -194,6 +240,17 @@ def _test_text(spec: ClaimsSpec) -> str:
         f"wholly on the other, and is *undecided* else. {count} seeds show large differences only, undecided does not "
         "mean equal, and the intervals are not corrected for the number of claims."
     )
+
+
+def _picture(figure: Path | None) -> list[str]:
+    """The picture and what it shows."""
+    if figure is None:
+        return []
+    return [
+        f"![Every seed's figure and the mean of each arm]({figure.name})",
+        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published figures, where there are any, are "
+        "of the data named beside them.*",
+    ]
 
 
 def _sheets(*sheets: Sheet) -> str:

@@ -1,24 +1,15 @@
-"""A claims file: which arms are trained alike, and what a paper claims of one over another."""
+"""What a claims file says: which arms are trained alike, and what a paper claims of one over another."""
 
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import Any, TypeVar, cast
-
-import yaml
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from experiments.command_line import named_file
-from experiments.compose import EXPERIMENTS, ConfigError
-from experiments.published import PAPERS
-
-CLAIMS = EXPERIMENTS / "claims"
 
 #: Runs of an arm without which there is no spread to speak of.
 FEWEST_SEEDS = 3
+
+#: Metrics that are counted from an arm's network, without training: millions of parameters, GFLOPs of a forward of one
+#: frame, and of these those inside transformer blocks.
+COSTS = ("cost/parameters", "cost/gflops", "cost/gflops_blocks")
 
 
 class Direction(Enum):
@@ -33,27 +24,119 @@ class Direction(Enum):
         return 1 if self is Direction.higher else -1
 
 
+class Quantifier(Enum):
+    """Of how many of its comparisons a claim speaks."""
+
+    all = "all"
+    most = "most"
+    any = "any"
+
+    def decide(self, right: int, wrong: int, total: int) -> bool | None:
+        """Whether a claim is right; None if that is open.
+
+        Args:
+            right: comparisons that bear it out.
+            wrong: comparisons that do not.
+            total: comparisons; the others are open.
+        """
+        needed = {Quantifier.all: total, Quantifier.most: total // 2 + 1, Quantifier.any: 1}[self]
+        if total and right >= needed:
+            return True
+        return False if total and total - wrong < needed else None
+
+
+class Relation(Enum):
+    """How a stated percentage is meant."""
+
+    about = "about"
+    more_than = "more_than"
+
+
+class Percentage(Enum):
+    """What a stated percentage is of: by how much a figure is better than another, or which part of it it is."""
+
+    improvement = "improvement"
+    share = "share"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``arm`` has a better figure than ``than``.
+
+    Attributes:
+        arm: of which it is claimed.
+        than: arm that it is compared with.
+        metric: end of a key of ``metrics.json``: ``delta1``, or ``nyuv2/delta1`` for one test set; or a cost of the
+            network, such as ``cost/gflops``.
+        direction: which figure is better.
+        margin: in the metric's unit, by how much ``arm`` has to be better; negative if it may be worse by that much.
+    """
+
+    arm: str
+    than: str
+    metric: str
+    direction: Direction
+    margin: float = 0.0
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is of costs, which need no training."""
+        return self.metric in COSTS
+
+
+@dataclass(frozen=True)
+class PrintedComparison:
+    """The same of two figures that the paper prints, where they are not those of the arms themselves.
+
+    Attributes:
+        arm: row of ``published.csv``, by its method or experiment.
+        than: likewise.
+        metric: as ``published.csv`` calls it.
+        than_metric: likewise, of the row ``than``.
+        direction: which figure is better.
+    """
+
+    arm: str
+    than: str
+    metric: str
+    than_metric: str
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A percentage that the paper states.
+
+    Attributes:
+        percent: it, as printed.
+        relation: how it is meant.
+        kind: what it is of.
+    """
+
+    percent: str
+    relation: Relation
+    kind: Percentage
+
+
 @dataclass(frozen=True)
 class Claim:
-    """One claim: ``arm`` has a better figure than ``than``.
+    """A sentence of a paper, and what it says of the arms.
 
     Attributes:
         text: what is claimed, for a reader.
         source: section, table or figure of the paper.
-        metric: end of a key of ``metrics.json``: ``delta1``, or ``nyuv2/delta1`` for one test set.
-        direction: which figure is better.
-        arm: of which it is claimed.
-        than: arm that it is compared with.
-        margin: in the metric's unit, by how much ``arm`` has to be better; negative if it may be worse by that much.
+        comparisons: of the arms, by which runs decide; none if no run can.
+        of: of how many of these it speaks.
+        printed: by which the paper's own tables decide; empty: by the rows of the arms' experiments.
+        stated: percentage that the printed figures must give.
     """
 
-    text: str = MISSING
-    source: str = MISSING
-    metric: str = MISSING
-    direction: Direction = MISSING
-    arm: str = MISSING
-    than: str = MISSING
-    margin: float = 0.0
+    text: str
+    source: str
+    comparisons: tuple[Comparison, ...]
+    of: Quantifier = Quantifier.all
+    printed: tuple[PrintedComparison, ...] = ()
+    stated: Stated | None = None
 
 
 @dataclass(frozen=True)
@@ -63,89 +146,29 @@ class ClaimsSpec:
     Attributes:
         title: of the report.
         paper: whose claims they are, as in ``published.csv``.
-        seeds: every arm is trained with each.
-        arms: name to experiment and flags, as on a command line.
+        seeds: every arm that is trained is trained with each.
+        arms: name to experiment and flags, as on a command line; several of them stand for their sum, of which only
+            costs can be told.
         claims: in the order of the report.
     """
 
-    title: str = MISSING
-    paper: str = MISSING
-    seeds: list[int] = MISSING
-    arms: dict[str, str] = MISSING
-    claims: list[Claim] = MISSING
+    title: str
+    paper: str
+    seeds: tuple[int, ...]
+    arms: dict[str, tuple[str, ...]]
+    claims: tuple[Claim, ...]
+
+    @property
+    def comparisons(self) -> list[tuple[Claim, Comparison]]:
+        """All comparisons, with the claims that they are of."""
+        return [(claim, comparison) for claim in self.claims for comparison in claim.comparisons]
+
+    @property
+    def trained(self) -> list[str]:
+        """Arms that have to be trained: those of a comparison that is not of costs, in the file's order."""
+        needed = {arm for _, c in self.comparisons if not c.is_cost for arm in (c.arm, c.than)}
+        return [arm for arm in self.arms if arm in needed]
 
     def arm_words(self, arm: str) -> list[str]:
-        """Words of an arm: the experiment, then its flags."""
-        return shlex.split(self.arms[arm])
-
-
-def find_claims(name: str) -> Path:
-    """Path of a claims file: a file, or the name of one that comes with the suite.
-
-    Raises:
-        ConfigError: if there is none, with the list of those that there are.
-    """
-    return named_file("claims", name, CLAIMS)
-
-
-def read_claims(path: Path) -> ClaimsSpec:
-    """Read a claims file.
-
-    Raises:
-        ConfigError: if it is not one, naming the key.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a claims file is a mapping with `title`, `paper`, `seeds`, `arms` and `claims`")
-    claims = content.pop("claims", None)
-    if not isinstance(claims, list) or not claims:
-        raise ConfigError(f"{path}: key `claims`: need a list of claims")
-    spec = replace(
-        _typed(path, ClaimsSpec, {**content, "claims": []}, ""),
-        claims=[_typed(path, Claim, claim, f"claims[{number}].") for number, claim in enumerate(claims)],
-    )
-    for key, problem in _problems(spec):
-        raise ConfigError(f"{path}: key `{key}`: {problem}")
-    return spec
-
-
-T = TypeVar("T", Claim, ClaimsSpec)
-
-
-def _typed(path: Path, kind: type[T], content: Any, place: str) -> T:
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: key `{place.rstrip('.')}`: need a mapping with `text`, `metric`, ..., got {content!r}"
-        )
-    try:
-        return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), content)))
-    except OmegaConfBaseException as error:
-        where = f"key `{place}{error.full_key}`: " if error.full_key else ""
-        raise ConfigError(f"{path}: {where}{str(error).splitlines()[0]}") from error
-
-
-def _problems(spec: ClaimsSpec) -> Iterator[tuple[str, str]]:
-    """Keys, and what is wrong with them that their types do not tell."""
-    if spec.paper not in PAPERS:
-        yield "paper", f"need one of {', '.join(PAPERS)}, got {spec.paper}"
-    if len(spec.seeds) < FEWEST_SEEDS or len(set(spec.seeds)) < len(spec.seeds):
-        yield (
-            "seeds",
-            f"need {FEWEST_SEEDS} different ones or more, for their spread, got {spec.seeds}",
-        )
-    if len(spec.arms) < 2:
-        yield "arms", "need two arms or more to compare"
-    for name, words in spec.arms.items():
-        if not isinstance(words, str) or not words.strip():
-            yield f"arms.{name}", f"need an experiment and its flags in one line, got {words!r}"
-        elif words.startswith("-"):
-            yield f"arms.{name}", f"the experiment comes first, then its flags, got `{words}`"
-    for number, claim in enumerate(spec.claims):
-        for key in ("arm", "than"):
-            if getattr(claim, key) not in spec.arms:
-                yield f"claims[{number}].{key}", f"no arm `{getattr(claim, key)}`; arms: {', '.join(spec.arms)}"
-        if claim.arm == claim.than:
-            yield f"claims[{number}].than", f"`{claim.arm}` is compared with itself"
+        """Words of an arm: the experiment, then its flags; of the first part of a sum."""
+        return shlex.split(self.arms[arm][0])

@@ -5,12 +5,14 @@ from the paper (a quick profile, fewer frames, another protocol) is remarked, so
 than it is.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from callbacks.history import read_history
 from experiments.finished_runs import RunResult
 from experiments.published import (
     GEOMETRIES,
@@ -139,9 +141,22 @@ def figures_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
     figures = {}
     for name in metrics:
         metric = METRICS[name]
-        if metric.key in result.figures and metric.unit in (None, unit):
+        if metric.unit not in (None, unit):
+            continue
+        if metric.key in result.figures:
             figures[name] = result.figures[metric.key]
+        elif metric.logged and (value := best_logged(result, metric.logged, metric.better)) is not None:
+            figures[name] = value
     return figures
+
+
+def best_logged(result: RunResult, name: str, arrow: Literal["↑", "↓"]) -> float | None:
+    """Best value of a figure of validation in the history of a run's training; None where it was not logged."""
+    logged = [line.get(name) for line in read_history(result.folder / "history.jsonl")]
+    values = [float(value) for value in logged if value is not None and math.isfinite(value)]
+    if not values:
+        return None
+    return max(values) if arrow == "↑" else min(values)
 
 
 def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
@@ -152,8 +167,9 @@ def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
     if profile not in ("", "paper"):
         said.append(f"{profile} profile" if profile else "unknown profile")
     frames = tested.get("data", {}).get("frames", {}).get("test")
-    if expected.frames and frames != expected.frames:
-        said.append(f"{frames:,} frames instead of {expected.frames:,}" if frames else "unknown number of frames")
+    if not expected.has_frames(frames):
+        wanted = f"{'about ' if expected.rough else ''}{expected.frames:,}"
+        said.append(f"{frames:,} frames instead of {wanted}" if frames else "unknown number of frames")
     limit = config.get("trainer", {}).get("limit_test_batches")
     if limit is not None and not (isinstance(limit, float) and limit == 1):  # the integer 1 is a single batch
         said.append(f"limit_test_batches {limit}")

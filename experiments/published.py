@@ -26,6 +26,7 @@ class Metric:
         label: what the column is called.
         better: whether higher or lower is better.
         key: name of the figure in ``metrics.json``; None if testing does not give it.
+        logged: name of a validation figure in ``history.jsonl``, whose best value is the measured one; None of others.
         unit: metres per unit that the published figure is in; None for figures without a unit of depth.
         note: what a reader must know to compare it.
     """
@@ -35,6 +36,7 @@ class Metric:
     key: str | None
     unit: float | None = None
     note: str = ""
+    logged: str | None = None
 
 
 METRICS = {
@@ -48,10 +50,13 @@ METRICS = {
         "RMSE-log", "↓", "rmse_log",
         note="RMSE-log is as printed: of natural logarithms in the authors' own rows, partly of log10 in quoted rows.",
     ),
+    "rmse_log10": Metric("RMSE-log10", "↓", "rmse_log10"),
     "mae_unit": Metric("MAE (/10 m)", "↓", "mae", unit=10.0),
     "rmse_unit": Metric("RMSE (/10 m)", "↓", "rmse", unit=10.0),
     "best_val_depth_loss": Metric(
-        "best val. loss", "↓", None, note="The best validation depth loss is no test figure, so it stays empty."
+        "best val. loss", "↓", None, unit=10.0, logged="val/loss_depth",
+        note="The best validation depth loss is the lowest val/loss_depth of the training, no test figure; the paper "
+        "gives no weights of its terms, so it compares only with the same weights.",
     ),
     "pixel_accuracy": Metric("pixel acc.", "↑", "pixel_accuracy"),
     "boundary_eps_a": Metric("ε_a (px)", "↓", "boundary_acc"),
@@ -63,6 +68,13 @@ METRICS = {
     "chamfer3d_precision": Metric("precision (m)", "↓", "chamfer3d_precision", unit=1.0),
     "chamfer3d_recall": Metric("recall (m)", "↓", "chamfer3d_recall", unit=1.0),
     "scene_recall@1": Metric("scene recall@1", "↑", "scene_recall@1"),
+    "scene_recall@3": Metric("scene recall@3", "↑", "scene_recall@3"),
+    "scene_recall@5": Metric("scene recall@5", "↑", "scene_recall@5"),
+    "frame_recall@5": Metric("frame recall@5", "↑", "frame_recall@5"),
+    "region_rmse": Metric("region RMSE, to depth", "↓", "region_rmse", unit=1.0),
+    "region_depth_variance": Metric("region variance, to depth", "↓", None),
+    "region_support_rmse": Metric("region RMSE, to support", "↓", "region_support_rmse", unit=1.0),
+    "region_support_variance": Metric("region variance, to support", "↓", "region_variance", unit=1.0),
 }  # fmt: skip
 
 
@@ -72,7 +84,8 @@ class Conditions:
 
     Attributes:
         name: of the data set, as in metric keys.
-        frames: that the paper tested on; None if only roughly known.
+        frames: that the paper tested on; None if not known.
+        rough: the number of frames is only roughly known: one within 5 % is as good.
         protocol: the paper's; None if the paper does not tell.
         options: of the data set that select other frames or another depth.
     """
@@ -81,13 +94,20 @@ class Conditions:
     frames: int | None = None
     protocol: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    rough: bool = False
+
+    def has_frames(self, frames: int | None) -> bool:
+        """Whether a number of frames is the paper's, as far as that is known."""
+        if self.frames is None:
+            return True
+        return frames is not None and abs(frames - self.frames) <= (0.05 * self.frames if self.rough else 0)
 
 
 TEST_DATA = {
     "NYUv2": Conditions("nyuv2", 654, "nyu_eigen", {"split": "official"}),
     "NYUv2-10%": Conditions("nyuv2", 145, "nyu_mti_unit", {"split": "random801010"}),
     "NYUv2-OC++": Conditions("nyuv2_oc", 654, None, {"split": "official"}),
-    "NYUv2-raw-120K": Conditions("nyuv2_raw"),
+    "NYUv2-raw-120K": Conditions("nyuv2_raw", 120_000, rough=True),
     "HyperSim-val": Conditions(
         "hypersim", 1203, "hypersim_semantic_md", {"frames": "semantic_md", "depth": "distance"}
     ),

@@ -14,6 +14,7 @@ LATEX = str.maketrans(
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "`": r"\textasciigrave{}", "<": r"\textless{}",
         ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}",
         "↑": r"$\uparrow$", "↓": r"$\downarrow$", "δ": r"$\delta$", "ε": r"$\varepsilon$", "±": r"$\pm$",
+        "²": "$^2$", "³": "$^3$",
         MINUS: "$-$", NEVER: "--",
     }
 )  # fmt: skip

@@ -25,6 +25,7 @@ from experiments.published import (
     oracle_mark,
     training_frames,
 )
+from experiments.published_notes import all_notes, column_notes, figure_notes, row_notes, table_notes
 
 #: A published figure that was never measured. A cell that was never published is blank.
 NEVER = "\N{EN DASH}"
@@ -38,7 +39,7 @@ ORACLE_NOTE = (
 
 CSV_COLUMNS = (
     "paper", "table", "experiment", "method", "train_data", "test_data", "metric",
-    "published", "measured", "difference", "run", "seed", "commit", "profile", "std", "remarks", "oracle",
+    "published", "measured", "difference", "run", "seed", "commit", "profile", "std", "remarks", "oracle", "note",
 )  # fmt: skip
 
 
@@ -82,6 +83,27 @@ class RunNotes:
         return [f"[{number}] {line}" for number, line in enumerate(self.lines, start=1)]
 
 
+class FigureNotes:
+    """Letters the notes on published figures that a sheet shows."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def after(self, text: str, notes: Sequence[str]) -> str:
+        """A text with the letters of its notes, such as ``0.749 (a)``."""
+        self.notes += [note for note in notes if note not in self.notes]
+        return " ".join([text, *(f"({letter(self.notes.index(note))})" for note in notes)])
+
+    def lettered(self) -> list[str]:
+        """The notes."""
+        return [f"({letter(number)}) {note}" for number, note in enumerate(self.notes)]
+
+
+def letter(number: int) -> str:
+    """``a`` to ``z``, then ``aa`` and so on."""
+    return (letter(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
 def describe(result: RunResult) -> str:
     """A run as a note has it."""
     tested, _ = result.tested_with
@@ -106,13 +128,19 @@ def describe(result: RunResult) -> str:
 def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet:
     """Published figures beside measured ones: two or three lines a method, one for those of other papers."""
     sheet = Sheet(f"{table.title} ({table.name})", header(table.metrics), text_columns=4)
-    runs = RunNotes()
+    runs, doubts = RunNotes(), FigureNotes()
+    sheet.header[4:] = [
+        doubts.after(name, column_notes(table, metric))
+        for name, metric in zip(sheet.header[4:], table.metrics, strict=True)
+    ]
     never = starred = marked = False
     for row in table.rows:
         mark = oracle_mark(ORACLES.get(row.experiment, ""))
         names = [method_name(row.method, mark, row.experiment), row.train_data, row.test_data]
         marked |= bool(mark)
-        lines = [[*names, "published", *(row.values.get(metric, "") for metric in table.metrics)]]
+        names[0] = doubts.after(names[0], row_notes(table, row))
+        printed = [(row.values.get(metric, ""), figure_notes(table, row, metric)) for metric in table.metrics]
+        lines = [[*names, "published", *(doubts.after(value, notes if value else []) for value, notes in printed)]]
         if row.experiment:
             measured = measure(row, results, choice)
             lines += measured_lines(row, measured, table.metrics, runs)
@@ -132,7 +160,8 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
     }
     metric_notes = [METRICS[metric].note for metric in table.metrics if METRICS[metric].note]
     shown = [meaning for meaning, needed in meanings.items() if needed]
-    sheet.notes = [*shown, *runs.numbered(), *dict.fromkeys(sheet.notes), *metric_notes]
+    printed_notes = [*doubts.lettered(), *table_notes(table)]
+    sheet.notes = [*shown, *runs.numbered(), *dict.fromkeys(sheet.notes), *metric_notes, *printed_notes]
     return sheet
 
 
@@ -185,7 +214,10 @@ def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice)
     for row in table.rows:
         measured = measure(row, results, choice) if row.experiment else None
         names = (row.experiment, row.method, row.train_data, row.test_data)
-        lines += [record(table, names, metric, published, measured) for metric, published in row.values.items()]
+        lines += [
+            record(table, names, metric, published, measured) | {"note": "; ".join(all_notes(table, row, metric))}
+            for metric, published in row.values.items()
+        ]
         others = other_measurements(row, results, choice) if row.experiment else ()
         for what, other in others:
             own = (other.results[0].experiment, *names[1:])

@@ -36,7 +36,7 @@ class GuidedMTINet(DepthModule):
     Args:
         backbone: name in the registry; the paper has a ResNet-50 with torchvision's weights.
         pretrained: load its weights.
-        tasks: of ``depth``, ``semantics``, ``edges``; depth must be one.
+        tasks: of ``depth``, ``semantics``, ``edges``; without depth only the network's cost can be told.
         num_classes: channels of ``semantics``, ids 1 to that. The paper prints 256 outputs for data of 40 classes;
             channels beyond the data's classes are trained to be never right, and left out of what is evaluated.
         guidance: see :class:`~lightning_modules.networks.mti_net.MTINetwork`.
@@ -62,7 +62,7 @@ class GuidedMTINet(DepthModule):
         kwargs: see :class:`DepthModule`.
 
     Raises:
-        ValueError: if depth is no task, a weight is negative or of an unknown task, or as the network raises.
+        ValueError: if a weight is negative or of an unknown task, or as the network raises.
     """
 
     def __init__(
@@ -93,8 +93,6 @@ class GuidedMTINet(DepthModule):
         **kwargs: Any,
     ):
         super().__init__(depth_loss=depth_loss or StructuredDepthLoss(), **kwargs)
-        if "depth" not in tasks:
-            raise ValueError(f"`tasks` {list(tasks)} have no depth, which everything is about here")
         self.tasks = tuple(tasks)
         self.task_weights = dict.fromkeys(tasks, 1.0) | dict(task_weights or {})
         if wrong := {name for name, weight in self.task_weights.items() if name not in TASKS or weight < 0}:
@@ -134,11 +132,13 @@ class GuidedMTINet(DepthModule):
         return cast(StructuredDepthLoss, self.depth_loss)
 
     def check_data(self, datamodule: Any, *, training: bool = False) -> None:
-        """Check that the data provide what the tasks are trained on, and no class that there is no output for.
+        """Check that depth is a task, that the data provide what the tasks are trained on, and no class without output.
 
         Raises:
             ValueError: if not, by name.
         """
+        if "depth" not in self.tasks:
+            raise ValueError(f"`tasks` {list(self.tasks)} have no depth, which everything is about here")
         super().check_data(datamodule, training=training)
         classes = getattr(datamodule, "classes", 40)
         if "semantics" in self.tasks and classes > self.num_classes:

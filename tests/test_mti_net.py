@@ -179,7 +179,6 @@ def test_channels_last_is_the_same_network():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tasks": ["semantics"], "guidance": []}, "have no depth"),
         ({"task_weights": {"normals": 1.0}}, "`task_weights`.*normals"),
         ({"task_weights": {"depth": -1.0}}, "`task_weights`.*depth"),
         ({"deep_supervision": -1.0}, "`deep_supervision` must not be negative"),
@@ -188,3 +187,8 @@ def test_channels_last_is_the_same_network():
 def test_what_makes_no_sense_is_refused_by_name(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_without_depth_only_its_cost_can_be_told():
+    with pytest.raises(ValueError, match="have no depth"):
+        build(tasks=["semantics"], guidance=[]).check_data(None)

@@ -114,7 +114,7 @@ function allRows() {
   for (const row of data.published) {
     rows.push({
       run: null, experiment: row.experiment, mark: row.mark, name: `${row.table}: ${row.method}`, dataset: row.test, set: row.dataset, data: row.train,
-      profile: "published", seed: "", commit: "", tags: [], missing: [], published: {},
+      profile: "published", seed: "", commit: "", tags: [], missing: [], published: {}, notes: row.notes,
       value: (metric) => (metric in row.values ? row.values[metric] : null),
     });
   }
@@ -230,12 +230,14 @@ function figureCell(row, metric) {
   const value = row.value(metric);
   const top = row.run !== null && value !== null && value !== undefined && best[`${row.dataset} ${metric}`] === value;
   const cell = make("td", { className: "number" }, make("span", { className: top ? "best" : "", textContent: format(value) }));
+  const doubts = (row.run === null && row.notes[metric]) || [];
+  if (doubts.length) cell.append(make("span", { className: "note", title: doubts.join("\n"), textContent: "\u2021" }));
   const sources = row.published[metric];
   if (sources && value !== null && value !== undefined) {
     const difference = value - sources[0].value;
     const gain = Math.sign(difference) * better[metric];
-    const mark = sources[0].remarks.length ? "\u2020" : "";
-    cell.append(make("span", { className: "note", title: sources.map((one) => [`${one.source}: ${one.value}`, ...one.remarks].join("; ")).join("\n") },
+    const mark = (sources[0].remarks.length ? "\u2020" : "") + (sources[0].notes.length ? "\u2021" : "");
+    cell.append(make("span", { className: "note", title: sources.map((one) => [`${one.source}: ${one.value}`, ...one.remarks, ...one.notes].join("; ")).join("\n") },
       `${format(sources[0].value)}${mark} `,
       make("span", { className: gain > 0 ? "better" : gain < 0 ? "worse" : "", textContent: signed(difference) })));
   }
@@ -248,6 +250,9 @@ function drawFootnotes() {
     for (const metric of state.metrics) {
       const source = (row.published[metric] || [])[0];
       if (source && source.remarks.length) notes.add(`\u2020 ${row.experiment}/${row.name} on ${row.dataset} is not as published: ${source.remarks.join("; ")}`);
+      for (const text of (source ? source.notes : row.run === null && row.notes[metric]) || []) {
+        notes.add(`\u2021 ${source ? source.source : row.name}, ${metric}: ${text}`);
+      }
     }
   }
   $("footnotes").replaceChildren(...[...notes].map((textContent) => make("li", { textContent })));

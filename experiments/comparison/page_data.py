@@ -12,7 +12,8 @@ from experiments.comparison.flat_config import differences
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.finished_runs import RunResult
 from experiments.measured import figures_of, objection, remarks
-from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedTable, oracle_mark
+from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
+from experiments.published_notes import all_notes
 from lightning_modules.metrics.directions import better
 
 Json = dict[str, Any]
@@ -62,6 +63,7 @@ def page_data(
                 "mark": oracle_mark(ORACLES.get(row.experiment, "")),
                 "train": row.train_data, "test": row.test_data, "dataset": TEST_DATA[row.test_data].name,
                 "values": published_values(row.values),
+                "notes": published_notes(table, row),
             }
             for table in tables
             for row in table.rows
@@ -126,9 +128,10 @@ def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[s
                 continue
             notes = list(remarks(result, TEST_DATA[row.test_data]))
             comparable = figures_of(result, list(row.values))
+            doubts = published_notes(table, row)
             for key, value in published_values({name: row.values[name] for name in comparable}).items():
-                source = f"{table.title}, {row.method}"
-                found.setdefault(key, []).append({"value": value, "source": source, "remarks": notes})
+                said = {"value": value, "source": f"{table.title}, {row.method}", "remarks": notes}
+                found.setdefault(key, []).append(said | {"notes": doubts.get(key, [])})
     return found
 
 
@@ -136,6 +139,12 @@ def published_values(values: Mapping[str, str]) -> dict[str, float]:
     """Figure's name in ``metrics.json`` to the published figure; what testing does not give is left out."""
     keys = {name: METRICS[name].key for name in values}
     return {key: float(values[name]) for name, key in keys.items() if key is not None}
+
+
+def published_notes(table: PublishedTable, row: PublishedRow) -> dict[str, list[str]]:
+    """Figure's name in ``metrics.json`` to the notes on the published figure; those without are left out."""
+    found = {METRICS[name].key: all_notes(table, row, name) for name in row.values}
+    return {key: notes for key, notes in found.items() if key is not None and notes}
 
 
 def frame_data(table: FrameTable) -> Json:

@@ -13,9 +13,10 @@ import yaml
 from experiments import sweep_grid
 from experiments.__main__ import main
 from experiments.claims_command import claims, write
-from experiments.claims_facts import published_pairs
+from experiments.claims_file import read_claims
 from experiments.claims_outcomes import ArmRun, judge_claims
-from experiments.claims_spec import read_claims
+from experiments.claims_printed import pairs_of_arms
+from experiments.claims_spec import Comparison, Direction
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError
 from experiments.table_layout import MINUS
@@ -103,7 +104,9 @@ def test_finished_runs_are_not_made_again_by_any_claims_file(place, capsys):
     claims(["two.yaml"])
     assert len(starts(place)) == 6
     assert "6 of 6 runs are finished already" in capsys.readouterr().out
-    describe(place, "three", arms={**SPEC["arms"], "third": "old.yaml --x=5"}, claims=[{**CLAIM, "arm": "third"}])
+    describe(
+        place, "three", arms={**SPEC["arms"], "third": "old.yaml --x=5"}, claims=[{**CLAIM, "arm": ["new", "third"]}]
+    )
     claims(["three.yaml"])
     assert len(starts(place)) == 9
 
@@ -243,12 +246,16 @@ def test_scenes_are_averaged_over_frames_and_seeds(place):
 
 def test_published_figures_of_the_same_experiments():
     spec = read_claims(ROOT / "experiments/claims/shed.yaml")
-    (pair,) = published_pairs(spec, "boundary_acc", "shed", "dpt")
+
+    def pairs(spec, metric, arm, than):
+        return pairs_of_arms(spec, Comparison(arm, than, metric, Direction.lower))
+
+    (pair,) = pairs(spec, "boundary_acc", "shed", "dpt")
     assert (pair.place, pair.arm, pair.than) == ("SHED, Table 1, NYUv2-OC++", "5.713", "6.395")
-    assert published_pairs(spec, "nyuv2/delta1", "shed", "dpt")[0].arm == "0.846"
-    assert published_pairs(spec, "chamfer_pred_to_gt", "shed", "dpt") == []
+    assert pairs(spec, "nyuv2/delta1", "shed", "dpt")[0].arm == "0.846"
+    assert pairs(spec, "chamfer_pred_to_gt", "shed", "dpt") == []
     other = read_claims(ROOT / "experiments/claims/shed_readout.yaml")
-    assert published_pairs(other, "delta1", "project", "ignore") == []  # no row of the paper has these flags
+    assert pairs(other, "delta1", "project", "ignore") == []  # no row of the paper has these flags
 
 
 @pytest.mark.slow

@@ -8,15 +8,18 @@ from collections import Counter
 import pytest
 import yaml
 
-from experiments.compose import ConfigError
+from experiments.compose import EXPERIMENTS, ConfigError
 from experiments.finished_runs import read_runs
 from experiments.measured import measure
 from experiments.published import METRICS, PublishedRow, read_published, select_tables, tables_of
 from experiments.table_command import table
 from experiments.table_formats import escape_latex, escape_markdown
+from experiments.table_layout import MINUS
 
 NYUV2 = {"test/nyuv2/abs_rel": 0.1414, "test/nyuv2/delta1": 0.85, "test/nyuv2/rmse": 0.451}
 DASH = "\N{EN DASH}"
+
+REFERENCE = EXPERIMENTS.parent / "../shared/reference/published_results.csv"
 
 
 @pytest.fixture
@@ -83,7 +86,7 @@ def test_published_numbers_are_whole():
         "mti_net/text", "mti_net/table1", "region_support/table2", "region_support/table3", "region_support/text",
     ]  # fmt: skip
     cells = [(t.name, r.experiment, r.method, m) for t in tables for r in t.rows for m in r.values]
-    assert len(cells) == 329
+    assert len(cells) == 339
     assert max(Counter(cells).values()) == 1
     rows = [row for t in tables for row in t.rows]
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", row.experiment) for row in rows if row.experiment)
@@ -93,6 +96,13 @@ def test_published_numbers_are_whole():
         assert all(float(row.values[name]) < 1 for name in shares & row.values.keys())
         deltas = [float(row.values[f"delta{i}"]) for i in (1, 2, 3) if f"delta{i}" in row.values]
         assert deltas == sorted(deltas)
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="the reference's published results are not here (../shared)")
+def test_every_row_of_the_reference_is_taken_over_unchanged():
+    with REFERENCE.open(newline="") as reference, (EXPERIMENTS / "published.csv").open(newline="") as own:
+        missing = {tuple(row) for row in csv.reader(reference)} - {tuple(row) for row in csv.reader(own)}
+    assert missing == set()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +164,7 @@ def test_a_figure_below_the_published_one_has_a_negative_difference(runs, show):
 
 def test_without_runs_nothing_is_measured(show):
     for line in csv_lines(show("--format", "csv")):
-        assert {value for name, value in list(line.items())[8:] if name != "oracle"} == {""}
+        assert {value for name, value in list(line.items())[8:] if name not in ("oracle", "note")} == {""}
     text = show()
     assert not markdown_lines(text, "difference")
     experiments = sum(bool(row.experiment) for t in read_published() for row in t.rows)
@@ -290,6 +300,28 @@ def test_figures_in_units_are_compared_in_units_only(runs, show):
     assert markdown_lines(show("mti_net/text"), "measured")[0][4:7] == ["0.0300", "0.0500", "0.5000"]
 
 
+def test_the_best_validation_loss_is_the_lowest_of_the_training(runs, show):
+    said = {"split": "random801010", "count": 145, "protocol": "nyu_mti_unit", "unit": 10.0}
+    folder = runs("mti_net_guided", figures={"test/nyuv2/delta1": 0.5}, **said)
+    assert markdown_lines(show("mti_net/text"), "measured")[0][-1] == DASH
+    lines = [{"step": 1, "val/loss_depth": value} for value in (0.05, None, 0.031, 0.04)]
+    (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [{"step": 0}, *lines]))
+    assert markdown_lines(show("mti_net/text"), "measured")[0][-1] == "0.0310"
+    assert markdown_lines(show("mti_net/text"), "difference")[0][-1] == f"{MINUS}0.0029"
+
+
+def test_the_gallery_of_retrieval_is_roughly_known(runs, show):
+    figures = {"test/nyuv2_raw/scene_recall@1": 0.5}
+    said = {"data": "nyuv2_raw", "command": "test", "suffix": "-test"}
+    runs(figures=NYUV2)
+    runs(figures=figures, count=118_000, **said)
+    assert markdown_lines(show("shed/fig5"), "measured")[1][3] == "measured [1]"
+    runs(figures=figures, count=4_000, **said)
+    label = "measured (4,000 frames instead of about 120,000) [1]"
+    assert markdown_lines(show("shed/fig5"), "measured")[1][3] == label
+    assert "Queries and gallery are 120K raw video frames of 206 scenes" in show("shed/fig5")
+
+
 def test_tests_on_several_sets_in_one_run_each_have_their_record(runs, show):
     runs()
     oc = {"test/nyuv2_oc/boundary_acc": 6.0, "test/nyuv2_oc/boundary_comp": 1.0}
@@ -375,6 +407,6 @@ def test_a_figure_that_is_not_finite_was_measured_all_the_same(runs, show):
 
 
 def test_tables_of_an_experiment():
-    assert tables_of("mti_net_guided") == ["mti_net/text"]
+    assert tables_of("mti_net_guided") == ["mti_net/text", "mti_net/table1"]
     assert tables_of("dpt_hybrid") == ["shed/table1", "shed/table2", "shed/table3", "shed/fig5"]
     assert tables_of("my_own") == []

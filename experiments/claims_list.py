@@ -1,0 +1,234 @@
+"""`segdepth claims --list`: every claim, what the paper's own tables say of it, and what finished runs say."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments.claims_outcomes import ArmRun, ClaimState, claim_states, judge_claims
+from experiments.claims_printed import PrintedOutcome, judge_printed
+from experiments.claims_report import finished
+from experiments.claims_spec import Claim, ClaimsSpec
+from experiments.command_line import take_flag
+from experiments.comparison.run_records import RunRecord
+from experiments.compose import ConfigError
+from experiments.finished_runs import read_json
+from experiments.sweep_jobs import Job
+from experiments.table_formats import to_markdown
+from experiments.table_layout import Sheet
+
+#: Flags of a run that only say where it lies, or which of an arm's runs it is.
+OWN_FLAGS = ("--run.root", "--run.name", "--run.tags+", "--run.resume", "--seed_everything")
+
+#: Printed figures that a line of the list shows.
+SHOWN = 2
+
+#: Makes the jobs of a claims file with flags for every run, as `segdepth claims` does.
+MakeJobs = Callable[[ClaimsSpec, Path, Sequence[str]], Mapping[tuple[str, int], Job]]
+
+STYLES = {
+    "supports": "green", "contradicts": "red", "equal": "yellow", "not printed": "dim",
+    "holds": "green", "does not hold": "red", "undecided": "yellow", "too few runs": "yellow", "not run": "dim",
+    "cannot be run": "dim",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a claim.
+
+    Attributes:
+        state: ``holds``, ``does not hold``, ``undecided``, ``too few runs``, ``not run`` or ``cannot be run``.
+        where: test set and profile, or how many runs there are; empty where there is nothing to say.
+    """
+
+    state: str
+    where: str = ""
+
+    @property
+    def text(self) -> str:
+        """For a reader."""
+        return f"{self.state} ({self.where})" if self.where else self.state
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of the list.
+
+    Attributes:
+        file: name of the claims file.
+        claim: the claim.
+        printed: what the paper's tables say.
+        measured: what finished runs say, in one place each.
+    """
+
+    file: str
+    claim: Claim
+    printed: PrintedOutcome
+    measured: tuple[Measured, ...]
+
+
+def list_claims(
+    specs: Mapping[str, ClaimsSpec], root: Path, extra: Sequence[str] | None, make_jobs: MakeJobs
+) -> list[Listed]:
+    """All claims of some files, in order; nothing is trained.
+
+    Args:
+        specs: name of a file to its content.
+        root: folder of all runs.
+        extra: flags that every run must have had; None for all that are found.
+        make_jobs: of a file.
+
+    Raises:
+        ConfigError: if a file of a run cannot be read.
+    """
+    commands = list(_commands(root))
+    listed = []
+    for file, spec in specs.items():
+        extras = [tuple(extra)] if extra is not None else _extras(spec, commands)
+        runs = [(flags, _runs(spec, root, flags, make_jobs)) for flags in extras]
+        states = [(own, claim_states(judge_claims(spec, own))) for _, own in runs if finished(own)]
+        costs = claim_states([o for o in judge_claims(_costs_only(spec), []) if o.comparison.is_cost])
+        for claim in spec.claims:
+            listed.append(Listed(file, claim, judge_printed(spec, claim), tuple(_measured(claim, states, costs))))
+    return listed
+
+
+def _costs_only(spec: ClaimsSpec) -> ClaimsSpec:
+    """A file with the claims that are of costs alone."""
+    claims = tuple(claim for claim in spec.claims if all(c.is_cost for c in claim.comparisons))
+    return ClaimsSpec(spec.title, spec.paper, (), spec.arms, claims)
+
+
+def _measured(
+    claim: Claim, found: Sequence[tuple[Sequence[ArmRun], Sequence[ClaimState]]], costs: Sequence[ClaimState]
+) -> Iterator[Measured]:
+    """What is known of a claim: by costs, or by each set of runs that were made alike."""
+    if not claim.comparisons:
+        yield Measured("cannot be run")
+        return
+    if all(comparison.is_cost for comparison in claim.comparisons):
+        yield from (Measured(state.verdict, "counted") for state in costs if state.claim is claim)
+        return
+    arms = {arm for c in claim.comparisons if not c.is_cost for arm in (c.arm, c.than)}
+    nothing = True
+    for runs, states in found:
+        own = [run for run in runs if run.arm in arms]
+        done = finished(own)
+        if not done:
+            continue
+        nothing = False
+        environment = done[0].record.environment
+        place = f"{(environment.get('data') or {}).get('name', 'unrecorded')}, profile {environment.get('profile')}"
+        if len(done) < len(own):
+            yield Measured("too few runs", f"{len(done)} of {len(own)}, {place}")
+            continue
+        seeds = len({run.seed for run in own})
+        for state in (state for state in states if state.claim is claim):
+            tested = f"{state.dataset}, " if state.dataset and not place.startswith(f"{state.dataset},") else ""
+            missing = "" if state.dataset else "no such figure, "
+            yield Measured(state.verdict, f"{tested}{missing}{place}, {seeds} seeds")
+    if nothing:
+        yield Measured("not run")
+
+
+def _commands(root: Path) -> Iterator[list[str]]:
+    """Words after `exp` of the commands that made the finished runs, the newest first."""
+    for path in sorted(root.glob("*/*/metrics.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        words = str(read_json(path.with_name("environment.json")).get("command", "")).split()
+        if "exp" in words:
+            yield words[words.index("exp") + 1 :]
+
+
+def _extras(spec: ClaimsSpec, commands: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Flags beside the arms' own with which any arm was run, each once."""
+    arms = [take_flag(spec.arm_words(arm)[1:], "--config", "-c") for arm in spec.trained]
+    experiments = [spec.arm_words(arm)[0] for arm in spec.trained]
+    found: dict[tuple[str, ...], None] = {}
+    for words in commands:
+        configs, rest = take_flag(words, "--config", "-c")
+        for flag in OWN_FLAGS:
+            _, rest = take_flag(rest, flag)
+        for experiment, (own_configs, own_flags) in zip(experiments, arms, strict=True):
+            first = [experiment, *own_configs]
+            kept = len(rest) - len(own_flags)
+            if configs[: len(first)] == first and rest[kept:] == own_flags:
+                others = [word for config in configs[len(first) :] for word in ("--config", config)]
+                found.setdefault((*others, *rest[:kept]))
+    return list(found)
+
+
+def _runs(spec: ClaimsSpec, root: Path, extra: Sequence[str], make_jobs: MakeJobs) -> list[ArmRun]:
+    """The runs that `segdepth claims` would make with some flags; none if these cannot be used today."""
+    try:
+        jobs = make_jobs(spec, root, extra)
+    except ConfigError:
+        return []
+    return [ArmRun(arm, seed, RunRecord(job.folder, ())) for (arm, seed), job in jobs.items()]
+
+
+def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
+    """Print the list, a table a file, and the counts of both verdicts."""
+    console = Console(width=int(os.environ.get("COLUMNS", "0")) or max(Console().width, 160))
+    for file, title in titles.items():
+        table = Table(
+            "claim", "source", "the paper's figures say", "runs say", title=f"{file}: {title}", show_lines=True
+        )
+        for line in (line for line in listed if line.file == file):
+            printed = Text(line.printed.verdict, STYLES[line.printed.verdict])
+            if figures := line.printed.text(SHOWN):
+                printed.append(f"\n{figures}", "default")
+            measured = Text("\n").join(Text(one.text, STYLES[one.state]) for one in line.measured)
+            table.add_row(Text(line.claim.text), Text(line.claim.source), printed, measured)
+        console.print(table)
+        for note in _notes([line for line in listed if line.file == file]):
+            console.print(f"  {note}", highlight=False, style="dim")
+        console.print()
+    console.print(counts(listed), highlight=False)
+
+
+def _notes(listed: Sequence[Listed]) -> list[str]:
+    """Notes on the printed figures of some lines, each once."""
+    return [f"* {note}" for note in dict.fromkeys(note for line in listed for note in line.printed.notes)]
+
+
+def counts(listed: Sequence[Listed]) -> str:
+    """How many claims there are, and how they stand."""
+    printed = _tally([line.printed.verdict for line in listed])
+    measured = _tally([line.measured[0].state for line in listed])
+    return f"{len(listed)} claims. By the paper's own figures: {printed}. By runs (the latest): {measured}."
+
+
+def _tally(words: Sequence[str]) -> str:
+    return ", ".join(f"{words.count(word)} {word}" for word in STYLES if word in words)
+
+
+def list_markdown(listed: Sequence[Listed], specs: Mapping[str, ClaimsSpec], command: Sequence[str]) -> str:
+    """The list as a page.
+
+    Args:
+        listed: its lines.
+        specs: name of a file to its content.
+        command: that makes the page again.
+    """
+    header = ["claim", "source", "the paper's figures say", "runs say"]
+    sheets = []
+    for file, spec in specs.items():
+        own = [line for line in listed if line.file == file]
+        lines = [
+            [
+                line.claim.text,
+                line.claim.source,
+                ": ".join(filter(None, [line.printed.verdict, line.printed.text()])),
+                "; ".join(one.text for one in line.measured),
+            ]
+            for line in own
+        ]
+        sheets.append(Sheet(f"{spec.title} ({file})", header, len(header), [lines], _notes(own)))
+    lead = f"# Claims of the four papers\n\nMade by `{shlex.join(command)}`; see [claims](claims.md). {counts(listed)}"
+    return f"{lead}\n\n{to_markdown(sheets)}"

@@ -1,0 +1,220 @@
+"""A claim held against the paper's own tables, from ``published.csv``."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+from typing import Literal
+
+from experiments.claims_spec import (
+    Claim,
+    ClaimsSpec,
+    Comparison,
+    Direction,
+    Percentage,
+    PrintedComparison,
+    Relation,
+    Stated,
+)
+from experiments.published import METRICS, PublishedRow, PublishedTable, read_published
+from experiments.published_notes import all_notes
+from experiments.table_layout import MINUS
+
+#: ``equal``: as many digits as are printed do not tell.
+PrintVerdict = Literal["supports", "contradicts", "equal", "not printed"]
+
+
+@dataclass(frozen=True)
+class PrintedPair:
+    """Two printed figures.
+
+    Attributes:
+        place: tables and test set.
+        label: of the metric.
+        arm: printed figure of the claimed arm.
+        than: of the other.
+        names: what their rows are called.
+        direction: which is better.
+        margin: see :class:`~experiments.claims_spec.Comparison`.
+        notes: on both figures.
+    """
+
+    place: str
+    label: str
+    arm: str
+    than: str
+    names: tuple[str, str]
+    direction: Direction
+    margin: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bears_out(self) -> bool | None:
+        """Whether the claimed figure is better by more than the margin; None if it is so to the digit."""
+        gap = self.direction.sign * (Decimal(self.arm) - Decimal(self.than)) - Decimal(str(self.margin))
+        return None if gap == 0 else gap > 0
+
+    def percent(self, kind: Percentage) -> float:
+        """By how much the one is better than the other, or which part of it, per cent."""
+        return _percent(float(self.arm), float(self.than), self.direction, kind)
+
+    def gives(self, stated: Stated) -> bool:
+        """Whether a stated percentage may be that of the figures before they were rounded."""
+        reach = [_rounding(self.arm), _rounding(self.than)]
+        possible = [
+            _percent(float(self.arm) + one * reach[0], float(self.than) + other * reach[1], self.direction, stated.kind)
+            for one, other in itertools.product((-1, 1), repeat=2)
+        ]
+        if stated.relation is Relation.more_than:
+            return max(possible) > float(stated.percent)
+        own = _rounding(stated.percent)
+        return min(possible) <= float(stated.percent) + own and max(possible) >= float(stated.percent) - own
+
+    def text(self, stated: Stated | None) -> str:
+        """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, after the percentage if one is stated."""
+        names = f" ({self.names[0]}; {self.names[1]})" if self.names[0] != self.names[1] else ""
+        figures = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
+        if stated is None:
+            return figures
+        digits = max(1, _decimals(stated.percent))
+        return f"{self.percent(stated.kind):.{digits}f} %: ".replace("-", MINUS) + figures
+
+
+@dataclass(frozen=True)
+class PrintedOutcome:
+    """What a paper's tables say of a claim.
+
+    Attributes:
+        verdict: of them.
+        pairs: figures of which it speaks, those that decide first.
+        stated: percentage that they must give, if one is stated.
+    """
+
+    verdict: PrintVerdict
+    pairs: tuple[PrintedPair, ...]
+    stated: Stated | None
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes on the figures, each once."""
+        return list(dict.fromkeys(note for pair in self.pairs for note in pair.notes))
+
+    def text(self, most: int | None = None) -> str:
+        """The figures; of many the first.
+
+        Args:
+            most: figures that are shown; all by default.
+        """
+        shown = [pair.text(self.stated) for pair in self.pairs[:most]]
+        if self.stated is not None and shown:
+            relation = "more than " if self.stated.relation is Relation.more_than else ""
+            shown[0] = f"stated {relation}{self.stated.percent} %, printed {shown[0]}"
+        rest = len(self.pairs) - len(shown)
+        return "; ".join([*shown, *([f"{rest} more"] if rest else [])])
+
+
+def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
+    """Hold a claim against the tables of its paper."""
+    pairs = printed_pairs(spec, claim)
+    if not pairs:
+        return PrintedOutcome("not printed", (), claim.stated)
+    signs = [pair.bears_out if claim.stated is None else pair.gives(claim.stated) for pair in pairs]
+    decided = claim.of.decide(signs.count(True), signs.count(False), len(signs))
+    verdict: PrintVerdict = "equal" if decided is None else "supports" if decided else "contradicts"
+    first = [True, None, False] if decided else [False, None, True]
+    order = sorted(range(len(pairs)), key=lambda place: first.index(signs[place]))
+    return PrintedOutcome(verdict, tuple(pairs[place] for place in order), claim.stated)
+
+
+def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[PrintedPair]:
+    """Printed figures that a claim speaks of: those that it names, or those of its arms' experiments."""
+    if claim.printed:
+        return [pair for comparison in claim.printed for pair in _pairs(comparison, *_rows_of(spec.paper, comparison))]
+    return [pair for comparison in claim.comparisons for pair in pairs_of_arms(spec, comparison)]
+
+
+def pairs_of_arms(spec: ClaimsSpec, comparison: Comparison) -> list[PrintedPair]:
+    """What the paper printed of both arms; nothing for an arm that is more than an experiment."""
+    arms = [spec.arms[name] for name in (comparison.arm, comparison.than)]
+    if any(len(parts) > 1 or len(parts[0].split()) > 1 for parts in arms):
+        return []
+    (first,), (second,) = arms
+    found = []
+    for name in (name for name, metric in METRICS.items() if metric.key == comparison.metric.rpartition("/")[2]):
+        printed = PrintedComparison(first, second, name, name, comparison.direction)
+        rows = [
+            (one, other)
+            for one, other in zip(*_rows_of(spec.paper, printed), strict=True)
+            if (one[1].train_data, one[1].test_data) == (other[1].train_data, other[1].test_data)
+        ]
+        found += _pairs(printed, *(zip(*rows, strict=True) if rows else ((), ())))
+    names = (comparison.arm, comparison.than)
+    return [replace(pair, names=names, margin=comparison.margin) for pair in found]
+
+
+TableRow = tuple[PublishedTable, PublishedRow]
+
+
+def _rows_of(paper: str, comparison: PrintedComparison) -> tuple[Sequence[TableRow], Sequence[TableRow]]:
+    """Rows of ``arm``, and the row of ``than`` beside each."""
+    first = _rows(paper, comparison.arm, comparison.metric)
+    second = _rows(paper, comparison.than, comparison.than_metric)
+    crossed = list(itertools.product(first, list(second)))
+    return [one for one, _ in crossed], [other for _, other in crossed]
+
+
+def _pairs(comparison: PrintedComparison, first: Iterable[TableRow], second: Iterable[TableRow]) -> list[PrintedPair]:
+    """Figures of rows beside each other: of one table if there are such, else of two."""
+    both = list(zip(first, second, strict=True))
+    within = [(one, other) for one, other in both if one[0] is other[0]]
+    pairs: dict[tuple[str, str], PrintedPair] = {}
+    for one, other in within or both:
+        pair = _pair(one, other, comparison)
+        pairs.setdefault((pair.arm, pair.than), pair)  # tables repeat each other's rows
+    return list(pairs.values())
+
+
+def _rows(paper: str, name: str, metric: str) -> Iterator[TableRow]:
+    """Rows of a method, or of an experiment, that have a figure."""
+    for table in _tables():
+        if table.paper == paper:
+            yield from (
+                (table, row) for row in table.rows if name in (row.method, row.experiment) and metric in row.values
+            )
+
+
+def _pair(one: TableRow, other: TableRow, comparison: PrintedComparison) -> PrintedPair:
+    tables = dict.fromkeys(table.title for table, _ in (one, other))
+    data = dict.fromkeys(row.test_data for _, row in (one, other))
+    labels = dict.fromkeys(METRICS[name].label for name in (comparison.metric, comparison.than_metric))
+    notes = [*all_notes(*one, comparison.metric), *all_notes(*other, comparison.than_metric)]
+    return PrintedPair(
+        place=f"{' and '.join(tables)}, {' against '.join(data)}",
+        label=" / ".join(labels),
+        arm=one[1].values[comparison.metric],
+        than=other[1].values[comparison.than_metric],
+        names=(comparison.arm, comparison.than),
+        direction=comparison.direction,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+@cache
+def _tables() -> Sequence[PublishedTable]:
+    return read_published()
+
+
+def _percent(arm: float, than: float, direction: Direction, kind: Percentage) -> float:
+    if kind is Percentage.share:
+        return 100 * arm / than
+    return 100 * direction.sign * (arm - than) / than
+
+
+def _rounding(printed: str) -> float:
+    """Half a unit of the last printed digit."""
+    return 0.5 * 10.0 ** -_decimals(printed)
+
+
+def _decimals(printed: str) -> int:
+    return len(printed.partition(".")[2])

@@ -1,0 +1,116 @@
+"""Notes on published figures: ``published_notes.yaml``, and which rows and figures each is of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.compose import EXPERIMENTS, ConfigError
+from experiments.published import PublishedRow, PublishedTable, read_published
+
+
+@dataclass(frozen=True)
+class PublishedNote:
+    """A note.
+
+    Attributes:
+        note: its text.
+        tables: names of tables, ``<paper>/<table>``.
+        rows: of these, by experiment, or by method where a row has none; all if empty.
+        metrics: of these; all if empty.
+    """
+
+    note: str = MISSING
+    tables: list[str] = MISSING
+    rows: list[str] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+
+    def names_row(self, row: PublishedRow) -> bool:
+        """Whether it is of a row, or of all."""
+        return not self.rows or name_of(row) in self.rows
+
+
+def name_of(row: PublishedRow) -> str:
+    """What a note calls a row."""
+    return row.experiment or row.method
+
+
+def table_notes(table: PublishedTable) -> list[str]:
+    """Notes of a whole table."""
+    return [note.note for note in _of(table) if not note.rows and not note.metrics]
+
+
+def row_notes(table: PublishedTable, row: PublishedRow) -> list[str]:
+    """Notes of a whole row."""
+    return [note.note for note in _of(table) if note.rows and not note.metrics and note.names_row(row)]
+
+
+def column_notes(table: PublishedTable, metric: str) -> list[str]:
+    """Notes of a whole column."""
+    return [note.note for note in _of(table) if not note.rows and metric in note.metrics]
+
+
+def figure_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
+    """Notes of a single figure."""
+    return [note.note for note in _of(table) if note.rows and metric in note.metrics and note.names_row(row)]
+
+
+def all_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
+    """Notes of a figure, its row and its column, for where it is shown apart from its table."""
+    if metric not in row.values:
+        return []
+    return [*figure_notes(table, row, metric), *row_notes(table, row), *column_notes(table, metric)]
+
+
+def _of(table: PublishedTable) -> list[PublishedNote]:
+    return [note for note in read_notes() if table.name in note.tables]
+
+
+@cache
+def read_notes(path: Path = EXPERIMENTS / "published_notes.yaml") -> tuple[PublishedNote, ...]:
+    """All notes, in the file's order.
+
+    Raises:
+        ConfigError: naming file and note, if it is not of the form above, or names what is in no table.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, list):
+        raise ConfigError(f"{path}: need a list of notes, each with `tables` and `note`")
+    tables = {table.name: table for table in read_published()}
+    notes = []
+    for number, entry in enumerate(content):
+        note = _typed(f"{path}: note {number}", entry)
+        for problem in _problems(note, tables):
+            raise ConfigError(f"{path}: note {number}: {problem}")
+        notes.append(note)
+    return tuple(notes)
+
+
+def _typed(place: str, entry: Any) -> PublishedNote:
+    try:
+        return cast(PublishedNote, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PublishedNote), entry)))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{place}: {str(error).splitlines()[0]}") from error
+
+
+def _problems(note: PublishedNote, tables: Mapping[str, PublishedTable]) -> Iterator[str]:
+    for name in note.tables:
+        if name not in tables:
+            yield f"no published table `{name}`; known: {', '.join(tables)}"
+    rows = [row for name in note.tables for row in tables[name].rows]
+    yield from _unknown("row", note.rows, [name_of(row) for row in rows])
+    yield from _unknown("metric", note.metrics, [metric for row in rows for metric in row.values])
+
+
+def _unknown(kind: str, names: Sequence[str], known: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"no {kind} `{name}` in its tables; known: {', '.join(dict.fromkeys(known))}"
