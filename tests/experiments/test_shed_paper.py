@@ -66,7 +66,8 @@ def test_the_sweep_of_ablations_names_experiments_that_there_are():
     (values,) = (parameter["values"] for parameter in sweep["parameters"].values())
     assert set(values) <= set(OF_THE_PAPER)
     left = {name for name in OF_THE_PAPER if name.startswith("shed")} - set(values)
-    assert left == {"shed_hybrid_224", "shed_hybrid_hypersim"}  # other sizes and data, not ablations
+    others = {"224", "fig6", "24k", "hypersim", "hypersim_matched"}  # other sizes and data, not ablations
+    assert left == {f"shed_hybrid_{name}" for name in others}
 
 
 def test_cast_has_all_of_a_run_but_depth(workplace, capsys):
