@@ -63,7 +63,9 @@ def test_groups_are_those_of_both():
 
 
 def test_one_run_reports_both_geometries_and_a_later_test_adds_corruptions(workplace, capsys):
-    main(["exp", *tiny("dpt_hybrid"), "--run.name", "it"])
+    squeezed = {"eval_size": [96, 96], "groups": ["depth", "object", "boundary"]}
+    (workplace / "both.yaml").write_text(yaml.safe_dump({"data": {"init_args": {"variants": {"squeezed": squeezed}}}}))
+    main(["exp", *tiny("dpt_hybrid"), "--config", "both.yaml", "--run.name", "it"])
     run = workplace / "runs" / "dpt_hybrid" / "it"
     first = figures(run)
     both = {"nyuv2", "nyuv2_squeezed"}
@@ -76,7 +78,7 @@ def test_one_run_reports_both_geometries_and_a_later_test_adds_corruptions(workp
     assert "dpt_hybrid on nyuv2_squeezed, rooms" in capsys.readouterr().out
 
     # the same geometry as a run's own gives the same figures
-    own = ["--data.init_args.eval_size", "[96, 96]", "--data.init_args.variants", "{}", "--run.name", "own"]
+    own = ["--data.init_args.eval_size", "[96, 96]", "--run.name", "own"]
     main(["test", *tiny("dpt_hybrid"), *own, "--ckpt_path", str(run / "checkpoints" / "best.ckpt")])
     alone = figures(workplace / "runs" / "dpt_hybrid" / "own")
     for name, value in squeezed.items():
