@@ -112,7 +112,7 @@ def test_the_fingerprint_is_of_the_data_alone(module):
 
 
 def test_a_size_that_superpixels_do_not_fit_is_refused(module):
-    with pytest.raises(ValueError, match="OpenCV makes .* superpixels of a 30x100 image"):
+    with pytest.raises(ValueError, match=r"OpenCV makes .* superpixels of a 30x100 image"):
         module(
             superpixels=SeedsSuperpixels(size=16, num_levels=1),
             variants={"odd": Variant(eval_size=(30, 100))},

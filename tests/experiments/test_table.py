@@ -301,7 +301,7 @@ def test_the_other_geometry_stands_below_the_papers(runs, show):
     assert labels == ["measured [1]", "measured (whole frames) [2]"]
     first, second = markdown_lines(text, "measured [1]")[0], markdown_lines(text, "measured (whole frames)")[0]
     assert (first[7], second[7]) == ("0.141", "0.120")
-    assert re.search(r"\[2\] shed_hybrid/one on nyuv2_whole: .*protocol nyu_eigen, test frames 654, shown at 480x640", text)
+    assert re.search(r"\[2\] shed_hybrid/one on nyuv2_whole: .*test frames 654, shown at 480x640", text)
     assert "0.500" not in text
     lines = csv_lines(show("shed/table2", "--format", "csv"), experiment="shed_hybrid", metric="abs_rel", run="one")
     assert [(line["measured"], line["remarks"]) for line in lines] == [("0.1414", ""), ("0.12", "whole frames")]
