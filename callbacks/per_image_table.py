@@ -1,6 +1,7 @@
 """One row per test image, from all processes, each image once."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,21 @@ class PerImageTable(Callback):
             return
         path = Path(trainer.default_root_dir) / "per_image.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = sorted([*rows, *earlier_rows(path, {row["dataset"] for row in rows})], key=lambda row: row["dataset"])
-        columns = list(dict.fromkeys(name for row in rows for name in row))  # test sets may differ in what is measured
+        earlier = earlier_rows(path, {row["dataset"] for row in rows})
+        columns = columns_of([*rows, *earlier])
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=columns)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(sorted([*rows, *earlier], key=lambda row: row["dataset"]))
         if isinstance(trainer.logger, WandbLogger):
+            columns = columns_of(rows)
             data = [[row.get(name) for name in columns] for row in rows]
             trainer.logger.log_table("test/per_image", columns=columns, data=data)
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Names of all columns of a table whose test sets may differ in what is measured."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def earlier_rows(path: Path, tested: set[str]) -> list[Row]:

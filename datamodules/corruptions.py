@@ -45,7 +45,8 @@ class GaussianNoise(Corruption):
     def corrupt(self, image: Tensor, index: int) -> Tensor:
         """The noisy image."""
         with seeded(self.seed, index):
-            return F.gaussian_noise(image, mean=0.0, sigma=self.sigma / 255)
+            noise = self.sigma * torch.randn(image.shape)
+        return (image + noise).round().clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)

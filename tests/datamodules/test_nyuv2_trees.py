@@ -1,5 +1,7 @@
 """List files and trees: where they are looked for, what their lines mean, and what is wrong with them."""
 
+import logging
+
 import cv2
 import numpy as np
 import pytest
@@ -53,6 +55,38 @@ def test_bts_as_its_repository_lays_it_out(bts):
     assert "semantics" not in module.provides
     assert "layout: labeled" in module.hint("semantics")
     assert module.describe()["layout"] == "bts"
+
+
+@pytest.mark.parametrize(
+    ("lists", "taken", "others"),
+    [
+        (("bts",), "bts", "there is no other"),
+        (("bts", "marigold"), "bts", "there too: marigold"),
+        (("labeled", "bts", "marigold"), "labeled", "there too: bts, marigold"),
+    ],
+)
+def test_auto_says_what_it_takes_and_what_else_is_there(tmp_path, caplog, lists, taken, others):
+    files = {
+        "labeled": "nyu_depth_v2_labeled.mat",
+        "bts": "train_test_inputs/nyudepthv2_test_files_with_gt.txt",
+        "marigold": "data_split/filename_list_test.txt",
+    }
+    for layout in lists:
+        place = tmp_path / files[layout].replace("data_split", "data_splits")
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    with caplog.at_level(logging.INFO, "lightning.pytorch.utilities.rank_zero"):
+        module = NYUv2DataModule(str(tmp_path))
+        assert module.found_layout == module.found_layout == taken
+    (said,) = caplog.messages
+    assert said.startswith(f"nyuv2: layout `{taken}` is read (")
+    assert others in said
+
+
+def test_a_named_layout_is_taken_whatever_else_is_there(bts, caplog):
+    (bts / "nyu_depth_v2_labeled.mat").touch()
+    assert NYUv2DataModule(str(bts), layout="bts").found_layout == "bts"
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ TINY = {
         "init_args": {
             "resize": None, "crop": [48, 48], "eval_size": None, "val_scenes": 0.5, "color_jitter": None,
             "batch_size": 2, "eval_batch_size": 2, "num_workers": 0,
+            "variants": {"squeezed": None},
         }
     },
     "model": {"init_args": {"width": 8}},

@@ -14,7 +14,7 @@ from experiments import sweep_grid
 from experiments.__main__ import main
 from experiments.claims_command import claims, write
 from experiments.claims_file import read_claims
-from experiments.claims_outcomes import ArmRun, judge_claims
+from experiments.claims_outcomes import ArmRun, judge_claims, matching_keys
 from experiments.claims_printed import pairs_of_arms
 from experiments.claims_spec import Comparison, Direction
 from experiments.comparison.run_records import RunRecord
@@ -186,6 +186,23 @@ def figures(old, new, key="test/rooms/rmse"):
     return {
         (arm, seed): {key: value} for arm, values in (("old", old), ("new", new)) for seed, value in enumerate(values)
     }
+
+
+def test_variants_of_a_test_set_are_judged_only_where_they_are_named(place):
+    content = {"test/rooms/rmse": 1.0, "test/rooms_whole/rmse": 2.0, "test/rooms_noise2/rmse": 3.0}
+    described = [{"name": f"rooms_{name}", "variant": name} for name in ("whole", "noise2")]
+    runs = []
+    for arm in ("old", "new"):
+        run = place / "runs" / arm / "seed-0"
+        run.mkdir(parents=True)
+        (run / "metrics.json").write_text(json.dumps(content))
+        (run / "environment.json").write_text(json.dumps({"data": {"name": "rooms", "variants": described}}))
+        runs.append(ArmRun(arm, 0, RunRecord(run, ())))
+    assert matching_keys(runs, "rmse") == ["test/rooms/rmse"]
+    assert matching_keys(runs, "noise2/rmse") == ["test/rooms_noise2/rmse"]
+    assert matching_keys(runs, "rooms_whole/rmse") == ["test/rooms_whole/rmse"]
+    assert matching_keys(runs, "rooms/rmse") == ["test/rooms/rmse"]
+    assert matching_keys(runs, "noise3/rmse") == []
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_shed_and_its_baseline_are_trained_alike(name, monkeypatch):
     """SHED, section 4.1."""
     monkeypatch.setenv("DATA_ROOT", "/data")
     config = compose([name]).config
-    hypersim = name.endswith("_hypersim")
+    hypersim = "_hypersim" in name
     assert config["data"]["init_args"]["root"] == ("/data/hypersim" if hypersim else "/data/nyuv2")
     assert config["model"]["init_args"]["protocol"]["name"] == ("hypersim" if hypersim else "nyu_eigen")
     assert config["trainer"]["max_epochs"] == 50
@@ -160,7 +160,8 @@ def test_a_counterpart_is_taken_in_place_of_a_later_file(write):
 
 
 def test_cross_domain_experiments_have_both_sets_on_rooms(monkeypatch):
-    for name in ("shed_hybrid_hypersim", "depth_anything_v2_small_hypersim"):
+    pair = ("shed_hybrid_hypersim", "depth_anything_v2_small_hypersim")
+    for name in (*pair, *(f"{name}_matched" for name in pair)):
         data = compose([name, "data/rooms", "profile/quick"]).config["data"]
         assert data["class_path"] == "datamodules.RoomsHyperSimDataModule"
         (zero_shot,) = data["init_args"]["extra_tests"]
@@ -169,6 +170,69 @@ def test_cross_domain_experiments_have_both_sets_on_rooms(monkeypatch):
         monkeypatch.setenv("DATA_ROOT", "/data")
         arguments = compose([name]).config["model"]["init_args"]
         assert [protocol["name"] for protocol in arguments["test_protocols"]] == ["nyu_eigen"]
+
+
+#: What base/hypersim_matched.yaml says is each method's own, besides its class.
+OWN_TO_THE_METHOD = {
+    "model.init_args": {
+        "backbone", "width", "segments", "superpixel_size", "depth_param", "taps", "channels", "optimizer", "lr_scale",
+        "schedule",
+    },
+    "data.init_args": {"resize", "crop", "eval_size", "superpixels"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("later", [(), ("data/rooms", "profile/quick")], ids=["paper", "quick"])
+def test_the_matched_pair_sees_the_same_supervision(later, monkeypatch):
+    """SHED, section 4.1: "an identical amount of metric supervision"."""
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    names = ("shed_hybrid_hypersim_matched", "depth_anything_v2_small_hypersim_matched")
+    first, second = (compose([name, *later]).config for name in names)
+    assert first["model"].pop("class_path") != second["model"].pop("class_path")
+    for config in (first, second):
+        for place, keys in OWN_TO_THE_METHOD.items():
+            part, arguments = place.split(".")
+            for key in keys:
+                config[part][arguments].pop(key, None)
+    assert first == second
+    shared = first["data"]["init_args"]
+    if not later:
+        wanted = {"cameras": "csv", "color": "hdr", "frames": "official", "batch_size": 16, "max_depth": 20.0}
+        assert {key: shared[key] for key in wanted} == wanted
+        assert first["trainer"]["max_epochs"] == 50
+        assert first["model"]["init_args"]["protocol"]["align_corners"] is False
+
+
+def test_the_matched_pair_sees_as_much_of_a_frame(monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    for name, edge in (("shed_hybrid_hypersim_matched", 16), ("depth_anything_v2_small_hypersim_matched", 14)):
+        data = compose([name]).config["data"]["init_args"]
+        assert data["crop"][0] / data["resize"][0] == pytest.approx(0.8)
+        assert data["crop"][1] / data["resize"][1] == pytest.approx(0.6, abs=0.005)
+        assert data["eval_size"] == data["crop"]
+        assert {size % edge for key in ("crop", "resize", "eval_size") for size in data[key]} == {0}
+
+
+def test_fig6_keeps_the_original_resolution_and_superpixels(monkeypatch):
+    """SHED, Fig. 6: CAST's 64/32/16 segments of its own 576 superpixels of 384x384."""
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    figure, published, small = (compose([n]).config for n in ("shed_hybrid_fig6", "shed_hybrid", "shed_hybrid_224"))
+    cast = compose(["cast_small"]).config
+    assert figure["model"]["init_args"].pop("segments") == cast["model"]["init_args"]["segments"] == [64, 32, 16]
+    assert small["model"]["init_args"]["segments"] == [64, 32, 16]
+    assert small["data"]["init_args"]["crop"] == cast["data"]["init_args"]["crop"] == [224, 224]
+    del published["model"]["init_args"]["segments"]
+    assert figure == published
+
+
+@pytest.mark.parametrize("method", ["shed", "dpt"])
+def test_24k_differs_in_the_training_frames_alone(method, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    labeled, tree = compose([f"{method}_hybrid"]).config, compose([f"{method}_hybrid_24k"]).config
+    assert tree["data"]["init_args"].pop("layout") == "bts"
+    assert tree == labeled
+    rooms = compose([f"{method}_hybrid_24k", "data/rooms"]).config
+    assert rooms == compose([f"{method}_hybrid", "data/rooms"]).config
 
 
 def test_a_misspelt_key_of_the_new_class_is_not_forgotten(write):

@@ -291,6 +291,65 @@ def test_whole_set_and_whole_batches_need_no_remark(runs, show):
     assert markdown_lines(show("shed/table2"), "measured")[1][3] == "measured [1]"
 
 
+def record_variant(folder, name, **shown):
+    """Add a variant of the test set to a run's record, as the data module describes it."""
+    path = folder / "environment.json"
+    environment = json.loads(path.read_text())
+    data = environment["data"]
+    data.setdefault("variants", []).append({"name": f"{data['name']}_{name}", "variant": name, **shown})
+    path.write_text(json.dumps(environment))
+
+
+def test_the_other_geometry_stands_below_the_papers(runs, show):
+    whole = {"test/nyuv2_whole/abs_rel": 0.12, "test/nyuv2_whole/delta1": 0.87}
+    noisy = {"test/nyuv2_noise1/abs_rel": 0.5}
+    folder = runs(figures=NYUV2 | whole | noisy)
+    record_variant(folder, "whole", corruption=None, input_size=[480, 640])
+    record_variant(folder, "noise1", corruption="GaussianNoise(sigma=20.4, seed=0)", input_size=[384, 384])
+    text = show("shed/table2")
+    labels = [line[3] for line in markdown_lines(text, "measured") if "[" in line[3]]
+    assert labels == ["measured [1]", "measured (whole frames) [2]"]
+    first, second = markdown_lines(text, "measured [1]")[0], markdown_lines(text, "measured (whole frames)")[0]
+    assert (first[7], second[7]) == ("0.141", "0.120")
+    assert re.search(r"\[2\] shed_hybrid/one on nyuv2_whole: .*test frames 654, shown at 480x640", text)
+    assert "0.500" not in text
+    lines = csv_lines(show("shed/table2", "--format", "csv"), experiment="shed_hybrid", metric="abs_rel", run="one")
+    assert [(line["measured"], line["remarks"]) for line in lines] == [("0.1414", ""), ("0.12", "whole frames")]
+
+
+def test_rooms_have_both_geometries_and_no_corruption(runs, show):
+    figures = {f"test/rooms{name}/abs_rel": value for name, value in (("", 0.2), ("_squeezed", 0.3), ("_dark3", 0.9))}
+    folder = runs(figures=figures, data="rooms", profile="quick", protocol="rooms")
+    record_variant(folder, "squeezed", corruption=None, input_size=[96, 96])
+    record_variant(folder, "dark3", corruption="Darkness(stops=4.0)", input_size=[96, 128])
+    text = show("shed/table2")
+    assert "on rooms_squeezed: " in text
+    assert "rooms_dark3" not in text
+    assert "0.900" not in text
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (795, "training frames 795 (official split)"),
+        (24231, "training frames 24,231 (24K, BTS's list)"),
+        (700, "training frames 700 (a subset)"),
+    ],
+)
+def test_notes_name_the_training_frames(runs, show, count, said):
+    experiment = "shed_hybrid_24k" if count == 24231 else "shed_hybrid"
+    folder = runs(experiment)
+    path = folder / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["data"]["frames"]["train"] = count
+    path.write_text(json.dumps(environment))
+    text = show("shed/table2")
+    assert f"trained on nyuv2, {said}, protocol nyu_eigen, test frames 654" in text
+    measured = [line[3] for line in markdown_lines(text, "measured") if "[" in line[3]]
+    assert measured == [f"measured{' (shed_hybrid_24k)' if count == 24231 else ''} [1]"]
+    assert "shed/table2" in tables_of("shed_hybrid_24k")
+
+
 def test_figures_in_units_are_compared_in_units_only(runs, show):
     figures = {"test/nyuv2/mae": 0.03, "test/nyuv2/rmse": 0.05, "test/nyuv2/delta1": 0.5}
     said = {"figures": figures, "split": "random801010", "count": 145, "protocol": "nyu_mti_unit"}
