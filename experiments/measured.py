@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.finished_runs import RunResult
 from experiments.published import METRICS, TEST_DATA, TRAIN_DATA, Conditions, PublishedRow
+from lightning_modules.metrics.boundary import empty_remark
 
 Choice = Literal["latest", "mean"]
 
@@ -45,8 +46,8 @@ def measure(row: PublishedRow, results: Sequence[RunResult], choice: Choice) -> 
     """
     expected = TEST_DATA[row.test_data]
     own = [result for result in reversed(results) if result.experiment == row.experiment]
-    own = [result for result in own if objection(row, result) is None and figures_of(result, list(row.values))]
-    return summarize(own, list(row.values), expected, choice)
+    own = [result for result in own if objection(row, result) is None and figures_of(result, list(row.shown))]
+    return summarize(own, list(row.shown), expected, choice)
 
 
 def measure_rooms(
@@ -136,6 +137,19 @@ def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
     if expected.protocol and protocol != expected.protocol:
         said.append(f"protocol {protocol} instead of {expected.protocol}")
     return tuple(said)
+
+
+def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
+    """What boundary figures were found with, and what spoils them; no reason to take another run."""
+    if not any(name.startswith("boundary_eps") for name in measurement.values):
+        return ()
+    said = []
+    for result in measurement.results:
+        _, config = result.tested_with
+        boundary = (config.get("model", {}).get("init_args", {}).get("evaluation") or {}).get("boundary") or {}
+        thresholds = [f"{boundary[name]:g}" if name in boundary else "unrecorded" for name in ("low", "high")]
+        said += [f"Canny {' / '.join(dict.fromkeys(thresholds))}", empty_remark(result.figures)]
+    return tuple(dict.fromkeys(filter(None, said)))
 
 
 def protocol_of(result: RunResult) -> dict[str, Any]:

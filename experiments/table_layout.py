@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from experiments.finished_runs import RunResult
-from experiments.measured import Choice, Measurement, measure, measure_rooms, objection, protocol_of
+from experiments.measured import (
+    Choice,
+    Measurement,
+    boundary_remarks,
+    measure,
+    measure_rooms,
+    objection,
+    protocol_of,
+)
 from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
 
 #: A published figure that was never measured. A cell that was never published is blank.
@@ -91,7 +99,7 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
         mark = oracle_mark(ORACLES.get(row.experiment, ""))
         names = [method_name(row.method, mark, row.experiment), row.train_data, row.test_data]
         marked |= bool(mark)
-        lines = [[*names, "published", *(row.values.get(metric, "") for metric in table.metrics)]]
+        lines = [[*names, "published", *(row.shown.get(metric, "") for metric in table.metrics)]]
         if row.experiment:
             measured = measure(row, results, choice)
             lines += measured_lines(row, measured, table.metrics, runs)
@@ -116,10 +124,10 @@ def measured_lines(
 ) -> list[list[str]]:
     """The measured line of a method and, if there is a figure, the line of differences."""
     if measured is None:
-        return [["", "", "", "measured", *(NEVER if metric in row.values else "" for metric in metrics)]]
+        return [["", "", "", "measured", *(NEVER if metric in row.shown else "" for metric in metrics)]]
     figures, differences = [], []
     for metric in metrics:
-        published, value = row.values.get(metric), measured.values.get(metric)
+        published, value = row.shown.get(metric), measured.values.get(metric)
         if published is None or value is None:
             figures.append("" if published is None else NEVER)
             differences.append("")
@@ -160,7 +168,7 @@ def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice)
     for row in table.rows:
         measured = measure(row, results, choice) if row.experiment else None
         names = (row.experiment, row.method, row.train_data, row.test_data)
-        lines += [record(table, names, metric, published, measured) for metric, published in row.values.items()]
+        lines += [record(table, names, metric, published, measured) for metric, published in row.shown.items()]
     for experiment, method in methods(table).items():
         for measured in measure_rooms(experiment, table.metrics, results, choice):
             newest = measured.results[0]
@@ -187,7 +195,7 @@ def record(
         "commit": ";".join(result.commit for result in results),
         "profile": results[0].environment.get("profile") or "",
         "std": repr(measured.deviations[metric]) if metric in measured.deviations else "",
-        "remarks": "; ".join(measured.remarks),
+        "remarks": "; ".join([*measured.remarks, *boundary_remarks(measured)]),
         "oracle": results[0].oracle,
     }
 
@@ -225,7 +233,7 @@ def label(measured: Measurement, runs: RunNotes) -> str:
     """Name of a measured line: what sets it apart from the paper, and which runs it comes from."""
     several = len(measured.results)
     mean = [f"mean ± std of {several} seeds"] if several > 1 else []
-    remarks = ", ".join([*mean, *measured.remarks])
+    remarks = ", ".join([*mean, *measured.remarks, *boundary_remarks(measured)])
     return f"measured{f' ({remarks})' if remarks else ''} {runs.refer(measured)}"
 
 
