@@ -180,7 +180,7 @@ def _rows(paper: str, name: str, metric: str) -> Iterator[TableRow]:
     for table in _tables():
         if table.paper == paper:
             yield from (
-                (table, row) for row in table.rows if name in (row.method, row.experiment) and metric in row.values
+                (table, row) for row in table.rows if name in (row.method, row.experiment) and metric in row.shown
             )
 
 

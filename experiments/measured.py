@@ -23,6 +23,7 @@ from experiments.published import (
     Conditions,
     PublishedRow,
 )
+from lightning_modules.metrics.boundary import empty_remark
 
 Choice = Literal["latest", "mean"]
 
@@ -60,8 +61,8 @@ def measure(
     expected = TEST_DATA[row.test_data]
     own = [result for result in reversed(results) if result.experiment == (experiment or row.experiment)]
     own = [result for result in own if objection(row, result, variant) is None]
-    own = [result for result in own if figures_of(result, list(row.values))]
-    return summarize(own, list(row.values), expected, choice)
+    own = [result for result in own if figures_of(result, list(row.shown))]
+    return summarize(own, list(row.shown), expected, choice)
 
 
 def other_measurements(
@@ -177,6 +178,19 @@ def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
     if expected.protocol and protocol != expected.protocol:
         said.append(f"protocol {protocol} instead of {expected.protocol}")
     return tuple(said)
+
+
+def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
+    """What boundary figures were found with, and what spoils them; no reason to take another run."""
+    if not any(name.startswith("boundary_eps") for name in measurement.values):
+        return ()
+    said = []
+    for result in measurement.results:
+        _, config = result.tested_with
+        boundary = (config.get("model", {}).get("init_args", {}).get("evaluation") or {}).get("boundary") or {}
+        thresholds = [f"{boundary[name]:g}" if name in boundary else "unrecorded" for name in ("low", "high")]
+        said += [f"Canny {' / '.join(dict.fromkeys(thresholds))}", empty_remark(result.figures)]
+    return tuple(dict.fromkeys(filter(None, said)))
 
 
 def protocol_of(result: RunResult) -> dict[str, Any]:

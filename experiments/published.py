@@ -29,6 +29,7 @@ class Metric:
         logged: name of a validation figure in ``history.jsonl``, whose best value is the measured one; None of others.
         unit: metres per unit that the published figure is in; None for figures without a unit of depth.
         note: what a reader must know to compare it.
+        also: names of further columns in which the same printed figure stands, where it is not clear what was measured.
     """
 
     label: str
@@ -37,6 +38,7 @@ class Metric:
     unit: float | None = None
     note: str = ""
     logged: str | None = None
+    also: tuple[str, ...] = ()
 
 
 METRICS = {
@@ -59,8 +61,15 @@ METRICS = {
         "gives no weights of its terms, so it compares only with the same weights.",
     ),
     "pixel_accuracy": Metric("pixel acc.", "↑", "pixel_accuracy"),
-    "boundary_eps_a": Metric("ε_a (px)", "↓", "boundary_acc"),
-    "boundary_eps_c": Metric("ε_c (px)", "↓", "boundary_comp"),
+    "boundary_eps_a": Metric(
+        "ε_a truncated (px)", "↓", "boundary_acc", also=("boundary_eps_a_untruncated",),
+        note="ε_a and ε_c are printed as average chamfer distances in two directions, without constants: the same "
+        "figure stands under both definitions, truncated as iBims-1 has them, and untruncated. Canny's thresholds are "
+        "those of the remark.",
+    ),
+    "boundary_eps_a_untruncated": Metric("ε_a untruncated (px)", "↓", "chamfer_pred_to_gt"),
+    "boundary_eps_c": Metric("ε_c truncated (px)", "↓", "boundary_comp", also=("boundary_eps_c_untruncated",)),
+    "boundary_eps_c_untruncated": Metric("ε_c untruncated (px)", "↓", "chamfer_gt_to_pred"),
     "object_delta1": Metric("object δ1", "↑", "object_delta1"),
     "object_abs_rel": Metric("object AbsRel", "↓", "object_abs_rel"),
     "object_rmse": Metric("object RMSE", "↓", "object_rmse", unit=1.0),
@@ -177,6 +186,11 @@ class PublishedRow:
     test_data: str
     values: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """Metric to figure, as printed, under each definition that it may have."""
+        return {name: value for metric, value in self.values.items() for name in (metric, *METRICS[metric].also)}
+
 
 @dataclass(frozen=True)
 class PublishedTable:
@@ -200,7 +214,7 @@ class PublishedTable:
     @property
     def metrics(self) -> list[str]:
         """All metrics, in order of appearance."""
-        return list(dict.fromkeys(metric for row in self.rows for metric in row.values))
+        return list(dict.fromkeys(metric for row in self.rows for metric in row.shown))
 
 
 def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[PublishedTable]:

@@ -62,7 +62,7 @@ def figure_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[
 
 def all_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
     """Notes of a figure, its row and its column, for where it is shown apart from its table."""
-    if metric not in row.values:
+    if metric not in row.shown:
         return []
     return [*figure_notes(table, row, metric), *row_notes(table, row), *column_notes(table, metric)]
 
@@ -107,7 +107,7 @@ def _problems(note: PublishedNote, tables: Mapping[str, PublishedTable]) -> Iter
             yield f"no published table `{name}`; known: {', '.join(tables)}"
     rows = [row for name in note.tables for row in tables[name].rows]
     yield from _unknown("row", note.rows, [name_of(row) for row in rows])
-    yield from _unknown("metric", note.metrics, [metric for row in rows for metric in row.values])
+    yield from _unknown("metric", note.metrics, [metric for row in rows for metric in row.shown])
 
 
 def _unknown(kind: str, names: Sequence[str], known: Sequence[str]) -> Iterator[str]:

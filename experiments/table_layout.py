@@ -9,6 +9,7 @@ from experiments.finished_runs import RunResult
 from experiments.measured import (
     Choice,
     Measurement,
+    boundary_remarks,
     measure,
     measure_rooms,
     objection,
@@ -139,7 +140,7 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
         names = [method_name(row.method, mark, row.experiment), row.train_data, row.test_data]
         marked |= bool(mark)
         names[0] = doubts.after(names[0], row_notes(table, row))
-        printed = [(row.values.get(metric, ""), figure_notes(table, row, metric)) for metric in table.metrics]
+        printed = [(row.shown.get(metric, ""), figure_notes(table, row, metric)) for metric in table.metrics]
         lines = [[*names, "published", *(doubts.after(value, notes if value else []) for value, notes in printed)]]
         if row.experiment:
             measured = measure(row, results, choice)
@@ -170,10 +171,10 @@ def measured_lines(
 ) -> list[list[str]]:
     """The measured line of a method and, if there is a figure, the line of differences; ``what`` else it is."""
     if measured is None:
-        return [["", "", "", "measured", *(NEVER if metric in row.values else "" for metric in metrics)]]
+        return [["", "", "", "measured", *(NEVER if metric in row.shown else "" for metric in metrics)]]
     figures, differences = [], []
     for metric in metrics:
-        published, value = row.values.get(metric), measured.values.get(metric)
+        published, value = row.shown.get(metric), measured.values.get(metric)
         if published is None or value is None:
             figures.append("" if published is None else NEVER)
             differences.append("")
@@ -216,12 +217,12 @@ def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice)
         names = (row.experiment, row.method, row.train_data, row.test_data)
         lines += [
             record(table, names, metric, published, measured) | {"note": "; ".join(all_notes(table, row, metric))}
-            for metric, published in row.values.items()
+            for metric, published in row.shown.items()
         ]
         others = other_measurements(row, results, choice) if row.experiment else ()
         for what, other in others:
             own = (other.results[0].experiment, *names[1:])
-            lines += [record(table, own, metric, row.values[metric], other, what) for metric in other.values]
+            lines += [record(table, own, metric, row.shown[metric], other, what) for metric in other.values]
     for experiment, method in methods(table).items():
         for measured in measure_rooms(experiment, table.metrics, results, choice):
             newest = measured.results[0]
@@ -253,7 +254,7 @@ def record(
         "commit": ";".join(result.commit for result in results),
         "profile": results[0].environment.get("profile") or "",
         "std": repr(measured.deviations[metric]) if metric in measured.deviations else "",
-        "remarks": "; ".join([*filter(None, [what]), *measured.remarks]),
+        "remarks": "; ".join([*filter(None, [what]), *measured.remarks, *boundary_remarks(measured)]),
         "oracle": results[0].oracle,
     }
 
@@ -292,7 +293,7 @@ def label(measured: Measurement, runs: RunNotes, what: str = "") -> str:
     """Name of a measured line: what else it is, what sets it apart from the paper, and which runs it comes from."""
     several = len(measured.results)
     mean = [f"mean ± std of {several} seeds"] if several > 1 else []
-    remarks = ", ".join([*filter(None, [what]), *mean, *measured.remarks])
+    remarks = ", ".join([*filter(None, [what]), *mean, *measured.remarks, *boundary_remarks(measured)])
     return f"measured{f' ({remarks})' if remarks else ''} {runs.refer(measured)}"
 
 

@@ -469,3 +469,40 @@ def test_tables_of_an_experiment():
     assert tables_of("mti_net_guided") == ["mti_net/text", "mti_net/table1"]
     assert tables_of("dpt_hybrid") == ["shed/table1", "shed/table2", "shed/table3", "shed/fig5"]
     assert tables_of("my_own") == []
+
+
+# Boundary figures
+
+
+def test_boundary_figures_stand_under_both_definitions(runs, show):
+    figures = {"boundary_acc": 2.5, "boundary_comp": 3.25, "chamfer_pred_to_gt": 6.25, "chamfer_gt_to_pred": 1.5}
+    keys = {f"test/nyuv2_oc/{name}": value for name, value in figures.items()}
+    folder = runs(figures=keys, data="nyuv2_oc", protocol="nyu_p2orm")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["init_args"]["evaluation"] = {"boundary": {"low": 0.15, "high": 0.3}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    text = show("shed/table1")
+    (header,) = (line for line in text.splitlines() if "truncated" in line and line.startswith("| method"))
+    assert [cell.strip().partition(" (")[0] for cell in header.strip("|").split("|")][4:8] == [
+        "ε\\_a truncated", "ε\\_a untruncated", "ε\\_c truncated", "ε\\_c untruncated",
+    ]  # fmt: skip
+    printed = next(line for line in markdown_lines(text, "published") if "shed_hybrid" in line[0].replace("\\", ""))
+    assert printed[4:8] == ["5.713", "5.713", "0.608", "0.608"]
+    (measured,) = (line for line in markdown_lines(text, "measured") if "2.500" in line)
+    assert measured[3] == "measured (Canny 0.15 / 0.3) [1]"
+    assert measured[4:8] == ["2.500", "6.250", "3.250", "1.500"]
+    minus = "\N{MINUS SIGN}"
+    assert [f"{minus}3.213", "+0.537", "+2.642", "+0.892"] in [line[4:8] for line in markdown_lines(text, "difference")]
+    assert "the same figure stands under both definitions" in text
+    (line,) = csv_lines(show("shed/table1", "--format", "csv"), metric="boundary_eps_a_untruncated", measured="6.25")
+    assert (line["published"], line["remarks"]) == ("5.713", "Canny 0.15 / 0.3")
+
+
+def test_many_frames_without_an_edge_are_remarked(runs, show):
+    figures = {
+        "boundary_acc": 2.5, "chamfer_pred_to_gt": 81.0, "boundary_empty": 70.0, "boundary_images": 654.0,
+        "chamfer_pred_to_gt_nonempty": 1.5, "chamfer_gt_to_pred_nonempty": 2.5,
+    }  # fmt: skip
+    runs(figures={f"test/nyuv2_oc/{name}": value for name, value in figures.items()}, data="nyuv2_oc")
+    (line,) = csv_lines(show("shed/table1", "--format", "csv"), metric="boundary_eps_a", measured="2.5")
+    assert line["remarks"].startswith("Canny unrecorded; no edge found in 70 of 654 frames (11%)")
