@@ -199,7 +199,7 @@ def split_as_printed(connected: Ids, depth: NDArray[Any], bins: int = 10) -> Ids
         z = depth[pixels].astype(np.float64)
         extent = np.ptp(z)
         parts = [np.ones(z.shape, dtype=bool)]
-        if extent >= 2 * width > 0:
+        if extent >= 2 * width:
             starts = z.min() + width * np.arange(bins)
             parts = [(z > start) & (z < start + width) for start in starts if start + width < z.max()]
             parts = [part for part in parts if part.sum() > len(z) / extent / width]

@@ -76,16 +76,22 @@ def build(model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(READINGS))
-def test_a_reading_runs_from_end_to_end(workplace, name):
-    rooms = {"height": 48, "width": 64, "train_scenes": 4, "test_scenes": 2, "frames_per_scene": 2}
-    data = {
-        "data": {"init_args": {"root": str(workplace / "rooms"), "rooms": rooms, "resize": [24, 32], "crop": [24, 32]}}
-    }
-    (workplace / "rooms.yaml").write_text(yaml.safe_dump(data))
-    configs = (name, "data/rooms", "profile/quick", "tiny.yaml", "rooms.yaml")
-    stages = compose([name, "data/rooms", "profile/quick"]).config["model"]["init_args"]["stage_epochs"]
-    lengths = [word for stage in stages for word in (f"--model.init_args.stage_epochs.{stage}", "1")]
-    main(["exp", *(w for c in configs for w in ("--config", c)), "--trainer.max_epochs", "-1", *lengths])
+def test_a_reading_runs_from_end_to_end(workplace, monkeypatch, name):
+    monkeypatch.setenv("SEGDEPTH_CACHE", str(workplace / "cache"))
+    config = compose([name, "data/rooms", "profile/quick"]).config
+    small = {
+        "data": {
+            "init_args": {
+                "rooms": {"height": 48, "width": 64, "train_scenes": 4, "test_scenes": 2, "frames_per_scene": 2},
+                "resize": [24, 32], "crop": [24, 32], "batch_size": 2, "eval_batch_size": 2, "num_workers": 0,
+            }
+        },
+        "model": {"init_args": {"stage_epochs": dict.fromkeys(config["model"]["init_args"]["stage_epochs"], 1)}},
+        "trainer": {"accelerator": "cpu", "devices": 1},
+    }  # fmt: skip
+    (workplace / "small.yaml").write_text(yaml.safe_dump(small))
+    configs = (name, "data/rooms", "profile/quick", "small.yaml")
+    main(["exp", *(word for config in configs for word in ("--config", config))])
     (run,) = (workplace / "runs" / name).iterdir()
     figures = json.loads((run / "metrics.json").read_text())
     assert all(math.isfinite(figures[f"test/rooms_nyu_fused/{key}"]) for key in ("abs_rel", "rmse", "region_variance"))

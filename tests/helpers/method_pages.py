@@ -42,13 +42,43 @@ class ParsingCLI(SegdepthCLI):
     def _run_subcommand(self, subcommand):
         pass
 
-    def complaint(self, key, value):
-        """Why a setting is refused, or is none since the experiment has it already; None where it is an option."""
+    def complaints(self, settings):
+        """Why settings are refused, or are none since the experiment has them already; what is missing is an option.
+
+        Parsing takes half a second: as many settings as have different keys are parsed at once, and again one by one
+        where they are not accepted together.
+
+        Args:
+            settings: pairs of key and value.
+
+        Returns:
+            Pair to reason.
+        """
+        found, rounds = {}, []
+        for setting in dict.fromkeys(settings):
+            free = next((one for one in rounds if setting[0] not in dict(one)), None)
+            if free is None:
+                rounds.append(free := [])
+            free.append(setting)
+        for together in rounds:
+            if len(together) > 1 and self._refusal(together):
+                rounds += [[setting] for setting in together]
+            else:
+                found |= {setting: reason for setting in together if (reason := self._refusal([setting], together))}
+        return found
+
+    def _refusal(self, asked, parsed=None):
+        """Reason why settings are refused when ``parsed`` together, or the one asked for has its value anyway."""
         try:
-            changed = self.parser.parse_args([*self.arguments, f"--{key}={value}"])
+            changed = self._parse(tuple(parsed or asked))
         except ArgumentError as error:
             return f"is refused: {' '.join(str(error).split())[-300:]}"
-        return "is what runs by default" if changed["exp"] == self.config["exp"] else None
+        same = all(changed["exp"].get(key) == self.config["exp"].get(key) for key, _ in asked)
+        return "is what runs by default" if same else None
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019  (the parsers live as long as the tests)
+    def _parse(self, settings):
+        return self.parser.parse_args([*self.arguments, *(f"--{key}={value}" for key, value in settings)])
 
 
 @functools.cache
@@ -115,13 +145,19 @@ def complaints(page, experiments):
         experiments: whose settings the page names; a setting must be an option of one of them.
     """
     found = []
-    for row in read_rows(page):
+    rows = read_rows(page)
+    settings = [setting.groups() for row in rows for option in row.options if (setting := SETTING.fullmatch(option))]
+    refused = {}
+    for number, experiment in enumerate(experiments):
+        again = settings if number == 0 else list(refused)
+        refused = {key: refused.get(key, why) for key, why in parser_of(experiment).complaints(again).items()}
+    for row in rows:
         said = [
             *(f"`{column}` is empty" for column in COLUMNS[:2] if row.cells[column] in NONE),
             *_file_complaints(page, row, "where", (".py", ".yaml", ".csv")),
             *_file_complaints(page, row, "test", (".py",)),
             *_test_complaints(page, row),
-            *_option_complaints(row, experiments),
+            *_option_complaints(row, refused),
         ]
         found += [f"{page.name}:{row.line}: {text}" for text in said]
     return found
@@ -148,14 +184,13 @@ def _test_complaints(page, row):
             yield f"`test`: there is no {test} in {target}"
 
 
-def _option_complaints(row, experiments):
+def _option_complaints(row, refused):
     cell = row.cells[COLUMNS[2]]
     if cell not in NONE and not row.options:
         yield "the option's cell names no experiment or setting in backticks"
     for option in row.options:
         if setting := SETTING.fullmatch(option):
-            refusals = [parser_of(experiment).complaint(*setting.groups()) for experiment in experiments]
-            if all(refusals):
-                yield f"`{option}` {refusals[0]}"
+            if reason := refused.get(setting.groups()):
+                yield f"`{option}` {reason}"
         elif not (EXPERIMENTS / f"{option}.yaml").is_file():
             yield f"there is no experiment `{option}`"

@@ -72,6 +72,8 @@ def test_what_the_print_drops_of_a_ramp():
     assert (inner[np.arange(26) % 3 != 2] > 0).all()
     assert (inner[np.arange(26) % 3 == 2] == 0).all()
     assert (support[0, [0, 28, 29, 30]] == 0).all()
+    flat = np.full((2, 3), np.float32(2))
+    assert (RegionSupport(split="printed")(np.ones((2, 3), int), flat)[0] == 0).all()  # 0 < 2 * 0 is false
 
 
 def test_ramp():
