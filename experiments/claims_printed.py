@@ -72,7 +72,7 @@ class PrintedPair:
         return min(possible) <= float(stated.percent) + own and max(possible) >= float(stated.percent) - own
 
     def text(self, stated: Stated | None) -> str:
-        """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, after the percentage if one is stated."""
+        """``RMSE 1.277 against 1.243 (new; old)*``, with a star for notes, after the percentage if one is stated."""
         names = f" ({self.names[0]}; {self.names[1]})" if self.names[0] != self.names[1] else ""
         figures = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
         if stated is None:
