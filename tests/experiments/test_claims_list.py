@@ -95,6 +95,11 @@ def test_each_way_to_run_them_is_a_line_of_its_own(place):
     assert "too few runs (5 of 6, rooms, profile paper)" in found["Most are better"]
 
 
+def test_runs_of_an_arm_alone_are_no_comparison(place):
+    finish(EXTRA, FIGURES, skip=[(arm, seed) for arm in ("new", "wide") for seed in (0, 1, 2)])
+    assert listed()["Errors are smaller"] == ["not run"]
+
+
 def test_the_list_is_printed_and_written(place, capsys):
     finish(EXTRA, FIGURES)
     before = sorted(place.rglob("*"))
@@ -113,10 +118,11 @@ def test_the_list_is_printed_and_written(place, capsys):
 
 def test_costs_are_counted_without_runs(place, monkeypatch):
     costs = {("dpt_hybrid",): 100.0, ("shed_hybrid",): 90.0}
-    monkeypatch.setattr(
-        "experiments.claims_outcomes.cost_of",
-        lambda parts: {"cost/gflops": sum(costs[tuple(words)] for words in parts)},
-    )
+    for module in ("claims_outcomes", "claims_report"):
+        monkeypatch.setattr(
+            f"experiments.{module}.cost_of",
+            lambda parts: {"cost/gflops": sum(costs[tuple(words)] for words in parts)},
+        )
     cost = {"text": "Cheap", "source": "s", "metric": "cost/gflops", "arm": "new", "than": "old"}
     arms = {"old": "dpt_hybrid", "new": "shed_hybrid", "both": ["dpt_hybrid", "shed_hybrid"]}
     content = [
@@ -133,6 +139,13 @@ def test_costs_are_counted_without_runs(place, monkeypatch):
     assert outcome.pairs == {0: (90.0, 100.0)}
     assert outcome.interval.mean == outcome.interval.low == -10.0
     assert state.verdict == "holds"
+    claims(["mine.yaml"])
+    report = (place / "runs/claims/mine/report.md").read_text()
+    assert "Costs of networks, which no training decides." in report
+    assert "| both | 190.00 |" in report
+    assert "| old | 100.00 |" in report
+    assert "does not hold" in report
+    assert not (place / "runs/claims/mine/report.png").exists()
 
 
 def test_a_command_without_arguments_names_what_is_wanted(place):
