@@ -14,7 +14,7 @@ DIRECTIONS: tuple[tuple[str, Direction | None], ...] = (
     (r"image_class_map", "max"),
     (r".*(precision|recall|f1|fscore|accuracy|miou|ods|ois|explained_variance)(@?\d+|_.*)?", "max"),
     (r"(object_|baseline_)?(abs_rel|sq_rel|mae|rmse|rmse_log|rmse_log10|log10|silog|gradient)", "min"),
-    (r"region_(rmse|support_rmse|variance)", "min"),
+    (r"region_(rmse|error_variance|support_rmse|variance)", "min"),
     (r"(boundary_(acc|comp)|chamfer.*|planarity_.*|.*_error)", "min"),
     (r"loss.*|.*_loss", "min"),
 )
