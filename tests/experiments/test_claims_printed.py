@@ -117,7 +117,7 @@ def test_rows_of_other_data_are_not_compared_by_themselves():
 
 
 def test_named_rows_of_the_same_data_are_preferred_and_others_are_compared_where_there_are_none():
-    """SHED's Table 2 has two rows of that name, one trained on DPT's data; Region Support quotes figures of other data."""
+    """SHED's Table 2 has two rows of that name; Region Support quotes figures of other data."""
     spec = read_claims(CLAIMS / "shed.yaml")
     comparison = PrintedComparison("SHED", "DPT", "delta1", "delta1", Direction.higher)
     (found,) = printed_pairs(spec, Claim("", "", (), printed=(comparison,)))
