@@ -99,7 +99,7 @@ def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
         "Verdicts",
         header,
         len(header),
-        [lines],
+        [lines] if lines else [],
         ["figures are mean ± standard deviation over the seeds", *dict.fromkeys(notes)],
     )
 
@@ -208,6 +208,8 @@ def finished(runs: Sequence[ArmRun]) -> list[ArmRun]:
 
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
     """What the runs are, before any figure; of those that are not finished nothing is known for sure."""
+    if not spec.comparisons:
+        return "Figures that the paper prints, alone: nothing here can be trained."
     if not spec.trained:
         return "Costs of networks, which no training decides."
     done = finished(runs)
