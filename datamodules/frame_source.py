@@ -61,6 +61,16 @@ class FrameSource(LightningDataModule, ABC):
         """Who is trained, validated and tested on what, as positions in the reader, before scenes are held out."""
 
     @property
+    def has_validation_part(self) -> bool:
+        """Whether the data set has a validation part of its own, as configured."""
+        return False
+
+    @property
+    def validates(self) -> bool:
+        """Whether there are frames to validate on; told without the files, but for a converted store."""
+        return self.val_scenes > 0 or (self.has_validation_part if self.store is None else len(self.splits.val) > 0)
+
+    @property
     @abstractmethod
     def options(self) -> dict[str, Any]:
         """Arguments that shape frames and splits, as plain JSON: those that a converted store must share."""

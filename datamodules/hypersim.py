@@ -144,6 +144,11 @@ class HyperSimDataModule(DepthDataModule):
             return dict.fromkeys(sorted(scenes), constant_camera())
         return read_cameras(self.folder / CAMERA_FILE, sorted(scenes))
 
+    @property
+    def has_validation_part(self) -> bool:
+        """The selections have one."""
+        return True
+
     def read_splits(self, reader: FrameReader) -> Splits:
         """The selection's parts."""
         ranges, first = {}, 0

@@ -192,6 +192,11 @@ class NYUv2DataModule(DepthDataModule):
             rank_zero_info(f"{self.name}: depth is read from `{reader.depth_key}` ({nature})")
         return reader
 
+    @property
+    def has_validation_part(self) -> bool:
+        """A random split has one, the official split has not."""
+        return self.split != "official"
+
     def read_splits(self, reader: FrameReader) -> Splits:
         """The official split, the tree's lists, or a random split."""
         if self.found_layout != "labeled":

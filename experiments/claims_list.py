@@ -120,7 +120,7 @@ def _measured(
     for runs, states in found:
         own = [run for run in runs if run.arm in arms]
         done = finished(own)
-        if not done:
+        if len({run.arm for run in done}) < 2:  # no two to compare
             continue
         nothing = False
         environment = done[0].record.environment
@@ -154,12 +154,15 @@ def _extras(spec: ClaimsSpec, commands: Sequence[Sequence[str]]) -> list[tuple[s
         configs, rest = take_flag(words, "--config", "-c")
         for flag in OWN_FLAGS:
             _, rest = take_flag(rest, flag)
+        fitting = []
         for experiment, (own_configs, own_flags) in zip(experiments, arms, strict=True):
             first = [experiment, *own_configs]
             kept = len(rest) - len(own_flags)
             if configs[: len(first)] == first and rest[kept:] == own_flags:
                 others = [word for config in configs[len(first) :] for word in ("--config", config)]
-                found.setdefault((*others, *rest[:kept]))
+                fitting.append((*others, *rest[:kept]))
+        if fitting:
+            found.setdefault(min(fitting, key=len))  # of the arm that most of the command is of
     return list(found)
 
 

@@ -1,7 +1,7 @@
 """A claim held against the paper's own tables, from ``published.csv``."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -72,7 +72,7 @@ class PrintedPair:
         return min(possible) <= float(stated.percent) + own and max(possible) >= float(stated.percent) - own
 
     def text(self, stated: Stated | None) -> str:
-        """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, after the percentage if one is stated."""
+        """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, behind a stated percentage."""
         names = f" ({self.names[0]}; {self.names[1]})" if self.names[0] != self.names[1] else ""
         figures = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
         if stated is None:
@@ -130,7 +130,7 @@ def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
 def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[PrintedPair]:
     """Printed figures that a claim speaks of: those that it names, or those of its arms' experiments."""
     if claim.printed:
-        return [pair for comparison in claim.printed for pair in _pairs(comparison, *_rows_of(spec.paper, comparison))]
+        return [pair for comparison in claim.printed for pair in _pairs(comparison, _rows_of(spec.paper, comparison))]
     return [pair for comparison in claim.comparisons for pair in pairs_of_arms(spec, comparison)]
 
 
@@ -143,12 +143,7 @@ def pairs_of_arms(spec: ClaimsSpec, comparison: Comparison) -> list[PrintedPair]
     found = []
     for name in (name for name, metric in METRICS.items() if metric.key == comparison.metric.rpartition("/")[2]):
         printed = PrintedComparison(first, second, name, name, comparison.direction)
-        rows = [
-            (one, other)
-            for one, other in zip(*_rows_of(spec.paper, printed), strict=True)
-            if (one[1].train_data, one[1].test_data) == (other[1].train_data, other[1].test_data)
-        ]
-        found += _pairs(printed, *(zip(*rows, strict=True) if rows else ((), ())))
+        found += _pairs(printed, [both for both in _rows_of(spec.paper, printed) if _alike(*both)])
     names = (comparison.arm, comparison.than)
     return [replace(pair, names=names, margin=comparison.margin) for pair in found]
 
@@ -156,20 +151,24 @@ def pairs_of_arms(spec: ClaimsSpec, comparison: Comparison) -> list[PrintedPair]
 TableRow = tuple[PublishedTable, PublishedRow]
 
 
-def _rows_of(paper: str, comparison: PrintedComparison) -> tuple[Sequence[TableRow], Sequence[TableRow]]:
-    """Rows of ``arm``, and the row of ``than`` beside each."""
+def _rows_of(paper: str, comparison: PrintedComparison) -> list[tuple[TableRow, TableRow]]:
+    """Rows of ``arm``, each with every row of ``than``."""
     first = _rows(paper, comparison.arm, comparison.metric)
     second = _rows(paper, comparison.than, comparison.than_metric)
-    crossed = list(itertools.product(first, list(second)))
-    return [one for one, _ in crossed], [other for _, other in crossed]
+    return list(itertools.product(first, second))
 
 
-def _pairs(comparison: PrintedComparison, first: Iterable[TableRow], second: Iterable[TableRow]) -> list[PrintedPair]:
-    """Figures of rows beside each other: of one table if there are such, else of two."""
-    both = list(zip(first, second, strict=True))
-    within = [(one, other) for one, other in both if one[0] is other[0]]
+def _alike(one: TableRow, other: TableRow) -> bool:
+    """Whether two rows were trained and tested on the same data."""
+    return (one[1].train_data, one[1].test_data) == (other[1].train_data, other[1].test_data)
+
+
+def _pairs(comparison: PrintedComparison, rows: Sequence[tuple[TableRow, TableRow]]) -> list[PrintedPair]:
+    """Figures of rows beside each other: of one table if there are such, and of the same data if there are such."""
+    within = [both for both in rows if both[0][0] is both[1][0]] or rows
+    kept = [both for both in within if _alike(*both)] or within
     pairs: dict[tuple[str, str], PrintedPair] = {}
-    for one, other in within or both:
+    for one, other in kept:
         pair = _pair(one, other, comparison)
         pairs.setdefault((pair.arm, pair.than), pair)  # tables repeat each other's rows
     return list(pairs.values())
@@ -192,8 +191,8 @@ def _pair(one: TableRow, other: TableRow, comparison: PrintedComparison) -> Prin
     return PrintedPair(
         place=f"{' and '.join(tables)}, {' against '.join(data)}",
         label=" / ".join(labels),
-        arm=one[1].values[comparison.metric],
-        than=other[1].values[comparison.than_metric],
+        arm=one[1].shown[comparison.metric],
+        than=other[1].shown[comparison.than_metric],
         names=(comparison.arm, comparison.than),
         direction=comparison.direction,
         notes=tuple(dict.fromkeys(notes)),

@@ -60,20 +60,22 @@ def write_report(
         _test_text(spec) if spec.trained else "",
         _sheets(seed_sheet(spec, runs, outcomes), scene_sheet(outcomes), cost_sheet(spec)),
         "## How it was run",
-        _sheets(
-            Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *facts(finished(runs))]]),
-            Sheet(
-                "Options in which the arms differ",
-                ["option", *spec.trained],
-                1 + len(spec.trained),
-                [arm_differences(spec, runs)],
-            ),
-            run_sheet(runs),
-        ),
+        _sheets(*how_sheets(spec, runs, command)),
         _kept(path) or f"{DISCUSSION}\n\nNot written yet.",
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
+
+
+def how_sheets(spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[Sheet]:
+    """How the runs were made, as far as there are any."""
+    done = finished(runs)
+    of_all = Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *(facts(done) if done else [])]])
+    if not spec.trained:
+        return [of_all]
+    header = ["option", *spec.trained]
+    differing = Sheet("Options in which the arms differ", header, len(header), [arm_differences(spec, runs)])
+    return [of_all, differing, run_sheet(runs)]
 
 
 def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
@@ -97,7 +99,7 @@ def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
         "Verdicts",
         header,
         len(header),
-        [lines],
+        [lines] if lines else [],
         ["figures are mean ± standard deviation over the seeds", *dict.fromkeys(notes)],
     )
 
@@ -206,6 +208,8 @@ def finished(runs: Sequence[ArmRun]) -> list[ArmRun]:
 
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
     """What the runs are, before any figure; of those that are not finished nothing is known for sure."""
+    if not spec.comparisons:
+        return "Figures that the paper prints, alone: nothing here can be trained."
     if not spec.trained:
         return "Costs of networks, which no training decides."
     done = finished(runs)

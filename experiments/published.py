@@ -81,7 +81,7 @@ METRICS = {
     "scene_recall@5": Metric("scene recall@5", "↑", "scene_recall@5"),
     "frame_recall@5": Metric("frame recall@5", "↑", "frame_recall@5"),
     "region_rmse": Metric("region RMSE, to depth", "↓", "region_rmse", unit=1.0),
-    "region_depth_variance": Metric("region variance, to depth", "↓", None),
+    "region_depth_variance": Metric("region variance, to depth", "↓", "region_error_variance", unit=1.0),
     "region_support_rmse": Metric("region RMSE, to support", "↓", "region_support_rmse", unit=1.0),
     "region_support_variance": Metric("region variance, to support", "↓", "region_variance", unit=1.0),
 }  # fmt: skip

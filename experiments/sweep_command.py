@@ -17,6 +17,7 @@ from experiments.compose import ConfigError
 from experiments.machine import usable_cores, visible_gpus
 from experiments.sweep_grid import FAILED, GridRunner, Slot
 from experiments.sweep_jobs import Job, make_jobs
+from experiments.sweep_metric import check_metric
 from experiments.sweep_points import Sweep, find_sweep, read_sweep
 from experiments.sweep_results import rank, table, write_csv
 
@@ -32,13 +33,14 @@ def sweep(arguments: Sequence[str]) -> None:
     """Run the points of a sweep file, then print and write their figures.
 
     Raises:
-        ConfigError: for a file or a flag that cannot be used.
+        ConfigError: for a file or a flag that cannot be used, or a metric that a run would not have.
         SystemExit: with status 1 if a run failed.
         KeyboardInterrupt: after an interrupt has stopped the running points.
     """
     options, extra = _parse(arguments)
     described = read_sweep(find_sweep(options.file))
     jobs = make_jobs(described, described.points(options.count, options.seed), options.root, extra)
+    check_metric(described, jobs)
     if options.dry_run:
         print_plan(jobs)
         return

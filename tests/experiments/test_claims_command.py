@@ -14,7 +14,7 @@ from experiments import sweep_grid
 from experiments.__main__ import main
 from experiments.claims_command import claims, write
 from experiments.claims_file import read_claims
-from experiments.claims_outcomes import ArmRun, judge_claims, matching_keys
+from experiments.claims_outcomes import ArmRun, claim_states, judge_claims, matching_keys
 from experiments.claims_printed import pairs_of_arms
 from experiments.claims_spec import Comparison, Direction
 from experiments.comparison.run_records import RunRecord
@@ -244,6 +244,32 @@ def test_each_test_set_is_judged_for_itself_unless_one_is_named(place):
         ("nothing", "", "undecided"),
     ]
     assert "new, seed 0: has no `nothing`" in outcomes[-1].reason
+
+
+def test_a_test_set_may_be_a_pattern(place):
+    content = figures([0.60, 0.61, 0.62], [0.50, 0.52, 0.51], "test/rooms_blur2/rmse")
+    outcomes = judged(
+        place, content, {"claims": [{**CLAIM, "metric": "*_blur2/rmse"}, {**CLAIM, "metric": "blur2/rmse"}]}
+    )
+    assert [(outcome.key, outcome.verdict) for outcome in outcomes] == [
+        ("test/rooms_blur2/rmse", "holds"), ("blur2/rmse", "undecided")
+    ]  # fmt: skip
+
+
+def test_a_claim_of_several_comparisons_has_one_verdict_a_test_set(place):
+    content = figures([0.60, 0.61, 0.62], [0.50, 0.52, 0.51])
+    for (arm, seed), values in content.items():
+        values["test/rooms/delta1"] = 0.9 - 0.1 * (arm == "new") + 0.001 * seed  # worse
+        values["test/far/rmse"] = values["test/rooms/rmse"]
+    both = {**CLAIM, "metric": ["rmse", "delta1"]}
+    del both["direction"]
+    spec = {"claims": [{**both, "of": of} for of in ("all", "most", "any")]}
+    states = claim_states(judged(place, content, spec))
+    assert [(state.claim.of.value, state.dataset, state.verdict) for state in states] == [
+        ("all", "far", "holds"), ("all", "rooms", "does not hold"),
+        ("most", "far", "holds"), ("most", "rooms", "does not hold"),
+        ("any", "far", "holds"), ("any", "rooms", "holds"),
+    ]  # fmt: skip
 
 
 def test_scenes_are_averaged_over_frames_and_seeds(place):

@@ -4,7 +4,7 @@ import pytest
 
 from experiments.claims_file import CLAIMS, claim_files, read_claims
 from experiments.claims_printed import PrintedPair, judge_printed, printed_pairs
-from experiments.claims_spec import Direction, Percentage, Quantifier, Relation, Stated
+from experiments.claims_spec import Claim, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
 
 
 def pair(arm, than, direction=Direction.lower, margin=0.0):
@@ -114,6 +114,16 @@ def test_rows_of_other_data_are_not_compared_by_themselves():
     mixed = type(spec)(spec.title, spec.paper, spec.seeds, arms, spec.claims)
     claim = type(spec.claims[0])("", "", (type(comparison)("one", "two", "delta1", Direction.higher),))
     assert printed_pairs(mixed, claim) == []
+
+
+def test_named_rows_of_the_same_data_are_preferred_and_others_are_compared_where_there_are_none():
+    """SHED's Table 2 has two rows of that name; Region Support quotes figures of other data."""
+    spec = read_claims(CLAIMS / "shed.yaml")
+    comparison = PrintedComparison("SHED", "DPT", "delta1", "delta1", Direction.higher)
+    (found,) = printed_pairs(spec, Claim("", "", (), printed=(comparison,)))
+    assert (found.arm, found.than, found.place) == ("0.846", "0.839", "SHED, Table 2, NYUv2")
+    outcome = printed("region_support_quoted", "in relative error")
+    assert outcome.pairs[0].place == "Region Support Network, Table 2, NYU V1+V2 against NYU"
 
 
 def test_every_paper_is_held_against_its_tables():

@@ -225,6 +225,41 @@ def test_dry_run_writes_nothing(place, capsys):
     assert [line.rpartition(": ")[2] for line in output[6::2]] == ["finished", "new", "new"]
 
 
+NYU = "data: {class_path: datamodules.NYUv2DataModule, init_args: {root: nowhere}}"
+
+
+@pytest.mark.parametrize("more", [[], ["--dry_run"]])
+def test_a_validation_figure_where_nothing_is_held_out_is_refused_at_the_start(place, more):
+    (place / "net.yaml").write_text(NYU)
+    describe(place, metric={"name": "val/abs_rel", "goal": "minimize"})
+    with pytest.raises(ConfigError) as caught:
+        sweep(["three.yaml", *more])
+    assert str(caught.value).startswith(
+        "three.yaml: key `metric.name`: net on nyuv2 has no `val/abs_rel`, as nothing is held out for validation: set "
+        "`data.init_args.val_scenes`"
+    )
+    assert str(caught.value).endswith("or rank by a test figure, `test/nyuv2/abs_rel`")
+    assert starts(place) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "metric", "flags"),
+    [
+        (NYU, "val/abs_rel", ["--data.init_args.val_scenes=0.1"]),
+        (NYU, "val/abs_rel", ["--data.init_args.split=random801010"]),
+        (NYU, "test/nyuv2/abs_rel", []),
+        (NYU, "", []),
+        ("data: {class_path: datamodules.HyperSimDataModule, init_args: {root: nowhere}}", "val/abs_rel", []),
+        ("model: {}", "val/abs_rel", []),
+    ],
+)
+def test_a_figure_that_runs_will_have_is_not_refused(place, content, metric, flags, capsys):
+    (place / "net.yaml").write_text(content)
+    describe(place, metric={"name": metric, "goal": "minimize"})
+    sweep(["three.yaml", "--dry_run", "--", *flags])
+    assert "[3/3]" in capsys.readouterr().out
+
+
 def test_gpus_are_dealt_out_and_share_the_points(place, monkeypatch):
     monkeypatch.setattr(sweep_command, "visible_gpus", lambda: ["4", "MIG-7"])
     sweep(["three.yaml"])

@@ -1,0 +1,48 @@
+"""Refuses a sweep by a figure that its runs would not have, before hours are spent on them."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import yaml
+
+from experiments.command_line import data_parser, parse, take_flag
+from experiments.compose import ConfigError, compose
+from experiments.sweep_jobs import Job
+from experiments.sweep_points import Sweep
+
+
+def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
+    """Check that every run has the sweep's metric, if it is one of validation.
+
+    Args:
+        sweep: the sweep.
+        jobs: of its points.
+
+    Raises:
+        ConfigError: naming file, metric and run, if nothing is held out to validate on.
+    """
+    if not sweep.metric.startswith("val/"):
+        return
+    figure = sweep.metric.removeprefix("val/")
+    for job in jobs:
+        configs, flags = take_flag(job.arguments[1:], "--config", "-c")
+        name = _unvalidated(tuple(configs), tuple(flag for flag in flags if flag.startswith("--data.")))
+        if name is not None:
+            raise ConfigError(
+                f"{sweep.path}: key `metric.name`: {job.experiment} on {name} has no `{sweep.metric}`, as nothing is "
+                "held out for validation: set `data.init_args.val_scenes` (`-- --data.init_args.val_scenes=0.1`), or "
+                f"rank by a test figure, `test/{name}/{figure}`"
+            )
+
+
+@cache
+def _unvalidated(configs: tuple[str, ...], flags: tuple[str, ...]) -> str | None:
+    """Name of the data that a run would train on without validation; None if it validates, or has no data to ask."""
+    composition = compose(configs)
+    if "class_path" not in (composition.config.get("data") or {}):
+        return None
+    parser = data_parser("segdepth sweep", "segdepth sweep FILE [options] [-- flags of `segdepth exp`]")
+    data = {"data": composition.config["data"]}
+    options = parse(parser, ["--config", yaml.safe_dump(data), *flags], composition)
+    datamodule = parser.instantiate(options).data
+    return None if datamodule.validates else datamodule.name
