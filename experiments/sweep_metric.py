@@ -24,9 +24,10 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
     if not sweep.metric.startswith("val/"):
         return
     figure = sweep.metric.removeprefix("val/")
+    unvalidated = cache(_unvalidated)  # most points differ in flags of the method only
     for job in jobs:
         configs, flags = take_flag(job.arguments[1:], "--config", "-c")
-        name = _unvalidated(tuple(configs), tuple(flag for flag in flags if flag.startswith("--data.")))
+        name = unvalidated(tuple(configs), tuple(flag for flag in flags if flag.startswith("--data.")))
         if name is not None:
             raise ConfigError(
                 f"{sweep.path}: key `metric.name`: {job.experiment} on {name} has no `{sweep.metric}`, as nothing is "
@@ -35,7 +36,6 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
             )
 
 
-@cache
 def _unvalidated(configs: tuple[str, ...], flags: tuple[str, ...]) -> str | None:
     """Name of the data that a run would train on without validation; None if it validates, or has no data to ask."""
     composition = compose(configs)
