@@ -14,6 +14,13 @@ METHODS = Path(__file__).parents[2] / "docs/methods"
 PAGES = {
     "mti_net.md": ["mti_net_guided", "mti_net_zoomed_crops"],
     "region_support.md": ["region_support_end_to_end"],
+    "semantic_md.md": [
+        "semantic_md_baseline_l1",
+        "semantic_md_baseline_berhu",
+        "semantic_md_onehot20",
+        "semantic_md_two_head_sobel",
+    ],
+    "shed.md": ["shed_hybrid"],
 }
 
 TITLES = (
@@ -23,6 +30,10 @@ ROW = (
     "| thirty epochs (6) | 30 | `trainer.max_epochs: 10`, `mti_net_plain_l1` | [yaml](../experiments/mti.yaml) "
     "| [`test_mti.py::test_epochs`](../tests/test_mti.py) |\n"
 )
+
+
+def test_every_page_is_held():
+    assert {path.name for path in METHODS.glob("*.md")} == set(PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,6 +1,6 @@
 """SHED from image to metric depth: stem, segment hierarchy, fusion of level maps and convolution maps, head."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class LevelFusion(nn.Module):
             projected = [project(tokens) for project, tokens in zip(self.projections, levels, strict=True)]
             return trunk.spread(torch.stack(projected).sum(0))
         maps = [
-            convolve_levels(tokens, *trunk.level_cells(level), projection.weight)
+            convolve_levels(tokens, *trunk.level_cells(level), cast(nn.Conv2d, projection).weight)
             for level, (tokens, projection) in enumerate(zip(levels, self.projections, strict=True))
         ]
         return fuse_pyramid(self.blocks, maps, trunk.grid)
