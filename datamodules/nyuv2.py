@@ -33,8 +33,8 @@ Layout = Literal["auto", "labeled", "bts", "marigold"]
 
 #: What each layout trains on, when it is whole.
 LAYOUTS = {
-    "labeled": "795 labelled frames train", "bts": "24,231 frames of the videos train",
-    "marigold": "795 labelled frames train",
+    "labeled": "the labelled file: 795 frames train", "bts": "BTS's tree: the frames of its list train, 24,231 in all",
+    "marigold": "Marigold's tree: the frames of its list train, 795 in all",
 }  # fmt: skip
 
 

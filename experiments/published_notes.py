@@ -1,4 +1,4 @@
-"""Notes on published figures: ``published_notes.yaml``, and which rows and figures each is of."""
+"""Notes on published figures: ``notes/published.yaml``, and which rows and figures each is of."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ def _of(table: PublishedTable) -> list[PublishedNote]:
 
 
 @cache
-def read_notes(path: Path = EXPERIMENTS / "published_notes.yaml") -> tuple[PublishedNote, ...]:
+def read_notes(path: Path = EXPERIMENTS / "notes/published.yaml") -> tuple[PublishedNote, ...]:
     """All notes, in the file's order.
 
     Raises:

@@ -484,7 +484,7 @@ def test_boundary_figures_stand_under_both_definitions(runs, show):
     text = show("shed/table1")
     (header,) = (line for line in text.splitlines() if "truncated" in line and line.startswith("| method"))
     assert [cell.strip().partition(" (")[0] for cell in header.strip("|").split("|")][4:8] == [
-        "ε\\_a truncated", "ε\\_a untruncated", "ε\\_c truncated", "ε\\_c untruncated",
+        "ε_a truncated", "ε_a untruncated", "ε_c truncated", "ε_c untruncated",
     ]  # fmt: skip
     printed = next(line for line in markdown_lines(text, "published") if "shed_hybrid" in line[0].replace("\\", ""))
     assert printed[4:8] == ["5.713", "5.713", "0.608", "0.608"]
