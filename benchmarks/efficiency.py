@@ -245,7 +245,7 @@ def show(costs: Sequence[Cost], title: str) -> None:
             table.add_row(label, *cells)
     if not dpt.peak:
         table.add_row("processor time", "", *(c for cost in others for c in ("", f"{cost.processor_ratio:.2f}")))
-    Console(width=140).print(table)
+    Console(width=60 + 30 * len(costs)).print(table)
 
 
 def write_csv(costs: Sequence[Cost], path: Path) -> None:
