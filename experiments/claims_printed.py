@@ -89,14 +89,14 @@ class PrintedOutcome:
         verdict: of them.
         pairs: figures of which it speaks, those that decide first.
         stated: percentage that they must give, if one is stated.
-        printed: comparisons of the claim for which figures are printed.
+        covered: comparisons of the claim for which figures are printed.
         asked: comparisons of the claim.
     """
 
     verdict: PrintVerdict
     pairs: tuple[PrintedPair, ...]
     stated: Stated | None
-    printed: int
+    covered: int
     asked: int
 
     @property
@@ -115,7 +115,7 @@ class PrintedOutcome:
             relation = "more than " if self.stated.relation is Relation.more_than else ""
             shown[0] = f"stated {relation}{self.stated.percent} %, printed {shown[0]}"
         rest = len(self.pairs) - len(shown)
-        part = [f"{self.printed} of {self.asked} printed"] if 0 < self.printed < self.asked else []
+        part = [f"{self.covered} of {self.asked} printed"] if 0 < self.covered < self.asked else []
         return "; ".join([*shown, *([f"{rest} more"] if rest else []), *part])
 
 
@@ -123,15 +123,15 @@ def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
     """Hold a claim against the tables of its paper."""
     found = printed_pairs(spec, claim)
     pairs = [pair for own in found for pair in own]
-    printed = sum(bool(own) for own in found)
+    covered = sum(bool(own) for own in found)
     if not pairs:
-        return PrintedOutcome("not printed", (), claim.stated, printed, len(found))
+        return PrintedOutcome("not printed", (), claim.stated, covered, len(found))
     signs = [pair.bears_out if claim.stated is None else pair.gives(claim.stated) for pair in pairs]
     decided = claim.of.decide(signs.count(True), signs.count(False), len(signs))
     verdict: PrintVerdict = "equal" if decided is None else "supports" if decided else "contradicts"
     first = [True, None, False] if decided else [False, None, True]
     order = sorted(range(len(pairs)), key=lambda place: first.index(signs[place]))
-    return PrintedOutcome(verdict, tuple(pairs[place] for place in order), claim.stated, printed, len(found))
+    return PrintedOutcome(verdict, tuple(pairs[place] for place in order), claim.stated, covered, len(found))
 
 
 def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[list[PrintedPair]]:
