@@ -89,11 +89,15 @@ class PrintedOutcome:
         verdict: of them.
         pairs: figures of which it speaks, those that decide first.
         stated: percentage that they must give, if one is stated.
+        covered: comparisons of the claim for which figures are printed.
+        asked: comparisons of the claim.
     """
 
     verdict: PrintVerdict
     pairs: tuple[PrintedPair, ...]
     stated: Stated | None
+    covered: int
+    asked: int
 
     @property
     def notes(self) -> list[str]:
@@ -101,7 +105,7 @@ class PrintedOutcome:
         return list(dict.fromkeys(note for pair in self.pairs for note in pair.notes))
 
     def text(self, most: int | None = None) -> str:
-        """The figures; of many the first.
+        """The figures; of many the first; and of how many comparisons they are, if not of all.
 
         Args:
             most: figures that are shown; all by default.
@@ -111,27 +115,30 @@ class PrintedOutcome:
             relation = "more than " if self.stated.relation is Relation.more_than else ""
             shown[0] = f"stated {relation}{self.stated.percent} %, printed {shown[0]}"
         rest = len(self.pairs) - len(shown)
-        return "; ".join([*shown, *([f"{rest} more"] if rest else [])])
+        part = [f"{self.covered} of {self.asked} printed"] if 0 < self.covered < self.asked else []
+        return "; ".join([*shown, *([f"{rest} more"] if rest else []), *part])
 
 
 def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
     """Hold a claim against the tables of its paper."""
-    pairs = printed_pairs(spec, claim)
+    found = printed_pairs(spec, claim)
+    pairs = [pair for own in found for pair in own]
+    covered = sum(bool(own) for own in found)
     if not pairs:
-        return PrintedOutcome("not printed", (), claim.stated)
+        return PrintedOutcome("not printed", (), claim.stated, covered, len(found))
     signs = [pair.bears_out if claim.stated is None else pair.gives(claim.stated) for pair in pairs]
     decided = claim.of.decide(signs.count(True), signs.count(False), len(signs))
     verdict: PrintVerdict = "equal" if decided is None else "supports" if decided else "contradicts"
     first = [True, None, False] if decided else [False, None, True]
     order = sorted(range(len(pairs)), key=lambda place: first.index(signs[place]))
-    return PrintedOutcome(verdict, tuple(pairs[place] for place in order), claim.stated)
+    return PrintedOutcome(verdict, tuple(pairs[place] for place in order), claim.stated, covered, len(found))
 
 
-def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[PrintedPair]:
-    """Printed figures that a claim speaks of: those that it names, or those of its arms' experiments."""
+def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[list[PrintedPair]]:
+    """Printed figures of each comparison of a claim: of those that it names, or of its arms' experiments."""
     if claim.printed:
-        return [pair for comparison in claim.printed for pair in _pairs(comparison, _rows_of(spec.paper, comparison))]
-    return [pair for comparison in claim.comparisons for pair in pairs_of_arms(spec, comparison)]
+        return [_pairs(comparison, _rows_of(spec.paper, comparison)) for comparison in claim.printed]
+    return [pairs_of_arms(spec, comparison) for comparison in claim.comparisons]
 
 
 def pairs_of_arms(spec: ClaimsSpec, comparison: Comparison) -> list[PrintedPair]:

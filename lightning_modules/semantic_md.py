@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.losses import L1Loss, SegmentationLoss, SobelCorrelationLoss
-from lightning_modules.losses.reduction import sum_over_processes
-from lightning_modules.losses.sobel import depth_edges
+from lightning_modules.losses.reduction import masked_mean
+from lightning_modules.losses.sobel import depth_edges, sees_valid
 from lightning_modules.networks.multi_head import MultiHeadNetwork
 from lightning_modules.networks.semantic_inputs import OneHotClasses, SemanticInput
 from lightning_modules.networks.semantic_md import Activation, SemanticMDNetwork
@@ -39,12 +39,12 @@ class SemanticMD(DepthModule):
         depth_activation: see :class:`SemanticMDNetwork`.
         depth_loss: of depth in units of ``max_depth``.
         semantic_loss: of the head ``semantics``.
-        sobel_loss: of the predicted depth's edges and the true contours.
+        sobel_loss: of the predicted depth's edges and the true contours, where its filter sees only pixels with depth.
         semantic_weight: lambda of the semantic loss (equation 7).
         contour_weight: lambda of the contour head's cross entropy; the authors' configuration has 0.1.
         sobel_weight: of ``sobel_loss``; 0 leaves it out.
         edge_target: of the head ``contours``: borders of the classes, or the true depth's own edges, ``sobel``, by the
-            threshold of ``sobel_loss``.
+            filter and threshold of ``sobel_loss``, where that sees only pixels with depth.
         kwargs: see :class:`DepthModule`.
 
     Raises:
@@ -151,19 +151,23 @@ class SemanticMD(DepthModule):
         if prediction.semantics is not None:
             losses["semantics"] = self.semantic_weight * self.semantic_loss(prediction.semantics, batch["semantics"])
         if prediction.edges is not None:
+            edges, known = batch["edges"], torch.ones_like(batch["valid"])  # a pixel without a label has a border, too
             if self.edge_target == "sobel":
-                edges = depth_edges(truth, self.sobel_loss.threshold, batch["valid"])
-            else:
-                edges = batch["edges"]
-            losses["contours"] = self.contour_weight * mean_binary_cross_entropy(prediction.edges, edges)
+                threshold, size = self.sobel_loss.threshold, self.sobel_loss.size
+                edges, known = depth_edges(truth, threshold, size=size), sees_valid(batch["valid"], size)
+            losses["contours"] = self.contour_weight * mean_binary_cross_entropy(prediction.edges, edges, known)
         if self.sobel_weight:
-            losses["sobel"] = self.sobel_weight * self.sobel_loss(depth, batch["edges"])
+            losses["sobel"] = self.sobel_weight * self.sobel_loss(depth, batch["edges"], batch["valid"])
         return losses
 
 
-def mean_binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over all pixels of all processes, in float32 at least."""
+def mean_binary_cross_entropy(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Mean over the known pixels of all processes, in float32 at least; 0 if there is none.
+
+    Args:
+        logits: (B, 1, H, W).
+        target: (B, 1, H, W) in {0, 1}.
+        known: (B, 1, H, W) bool, pixels that are counted.
+    """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    total = F.binary_cross_entropy_with_logits(logits, target.to(logits), reduction="sum")
-    total, pixels = sum_over_processes(torch.stack([total, torch.full_like(total, logits.numel())]))
-    return total / pixels
+    return masked_mean(F.binary_cross_entropy_with_logits(logits, target.to(logits), reduction="none"), known)

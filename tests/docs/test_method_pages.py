@@ -18,6 +18,8 @@ PAGES = {
         "semantic_md_baseline_l1",
         "semantic_md_baseline_berhu",
         "semantic_md_onehot20",
+        "semantic_md_semantic_conv",
+        "semantic_md_contour",
         "semantic_md_two_head_sobel",
     ],
     "shed.md": ["shed_hybrid"],

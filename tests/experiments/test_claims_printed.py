@@ -1,5 +1,7 @@
 """Claims held against the papers' own tables: by hand-computed numbers, and what the suite's files must find."""
 
+from fnmatch import fnmatchcase
+
 import pytest
 
 from experiments.claims_file import CLAIMS, claim_files, read_claims
@@ -81,6 +83,16 @@ def test_quantifiers(quantifier, right, wrong, total, expected):
         ("region_support_generation", "41 %", "supports", "printed 41.0 %:"),
         ("semantic_md_deeplab", "improves all methods", "contradicts", "RMSE 1.277 against 1.243"),
         ("semantic_md_inputs", "except concat", "contradicts", "AbsRel 0.311 against 0.304 (contour; 2-head)"),
+        ("semantic_md_inputs", "are the best models", "contradicts", "RMSE 1.213 against 1.209 (1hot-20; 1hot-3)"),
+        ("semantic_md_inputs", "worst of the inputs", "supports", "RMSE 1.189 against 1.283"),
+        ("semantic_md_inputs", "comes close", "supports", "RMSE 1.213 against 1.189"),
+        ("semantic_md_heads", "comparable to the baseline", "supports", "RMSE 1.243 against 1.246"),
+        ("region_support_quoted", "all metrics but log", "supports", "AbsRel 0.0851 against 0.143"),
+        ("region_support_quoted", "rows of natural logarithms", "supports", "0.1057 against 0.283"),
+        ("region_support_quoted", "reaches the best", "contradicts", "0.792 against 0.811"),
+        ("region_support_refinement", "far off in RMSE", "supports", "RMSE 0.7367 against 1.29"),
+        ("region_support_refinement", "similar to depth", "supports", "δ1 0.615 against 0.6517"),
+        ("mti_net_quoted", "competitive", "contradicts", "0.6217 against 0.728"),
         ("semantic_md_inputs", "12.86 %", "supports", "printed 12.86 %: AbsRel 0.271 against 0.311"),
         ("semantic_md_inputs", "Contours alone", "equal", "AbsRel 0.311 against 0.311"),
         ("semantic_md_heads", "in most metrics", "supports", "RMSE 1.243 against 1.289"),
@@ -106,6 +118,20 @@ def test_figures_that_are_doubted_are_starred_and_explained():
     assert outcome.text(1).endswith("; 5 more")
 
 
+def test_a_part_of_the_comparisons_that_is_printed_is_said_to_be_one():
+    """SHED's Fig. 5 prints one of the six recalls for both methods."""
+    assert printed("shed", "better in all settings").text().endswith("; 1 of 6 printed")
+    assert "printed" not in printed("shed_cross_domain", "in most metrics").text()
+
+
+def test_zero_shot_claims_are_of_other_data_than_hypersim():
+    """Files of the suite name their test sets, which the patterns are matched with."""
+    (first, *_), *_ = (claim.comparisons for claim in read_claims(CLAIMS / "shed_cross_domain.yaml").claims)
+    pattern = first.metric.rpartition("/")[0]
+    sets = ["nyuv2", "rooms", "rooms_nyuv2", "hypersim", "rooms_hypersim", "nyuv2_oc"]
+    assert [fnmatchcase(name, pattern) for name in sets] == [True, True, True, False, False, False]
+
+
 def test_rows_of_other_data_are_not_compared_by_themselves():
     """Table 2 of SHED has rows trained on NYUv2 and on HyperSim: arms of both have no printed comparison."""
     spec = read_claims(CLAIMS / "shed_cross_domain.yaml")
@@ -113,14 +139,14 @@ def test_rows_of_other_data_are_not_compared_by_themselves():
     comparison = spec.claims[0].comparisons[0]
     mixed = type(spec)(spec.title, spec.paper, spec.seeds, arms, spec.claims)
     claim = type(spec.claims[0])("", "", (type(comparison)("one", "two", "delta1", Direction.higher),))
-    assert printed_pairs(mixed, claim) == []
+    assert printed_pairs(mixed, claim) == [[]]
 
 
 def test_named_rows_of_the_same_data_are_preferred_and_others_are_compared_where_there_are_none():
     """SHED's Table 2 has two rows of that name; Region Support quotes figures of other data."""
     spec = read_claims(CLAIMS / "shed.yaml")
     comparison = PrintedComparison("SHED", "DPT", "delta1", "delta1", Direction.higher)
-    (found,) = printed_pairs(spec, Claim("", "", (), printed=(comparison,)))
+    ((found,),) = printed_pairs(spec, Claim("", "", (), printed=(comparison,)))
     assert (found.arm, found.than, found.place) == ("0.846", "0.839", "SHED, Table 2, NYUv2")
     outcome = printed("region_support_quoted", "in relative error")
     assert outcome.pairs[0].place == "Region Support Network, Table 2, NYU V1+V2 against NYU"

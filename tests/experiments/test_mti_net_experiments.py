@@ -109,6 +109,17 @@ def test_the_paper_profile_is_the_papers_recipe(monkeypatch):
     assert config["run"]["monitor"] == "val/loss_depth"
 
 
+@pytest.mark.parametrize("overlays", [["profile/paper"], ["data/rooms", "profile/quick"]])
+def test_frames_without_clahe_are_the_same_but_for_it(monkeypatch, overlays):
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    whole, without = (compose([name, *overlays]).config for name in ("mti_net_guided", "mti_net_no_clahe"))
+    steps = whole["data"]["init_args"].pop("preprocess")
+    kept = [step for step in steps if step["class_path"] != "datamodules.CLAHE"]
+    assert len(kept) == len(steps) - 1
+    assert without["data"]["init_args"].pop("preprocess") == kept
+    assert without == whole
+
+
 def test_as_printed(monkeypatch):
     """Sections 5 and 6: 256 classes, plain binary cross-entropy, losses at the end, no exchange but the attention."""
     monkeypatch.setenv("DATA_ROOT", "somewhere")

@@ -185,6 +185,7 @@ def test_rows_as_printed_are_those_of_the_table_but_for_what_is_printed(overlays
         "concat": ("semantic_input", {"scaled": False}),  # T(x) = x
         "semantic_conv": ("semantic_input", {"width": None}),  # an MBConv block
         "contour": ("semantic_input", {"mode": "opening", "scaled": False}),  # equation 5
+        "two_head_sobel": ("sobel_loss", {"mode": "soft", "threshold": 0.08, "size": 3}),  # [33], section 4.3
     }
     assert [f"semantic_md_{name}_as_printed" for name in sorted(printed)] == AS_PRINTED
     for name, (key, options) in printed.items():

@@ -32,7 +32,7 @@ class OfEdges(SobelCorrelationLoss):
     """The correlation loss, likewise."""
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        return super().forward(prediction.square() / 25, valid.double())
+        return super().forward(prediction.square() / 25, (target > 3).double(), valid)
 
 
 def loss_and_slope(loss: nn.Module, part: slice) -> tuple[float, float]:
@@ -72,7 +72,7 @@ def test_silog(tmp_path, two_processes, form, reduction):
         BerHuLoss("max_value", "image"),
         OfClasses(SegmentationLoss(0.5, dice=0.3, focal_tversky=0.2)),
         OfClasses(SegmentationLoss(0.5, 0.3, 0.2, mean_over="all", probabilities="sigmoid", unlabelled="negative")),
-        OfEdges(),
+        OfEdges(size=3),
     ],
     ids=["l1", "berhu_batch", "berhu_image", "segmentation", "released", "sobel"],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import SobelCorrelationLoss
-from lightning_modules.losses.sobel import MARGIN, STEP_RESPONSE, depth_edges, sobel
+from lightning_modules.losses.sobel import MARGIN, STEP_RESPONSE, depth_edges, sees_valid, sobel
 
 
 def step(height=0.5):
@@ -22,17 +22,30 @@ def random_maps():
     return depth, (torch.rand(depth.shape, generator=generator) < 0.3).double()
 
 
-def test_responses_are_those_of_opencv():
+@pytest.mark.parametrize("size", [3, 5])
+def test_responses_are_those_of_opencv(size):
     depth, _ = random_maps()
-    for image, response in zip(depth[:, 0].numpy(), sobel(depth).numpy(), strict=True):
+    for image, response in zip(depth[:, 0].numpy(), sobel(depth, size).numpy(), strict=True):
         for axis, orders in enumerate([(1, 0), (0, 1)]):
-            expected = cv2.Sobel(image, cv2.CV_64F, *orders, ksize=5)
+            expected = cv2.Sobel(image, cv2.CV_64F, *orders, ksize=size)
             assert np.allclose(response[axis], expected, atol=1e-12)
 
 
-def test_a_step_answers_with_48_times_its_height():
-    assert float(sobel(step(0.5)).abs().max()) == pytest.approx(STEP_RESPONSE * 0.5)
-    assert sobel(torch.full((1, 1, 6, 6), 0.3)).abs().max() < 1e-5
+def test_the_smaller_filter_is_the_operator_that_the_paper_cites():
+    """Sobel's 3x3 gradient operator, by hand: sums of rows weighted 1, 2, 1, two pixels apart."""
+    depth = random_maps()[0]
+    left, right = depth[:, 0, 1:4, 2], depth[:, 0, 1:4, 4]
+    by_hand = ((right - left) * torch.tensor([1.0, 2.0, 1.0])).sum(1)
+    torch.testing.assert_close(sobel(depth, 3)[:, 0, 2, 3], by_hand)
+
+
+@pytest.mark.parametrize(("size", "response"), [(3, 4.0), (5, 48.0)])
+def test_a_step_answers_with_a_multiple_of_its_height(size, response):
+    assert STEP_RESPONSE[size] == response
+    assert float(sobel(step(0.5), size).abs().max()) == pytest.approx(response * 0.5)
+    assert sobel(torch.full((1, 1, 6, 6), 0.3), size).abs().max() < 1e-5
+    assert not depth_edges(step(0.5), response * 0.501, size=size).any()
+    assert depth_edges(step(0.5), response * 0.499, size=size).any()
 
 
 def test_the_authors_threshold_needs_a_step_of_more_than_6_metres():
@@ -46,17 +59,47 @@ def test_there_is_no_edge_around_an_invalid_pixel():
     valid = depth > 0
     assert depth_edges(depth, 0.5).any()
     assert not depth_edges(depth, 0.5, valid).any()
+    assert not depth_edges(depth, 0.5, valid, size=3).any()
 
 
-def test_it_is_equation_10_with_its_minus():
-    depth, contours = random_maps()
+@pytest.mark.parametrize(("size", "seen"), [(3, 7 * 9 - 9), (5, 7 * 9 - 25)])
+def test_pixels_whose_filter_sees_an_invalid_one(size, seen):
+    valid = torch.ones(1, 1, 7, 9, dtype=torch.bool)
+    valid[0, 0, 3, 4] = False
+    assert int(sees_valid(valid, size).sum()) == seen
+
+
+def by_equation_10(depth, contours, threshold, size=5):
+    """Its terms with the minus (B, H, W), of OpenCV's filter."""
     images = depth[:, 0].numpy()
-    across, down = (np.stack([cv2.Sobel(i, cv2.CV_64F, *o, ksize=5) for i in images]) for o in ((1, 0), (0, 1)))
-    s = np.clip(1 - np.exp(-np.hypot(across, down) / 4.0), MARGIN, 1 - MARGIN)
+    across, down = (np.stack([cv2.Sobel(i, cv2.CV_64F, *o, ksize=size) for i in images]) for o in ((1, 0), (0, 1)))
+    s = np.clip(1 - np.exp(-np.hypot(across, down) / threshold), MARGIN, 1 - MARGIN)
     c = contours[:, 0].numpy()
-    expected = -np.mean(c * np.log(s) + (1 - c) * np.log(1 - s))
-    loss = SobelCorrelationLoss(threshold=4.0)
+    return -(c * np.log(s) + (1 - c) * np.log(1 - s))
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_it_is_equation_10_with_its_minus(size):
+    depth, contours = random_maps()
+    loss = SobelCorrelationLoss(threshold=4.0, size=size)
+    expected = by_equation_10(depth, contours, 4.0, size).mean()
     assert float(loss(depth, contours)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_pixels_whose_filter_sees_no_depth_are_left_out():
+    depth, contours = random_maps()
+    valid = torch.ones(depth.shape, dtype=torch.bool)
+    valid[0, 0, 1, 2] = False
+    kept = np.ones((2, 7, 8), dtype=bool)
+    kept[0, :3, 1:4] = False  # 3x3 around it
+    loss = SobelCorrelationLoss(threshold=4.0, size=3)
+    expected = by_equation_10(depth, contours, 4.0, 3)[kept].mean()
+    assert float(loss(depth, contours, valid)) == pytest.approx(expected, rel=1e-9)
+    depth.requires_grad_()
+    none = loss(depth, contours, torch.zeros_like(valid))
+    none.backward()
+    assert float(none) == 0
+    assert not depth.grad.any()
 
 
 def test_equation_10_as_printed_has_no_value_and_without_bounds_alone_would_be_maximised():
@@ -134,5 +177,7 @@ def test_bad_options_and_shapes_are_named():
         SobelCorrelationLoss("hard")
     with pytest.raises(ValueError, match="`threshold` must be positive"):
         SobelCorrelationLoss(threshold=0.0)
+    with pytest.raises(ValueError, match="`size` must be 3 or 5, got 4"):
+        SobelCorrelationLoss(size=4)
     with pytest.raises(ValueError, match=r"need two \(B, 1, H, W\)"):
         SobelCorrelationLoss()(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 8, 8))
