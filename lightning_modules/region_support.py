@@ -244,7 +244,10 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         return values
 
     def _semantic_guidance(self, batch: Batch) -> Tensor:
-        """Semantic ids in (0, 1], 0 where unlabelled, (B, 1, H, W)."""
+        """Semantic ids over the number of classes, (B, 1, H, W); 0 where unlabelled.
+
+        Of 894 fine classes, names that only NYU Depth v1 has are numbered on from 895: they lie above 1.
+        """
         return to_grid(batch["semantics"][:, None].float() / self.classes, batch["image"])
 
     def _take_resnet34(self) -> None:
