@@ -29,9 +29,10 @@ class MTINetPrediction(Prediction):
 
 
 class GuidedMTINet(DepthModule):
-    """Yigit, "Beneath the Surface: Enhancing Scene Perception through Unified Segmentation and Depth Estimation", 2024.
+    """Depth, segmentation and edges of one network, in which the other two guide depth.
 
-    The paper leaves most figures open; ``docs/methods/mti_net.md`` says which reading is the default and why.
+    Yigit, "Beneath the Surface: Enhancing Scene Perception through Unified Semantic Segmentation and Depth Estimation",
+    2024. The paper leaves most figures open; ``docs/methods/mti_net.md`` says which reading is the default and why.
 
     Args:
         backbone: name in the registry; the paper has a ResNet-50 with torchvision's weights.

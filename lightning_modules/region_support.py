@@ -44,7 +44,7 @@ class RegionSupportStage(Stage):
             ``truth``, or as ``generated`` by the generation module, as both; ``semantic`` labels as guidance, and the
             generation module's output to begin with. Or nothing is refined: with ``none`` the generation module's
             output is the answer, with ``truth_as_depth`` the truth's region support itself, without one where there is
-            no region.
+            no region. To the refinement such pixels are 0 m, and its depth there counts in figures and L_2.
         terms: weights of the loss's terms: ``support``, the generated support against the truth's; ``coarse``, the
             same output against the depth; ``depth``, the refinement's iterations against the depth, L_i of equation 3.
             Equation 4, L_c, is ``{support: 0.3, depth: 0.7}``.
@@ -244,7 +244,10 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         return values
 
     def _semantic_guidance(self, batch: Batch) -> Tensor:
-        """Semantic ids in (0, 1], 0 where unlabelled, (B, 1, H, W)."""
+        """Semantic ids over the number of classes, (B, 1, H, W); 0 where unlabelled.
+
+        Of 894 fine classes, names that only NYU Depth v1 has are numbered on from 895: they lie above 1.
+        """
         return to_grid(batch["semantics"][:, None].float() / self.classes, batch["image"])
 
     def _take_resnet34(self) -> None:

@@ -24,8 +24,8 @@ class RegionSupport:
     The listing does not run as printed (it compares raster neighbours, never ends its outer loops and drops sparse
     bins and bin borders), so this is what its prose asks for: (1) every semantic class falls apart into connected
     regions; (2) a region as deep as two bins or more, a bin being the depth range of the image over ``bins``, is cut
-    into bins from its minimum on, where a bin that holds too few pixels is merged with the next one above; (3) every
-    region is labelled with its mean depth.
+    into bins from its minimum on, where bins that hold too few pixels are merged with those above, without limit, until
+    they hold enough together; (3) every region is labelled with its mean depth.
 
     Regions are connected by label alone, so holes of the depth map do not cut them, but a labelled pixel without valid
     depth belongs to no region afterwards: it has id 0 and support 0.
@@ -33,7 +33,8 @@ class RegionSupport:
     Args:
         bins: number of bins that the depth range of the image makes.
         min_fill: a bin stands on its own if it holds more than this fraction of the average population of the
-            region's bins. The comparison is strict: bins that are exactly average are merged at the default of 1.
+            region's bins. The comparison is strict: bins that are exactly average are merged at the default of 1. The
+            last bin of a region stands, or ends what is merged, whatever it holds.
         link: which pixels of one class are neighbours: those at a distance of at most two pixels (the 12 of the
             paper), or the adjacent 8 or 4.
         split: what becomes of sparse bins: they are ``merged``; or they are dropped as ``printed``, see

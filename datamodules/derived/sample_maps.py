@@ -161,7 +161,8 @@ class EdgeTarget(DerivedMap):
     """Edges as a training target: guided MTI-Net, which does not say of what; borders of semantic classes by default.
 
     Args:
-        source: ``semantic`` and ``instance`` are borders between ids, one-pixel wide on each side; ``canny_depth`` and
+        source: ``semantic`` and ``instance`` are borders between ids, one-pixel wide on each side, also those to
+            unlabelled areas (id 0); ``canny_depth`` and
             ``canny_rgb`` are Canny edges (Gaussian of sigma sqrt 2, thresholds 0.15 and 0.30 of the depth's range, or
             0.1 and 0.2 of grey).
     """

@@ -87,6 +87,15 @@ def test_ramp():
     np.testing.assert_array_equal(support[0], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10.5, 10.5])
 
 
+def test_sparse_bins_are_merged_without_limit():
+    """One pixel a metre below 10 m, forty at 11 m: 49 pixels in ten bins, of which only the last has more than 4.9."""
+    depth = np.array([[*range(1, 10), *[11] * 40]], np.float32)
+    support, regions = RegionSupport()(np.ones(depth.shape, int), depth)
+    assert (regions[0, 5:] == 2).all()
+    assert regions[0, :5].tolist() == [1] * 5
+    assert support[0, -1] == pytest.approx((6 + 7 + 8 + 9 + 440) / 44)
+
+
 def test_a_region_narrower_than_two_bins_stays_whole():
     labels = np.array([[1, 1, 1, 1, 2, 2]])
     depth = np.array([[1, 1, 1, 2.75, 1, 11]], np.float32)
