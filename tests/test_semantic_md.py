@@ -140,7 +140,8 @@ def test_the_loss_is_the_weighted_sum_of_equation_7():
     assert losses["semantics"] == pytest.approx(0.07 * float(ce), rel=1e-5)
     bce = F.binary_cross_entropy_with_logits(prediction.edges, one["edges"])
     assert losses["contours"] == pytest.approx(0.07 * float(bce), rel=1e-5)
-    assert losses["sobel"] == pytest.approx(0.5 * float(method.sobel_loss(prediction.depth / 15, one["edges"], one["valid"])))
+    sobel = method.sobel_loss(prediction.depth / 15, one["edges"], one["valid"])
+    assert losses["sobel"] == pytest.approx(0.5 * float(sobel))
 
 
 def test_weights_are_those_configured():
