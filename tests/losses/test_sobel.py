@@ -98,7 +98,7 @@ def test_pixels_whose_filter_sees_no_depth_are_left_out():
     depth.requires_grad_()
     none = loss(depth, contours, torch.zeros_like(valid))
     none.backward()
-    assert float(none) == 0
+    assert none.item() == 0
     assert not depth.grad.any()
 
 
