@@ -34,6 +34,7 @@ GEOMETRY = ("preprocess", "resize", "crop", "eval_size", "border", "layout", "di
 EXCEPTIONS = {
     ((384, 384), None, (384, 384)): WHOLE_SQUEEZED,
     ((384, 384), (480, 640), (384, 384)): WHOLE_SQUEEZED,
+    ((392, 392), (490, 658), (392, 392)): "Depth Anything v2 as SHED's counterpart, by the same rule at its patch size",
     ((224, 224), (240, 320), (224, 224)): "CAST's images in Fig. 6 of SHED, by the same rule",
 }
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 
 METHODS = Path(__file__).parents[2] / "docs/methods"
 
-#: Page to the experiments whose settings it names.
+#: Page to the experiments whose settings it names, each with the data that take the place of its own, if any.
 PAGES = {
     "mti_net.md": ["mti_net_guided", "mti_net_zoomed_crops"],
     "region_support.md": ["region_support_end_to_end"],
@@ -22,7 +22,7 @@ PAGES = {
         "semantic_md_contour",
         "semantic_md_two_head_sobel",
     ],
-    "shed.md": ["shed_hybrid"],
+    "shed.md": ["shed_hybrid", "shed_hybrid_hypersim", "shed_hybrid data/nyuv2_raw"],
 }
 
 TITLES = (

@@ -23,7 +23,7 @@ class ParsingCLI(SegdepthCLI):
     """The suite's own parser of `exp`, which builds and runs nothing."""
 
     def __init__(self, experiment):
-        composition = compose([experiment])
+        composition = compose(experiment.split())
         self.arguments = ["exp", "--config", yaml.safe_dump(composition.config)]
         super().__init__(composition, self.arguments)
 
@@ -142,7 +142,8 @@ def complaints(page, experiments):
 
     Args:
         page: the Markdown file.
-        experiments: whose settings the page names; a setting must be an option of one of them.
+        experiments: whose settings the page names; a setting must be an option of one of them. A name may be followed
+            by that of other data.
     """
     found = []
     rows = read_rows(page)
