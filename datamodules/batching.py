@@ -84,7 +84,8 @@ class BatchingDataModule(FrameSource):
 
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Whole test frames, each exactly once over all processes; a loader for each test set where there are more."""
-        loaders = [data._eval_loader(data.test_set) for data in self.test_sets()]
+        sets = self.test_sets()
+        loaders = [data._eval_loader(data.test_set, keep_workers=len(sets) == 1) for data in sets]
         return loaders if len(loaders) > 1 else loaders[0]
 
     def predict_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
@@ -92,7 +93,7 @@ class BatchingDataModule(FrameSource):
         return self.test_dataloader()
 
     def _eval_loader(self, dataset: FrameDataset, *, keep_workers: bool = False) -> DataLoader[Sample]:
-        """Loader of whole frames; the workers of each of many test sets end with it, unless they are kept."""
+        """Loader of whole frames; unless workers are kept, they end with each pass, as those of many test sets do."""
         process = self._process()
         if len(dataset) < process["num_replicas"]:
             # A process without a batch would skip the metrics' reduction, for which the others wait forever.
