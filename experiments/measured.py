@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from callbacks.history import read_history
 from experiments.finished_runs import RunResult
 from experiments.published import (
     GEOMETRIES,
@@ -23,7 +22,6 @@ from experiments.published import (
     Conditions,
     PublishedRow,
 )
-from lightning_modules.metrics.boundary import empty_remark
 
 Choice = Literal["latest", "mean"]
 
@@ -153,6 +151,8 @@ def figures_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
 
 def best_logged(result: RunResult, name: str, arrow: Literal["↑", "↓"]) -> float | None:
     """Best value of a figure of validation in the history of a run's training; None where it was not logged."""
+    from callbacks.history import read_history  # imports torch, which tables without such a figure start without
+
     logged = [line.get(name) for line in read_history(result.folder / "history.jsonl")]
     values = [float(value) for value in logged if value is not None and math.isfinite(value)]
     if not values:
@@ -189,6 +189,8 @@ def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
         _, config = result.tested_with
         boundary = (config.get("model", {}).get("init_args", {}).get("evaluation") or {}).get("boundary") or {}
         thresholds = [f"{boundary[name]:g}" if name in boundary else "unrecorded" for name in ("low", "high")]
+        from lightning_modules.metrics.boundary import empty_remark  # imports torch
+
         said += [f"Canny {' / '.join(dict.fromkeys(thresholds))}", empty_remark(result.figures)]
     return tuple(dict.fromkeys(filter(None, said)))
 
