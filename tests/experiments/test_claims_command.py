@@ -312,7 +312,9 @@ def test_real_runs_have_every_figure_of_sheds_claims(workplace, capsys, monkeypa
     rooms = {"data": {"init_args": {"root": str(workplace / "rooms"), "rooms": small}}}
     (workplace / "rooms.yaml").write_text(yaml.safe_dump(rooms))
     content = yaml.safe_load((ROOT / "experiments/claims/shed.yaml").read_text())
-    content["arms"]["shed"] += " --model.init_args.segments=[6,4,2]"
+    for arm, words in content["arms"].items():
+        if words.startswith("shed"):
+            content["arms"][arm] = f"{words} --model.init_args.segments=[6,4,2]"
     (workplace / "shed.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     configs = ("data/rooms", "profile/quick", "tiny.yaml", "rooms.yaml")
     main(["claims", "shed.yaml", "--jobs", "2", "--", *(word for name in configs for word in ("--config", name))])
@@ -320,7 +322,9 @@ def test_real_runs_have_every_figure_of_sheds_claims(workplace, capsys, monkeypa
     report = (workplace / "runs/claims/shed/report.md").read_text()
     assert "not finished" not in report
     assert "has no" not in report
-    assert "not finite" not in report
+    undefined = [line for line in report.splitlines() if "not finite" in line]
+    # of six segments on 48x64 pixels none is a plane of one wall
+    assert all(line.startswith("- wall_flatness: ") for line in undefined), undefined
     assert "**Rooms**" in report
     assert "on a **CPU**" in report or torch.cuda.is_available()
     assert "8 frames" not in report.partition("All runs")[0]

@@ -57,7 +57,7 @@ def convolve_tokens(tokens: Tensor, cells: Tensor, grid: Grid, weight: Tensor) -
     batch, count, dim = tokens.shape
     products = tokens @ weight.permute(1, 2, 3, 0).reshape(dim, -1)  # (B, n_0, taps * c)
     table = products.view(batch * count * TAPS, -1)
-    outside = len(table)  # the index of a row of zeros
+    outside = table.shape[0]  # the index of a row of zeros; `len` would fix the batch size of an exported program
     sums = F.embedding_bag(product_index(cells, grid, count, outside), F.pad(table, (0, 0, 0, 1)), mode="sum")
     return sums.view(batch, *grid, -1).permute(0, 3, 1, 2)
 
@@ -74,7 +74,7 @@ def product_index(cells: Tensor, grid: Grid, count: int, outside: int) -> Tensor
     Returns:
         (B * h * w, 9) int64, taps in row-major order.
     """
-    first = torch.arange(len(cells), device=cells.device)[:, None] * count
+    first = torch.arange(cells.shape[0], device=cells.device)[:, None] * count
     border = KERNEL // 2
     padded = F.pad((cells + first).unflatten(1, grid), (border,) * 4, value=-1)
     neighbours = padded.unfold(1, KERNEL, 1).unfold(2, KERNEL, 1).reshape(-1, TAPS)
