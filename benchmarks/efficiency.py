@@ -310,6 +310,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.sizes, options.rounds = [224], 3
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
 
     costs: list[Cost] = []
     for side, images in points(options):
