@@ -27,4 +27,4 @@ class ParameterTable(Callback):
             table.add_row(name, type(part).__name__, *(f"{count:,}" for count in parameters(part)))
         table.add_section()
         table.add_row("network", type(network).__name__, *(f"{count:,}" for count in parameters(network)))
-        Console().print(table)
+        Console(markup=False).print(table)

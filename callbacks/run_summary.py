@@ -50,7 +50,7 @@ class RunSummary(Callback):
         folder = Path(trainer.default_root_dir)
         figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
         merge_json(folder / "metrics.json", figures)
-        console = Console()
+        console = Console(markup=False)
         method, truth = self.method or folder.parent.name, pl_module.oracle
         for name in sorted({key.split("/")[1] for key in figures}):
             # a test that is not the method's own, a callback's, says itself what it gave the method

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
+from rich.text import Text
 
 from experiments.run_folder import RunSettings
 
@@ -19,14 +20,18 @@ def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any
         batch: how the frames of an optimizer step are shared; None outside training.
     """
     frames = ", ".join(f"{count} {part}" for part, count in data["frames"].items())
-    lines = [
-        f"[bold]{run.experiment}[/bold]: {type(model).__name__} on [bold]{data['name']}[/bold] ({frames} frames)",
-        f"protocol {model.protocol.name}, profile {profile or 'paper'}, run {run.folder}",
-    ]
+    first = Text.assemble(
+        (str(run.experiment), "bold"),
+        f": {type(model).__name__} on ",
+        (str(data["name"]), "bold"),
+        f" ({frames} frames)",
+    )
+    lines = [f"protocol {model.protocol.name}, profile {profile or 'paper'}, run {run.folder}"]
     if batch is not None:
         lines.append(batch)
     if data.get("synthetic"):
         lines.append("Rooms is synthetic: its figures say that a method learns, and nothing about NYUv2")
     if profile == "quick":
         lines.append("quick profile: a small network on small frames; `PROFILE=paper` is the published recipe")
-    Console().print(Panel("\n".join(lines), title="segdepth", title_align="left", expand=False), highlight=False)
+    text = Text("\n").join([first, *map(Text, lines)])
+    Console(markup=False).print(Panel(text, title="segdepth", title_align="left", expand=False), highlight=False)

@@ -177,7 +177,7 @@ def _runs(spec: ClaimsSpec, root: Path, extra: Sequence[str], make_jobs: MakeJob
 
 def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
     """Print the list, a table a file, and the counts of both verdicts."""
-    console = Console(width=int(os.environ.get("COLUMNS", "0")) or max(Console().width, 160))
+    console = Console(width=int(os.environ.get("COLUMNS", "0")) or max(Console(markup=False).width, 160), markup=False)
     for file, title in titles.items():
         table = Table(
             "claim", "source", "the paper's figures say", "runs say", title=f"{file}: {title}", show_lines=True

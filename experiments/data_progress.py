@@ -26,7 +26,7 @@ def frame_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
         done = count
         progress.update(task, completed=count)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns) as progress:
             task = progress.add_task(title, total=total)

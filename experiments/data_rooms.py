@@ -20,7 +20,7 @@ def rooms(output: Path, rooms: RoomsParameters | None = None) -> None:
     Raises:
         FileExistsError: if the folder holds anything.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     parameters = rooms or RoomsParameters(train_scenes=16, test_scenes=8)
     output = output.expanduser()
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from datamodules.files import printable
@@ -34,12 +33,12 @@ def status(root: Path | None = None) -> None:
             f"{printable(root)} is not a folder: make it, with a folder per data set such as nyuv2/ in it"
         )
     findings = [find(source, root) for source in SOURCES]
-    table = Table(show_lines=True, title=f"Data in {escape(printable(root))}")
+    table = Table(show_lines=True, title=f"Data in {printable(root)}")
     for name in ("folder", "found", "missing"):
         table.add_column(name, overflow="fold")
     for finding in findings:
-        table.add_row(*map(escape, (f"{finding.source.folder}/", found_lines(finding), missing_lines(finding))))
-    Console().print(table)
+        table.add_row(f"{finding.source.folder}/", found_lines(finding), missing_lines(finding))
+    Console(markup=False).print(table)
     for finding in findings:
         if not finding.complete:
             source = finding.source

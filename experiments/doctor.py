@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from experiments.health import Section, hardware, software, storage
 
@@ -77,17 +77,17 @@ def _look(name: str, look: Callable[[], Section]) -> Section:
 
 
 def _print(sections: Sequence[Section]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     for section in sections:
         facts = Table.grid(padding=(0, 2))
         for name, fact in section.facts.items():
-            facts.add_row(f"  {escape(name)}", escape(fact))
-        console.print(f"[bold]{section.name}[/bold]")
+            facts.add_row(f"  {name}", fact)
+        console.print(section.name, style="bold")
         console.print(facts)
     problems = [problem for section in sections for problem in section.problems]
     for problem in sorted(problems, key=lambda problem: not problem.stops):
-        word = "[red]stops[/red]  " if problem.stops else "[yellow]warning[/yellow]"
-        console.print(f"{word}  {escape(problem.what)}\n           -> {escape(problem.mend)}")
+        word = Text("stops  ", "red") if problem.stops else Text("warning", "yellow")
+        console.print(word + f"  {problem.what}\n           -> {problem.mend}")
     stopping = sum(problem.stops for problem in problems)
     if not problems:
         console.print("nothing is wrong")

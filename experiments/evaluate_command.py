@@ -24,6 +24,7 @@ from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
 from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
 from experiments.compose import ConfigError, compose
+from experiments.folder_names import check_folder_name
 from experiments.prediction_files import HDF5_SUFFIXES, PredictionFiles
 from experiments.run_folder import RUN_ENVIRONMENT, name_run
 from experiments.stored_predictions import StoredPredictions
@@ -92,6 +93,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser, options = read_command_line(arguments)
     made = parser.instantiate(options)
     task = Task(**{field.name: made[field.name] for field in fields(Task)})
+    check_folder_name("--method", task.method)
     method = task.method or name_of(task.predictions)
     module: DepthDataModule = made.data
     module.prepare_data()

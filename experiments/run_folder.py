@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoint_io import PREVIOUS, damage, previous
 from experiments.compose import ConfigError
+from experiments.folder_names import check_folder_name
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
 RUN_ENVIRONMENT = "SEGDEPTH_RUN"
@@ -29,6 +30,9 @@ class RunSettings:
         resume: go on where the run of this name was left, or start it if it was not; the very same command then both
             starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
         tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.
+
+    Raises:
+        ConfigError: for a name that cannot be a folder's.
     """
 
     root: str = "runs"
@@ -38,6 +42,10 @@ class RunSettings:
     monitor: str | None = None
     resume: bool = False
     tested: Literal["best", "last"] = "best"
+
+    def __post_init__(self) -> None:
+        check_folder_name("--run.experiment", self.experiment)
+        check_folder_name("--run.name", self.name)
 
     @property
     def folder(self) -> Path:

@@ -179,7 +179,7 @@ def print_plan(jobs: Sequence[Job]) -> None:
 
 def _print_results(described: Sweep, jobs: Sequence[Job], status: Mapping[Path, str], root: Path) -> None:
     rows = rank(described, jobs, status)
-    console = Console()
+    console = Console(markup=False)
     console.print(table(described, rows))
     path = root / described.name / "sweep.csv"
     write_csv(path, rows)

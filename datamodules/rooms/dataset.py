@@ -227,7 +227,7 @@ def available_cores() -> int:
 
 
 def _with_progress(scenes: Iterator[Any], parameters: RoomsParameters, folder: Path, shown: bool) -> Iterator[Any]:
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     columns = (TextColumn("rendering Rooms"), BarColumn(), MofNCompleteColumn(), TextColumn("scenes"))
     if shown:
         console.print(f"Rooms: {parameters.frames} frames, rendered once into {folder}", highlight=False)

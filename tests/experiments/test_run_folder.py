@@ -53,3 +53,18 @@ def test_runs_of_a_sweep_s_agents_that_start_in_the_same_second_differ(monkeypat
         monkeypatch.setenv(RUN_ENVIRONMENT, "")
         names.add(name_run("nyuv2", ""))
     assert {name.split("-")[2] for name in names} == {"a1", "b2"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", "a/b", "/tmp/x", "a\\b", "..", "", " ", "two\nlines", "x" * 129], ids=lambda name: repr(name)[:12]
+)
+def test_a_name_that_is_no_folder_s_is_refused(name):
+    with pytest.raises(ConfigError, match=r"`--run\.name "):
+        RunSettings(experiment="shed_hybrid", name=name)
+    with pytest.raises(ConfigError, match=r"`--run\.experiment "):
+        RunSettings(experiment=name)
+
+
+def test_unusual_names_are_taken():
+    for name in ("lr[a=1]", "zweiter Versuch", "größer", "-x", ".hidden", "a.b"):
+        assert RunSettings(experiment="x", name=name).folder.name == name
