@@ -124,8 +124,10 @@ def clean_depth(
         )
     valid = finite & (values > 0) & (values >= min_depth) & (values <= max_depth)
     if not valid.any():
+        measured = values[finite & (values > 0)]
+        found = f" (its median is {float(measured.median()):.4g}: another unit?)" if len(measured) else ""
         raise ValueError(
-            f"{source}: no depth in {min_depth:g}..{max_depth:g} m; leave the frame out, or change `min_depth`, "
+            f"{source}: no depth in {min_depth:g}..{max_depth:g} m{found}; leave the frame out, or change `min_depth`, "
             "`max_depth`, or where depth is read from"
         )
     return values.where(valid, 0)[None]
