@@ -115,7 +115,7 @@ def clean_depth(
     Raises:
         ValueError: if nothing is valid, or values are not finite where the format has none such.
     """
-    values = torch.from_numpy(np.ascontiguousarray(depth)).float()
+    values = torch.from_numpy(np.ascontiguousarray(depth, dtype=np.float32))  # of any byte order
     finite = values.isfinite()
     if not nan_is_hole and not finite.all():
         raise ValueError(
