@@ -33,6 +33,13 @@ def merge_json(path: Path, figures: dict[str, float]) -> None:
     temporary.replace(path)
 
 
+def remarks_of(trainer: Trainer, name: str) -> tuple[str, ...]:
+    """What must be said of a test set's frames beside figures."""
+    datamodule: Any = getattr(trainer, "datamodule", None)
+    sets = datamodule.test_sets() if hasattr(datamodule, "test_sets") else ()
+    return next((tuple(getattr(data, "remarks", ())) for data in sets if data.name == name), ())
+
+
 class RunSummary(Callback):
     """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print them beside the constant baseline.
 
@@ -58,6 +65,8 @@ class RunSummary(Callback):
             mark = f" (oracle {truth})" if truth and own else ""
             protocol = pl_module.protocols[name] if own else pl_module.protocol
             console.print(self.table(name, figures, f"{method}{mark} on {name}, {protocol.name}"))
+            if said := remarks_of(trainer, name):
+                console.print(f"{name}: {'; '.join(said)}", highlight=False, markup=False, soft_wrap=True)
             for remark in pl_module.evaluations[f"test/{name}"].remarks if own else ():
                 console.print(f"warning: {name}: {remark}", highlight=False, markup=False, soft_wrap=True)
         for name in (

@@ -56,8 +56,12 @@ class FrameReader(ABC):
         provides: keys of the frames' ``maps`` and ``facts``.
         size: height and width of every frame.
         scenes: scene of every frame.
+        provenance: where the files themselves say that they come from; empty where they do not.
+        depth_remarks: what else must be said of their depth beside figures.
     """
 
+    provenance: str = ""
+    depth_remarks: tuple[str, ...] = ()
     provides: frozenset[str]
     size: tuple[int, int]
     scenes: Sequence[str]

@@ -113,6 +113,7 @@ class OcclusionReader(FrameReader):
         self.maps = dict(maps)
         self.scenes, self.size = reader.scenes, reader.size
         self.provides = reader.provides | {"occlusion"}
+        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
 
     @property
     def indices(self) -> Sequence[int]:

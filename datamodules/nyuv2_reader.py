@@ -19,6 +19,9 @@ from datamodules.files import MEND, open_hdf5, printable, unreadable
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
 
+#: Scene of all frames of a file that names none.
+UNKNOWN_SCENE = "unknown"
+
 DEPTH_KEYS = {"raw": "rawDepths", "filled": "depths"}
 REQUIRED_KEYS = ("images", "depths", "labels")
 
@@ -41,7 +44,7 @@ class NYUv2Reader(FrameReader):
 
     The file is opened on first use in each process, so a reader survives both ``fork`` and pickling. Frame numbers are
     positions among the frames of the same scene, in the order of the file; without the key ``scenes`` all frames count
-    as one scene, ``unknown``.
+    as one scene, :data:`UNKNOWN_SCENE`.
 
     Args:
         path: the labelled file.
@@ -85,8 +88,10 @@ class NYUv2Reader(FrameReader):
             self.size = self._check(file)
             count = len(file["images"])
             self.has_instances = "instances" in file
-            self.scenes = tuple(read_cells(file, "scenes") if "scenes" in file else ["unknown"] * count)
+            self.scenes = tuple(read_cells(file, "scenes") if "scenes" in file else [UNKNOWN_SCENE] * count)
             self.names = tuple(read_cells(file, "names") if "names" in file else ())
+            self.provenance = _provenance(file)
+            self.depth_remarks = () if DEPTH_KEYS["raw"] in file else ("in-painted depth, no rawDepths",)
         if len(self.scenes) != count:
             raise ValueError(
                 f"{printable(path)}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames; {MEND}"
@@ -232,6 +237,16 @@ def read_cells(file: h5py.File, key: str) -> list[str]:
         raise ValueError(
             f"{printable(file.filename)}: key `{key}` is not a cell array of strings; take the original labelled file"
         ) from error
+
+
+def _provenance(file: h5py.File) -> str:
+    """Where a file says it comes from, in one short line; empty where it does not."""
+    try:
+        said = file.attrs.get("provenance", "")
+    except (OSError, RuntimeError, TypeError, ValueError):  # of a type that h5py does not know
+        return ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return " ".join(text.split())[:200] if isinstance(text, str) else ""
 
 
 def _text(cell: h5py.Dataset) -> str:

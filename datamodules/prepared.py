@@ -38,6 +38,7 @@ class PreparedReader(FrameReader):
         self.steps, self.maps = tuple(steps), tuple(maps)
         self.scenes = reader.scenes
         self.size = reader.size
+        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
         added: set[str] = set()
         for step in self.steps:
             self.size = step.resized(self.size)

@@ -156,6 +156,8 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
     of_depth = depth_lines(medians)
     for line in of_depth:
         console.print(line)
+    if module.remarks:
+        console.print(f"{module.name}: {'; '.join(module.remarks)}")
     counts = ", ".join(f"{name} {len(positions):,}" for name, positions in parts.items())
     seconds = time.monotonic() - started
     console.print(
