@@ -94,6 +94,10 @@ class FrameReader(ABC):
         """Its depth alone, (1, H, W) float32 metres, 0 where invalid; raises as :meth:`read` does."""
         return self.read(position).maps["depth"]
 
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """What is odd about the files of a frame that can be read, for `segdepth data verify`."""
+        return ()
+
     @abstractmethod
     def source(self, position: int) -> str:
         """The file, and the place in it, that the frame comes from, for messages."""

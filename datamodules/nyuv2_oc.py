@@ -129,6 +129,10 @@ class OcclusionReader(FrameReader):
         """As the reader does."""
         self.reader.check_files(positions)
 
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """As the reader says."""
+        return self.reader.oddities(position)
+
     def source(self, position: int) -> str:
         """As the reader says, and the map."""
         with_map = f", {printable(self.maps[position])}" if position in self.maps else ""

@@ -67,6 +67,10 @@ class PreparedReader(FrameReader):
         """As the reader does."""
         self.reader.check_files(positions)
 
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """As the reader says."""
+        return self.reader.oddities(position)
+
     def source(self, position: int) -> str:
         """As the reader says."""
         return self.reader.source(position)

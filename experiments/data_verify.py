@@ -69,7 +69,8 @@ class FrameChecks(Dataset[Verdict]):
         place = (position, self.reader.scenes[position], self.reader.source(position))
         try:
             frame = self.reader.read(position)
-            return Verdict(*place, warnings=suspicions(frame), median_depth=median_depth(frame))
+            found = (*suspicions(frame), *self.reader.oddities(position))
+            return Verdict(*place, warnings=found, median_depth=median_depth(frame))
         except (FileNotFoundError, ValueError) as error:  # what readers raise names the file
             return Verdict(*place, error=" ".join(str(error).split()))
         except Exception as error:

@@ -14,6 +14,7 @@ from scipy.io import savemat
 from datamodules.declared_size import declared_size
 from datamodules.files import decode_image, read_hdf5, read_rgb
 from datamodules.nyuv2_oc import read_boundaries
+from experiments.data_verify import FrameChecks
 from tests.helpers.complaints import check_complaint, complaints
 from tests.helpers.faults import hdf5, matlab
 
@@ -82,6 +83,34 @@ def test_hostile_file_is_named(layout, name, pattern, fault, said):
     assert found
     for text in found:
         check_complaint(text, file.name, said)
+
+
+def test_an_absurd_camera_is_named(layout):
+    """A thousand times wider: every depth would be made planar wrongly, without a word."""
+    data = layout("hypersim")
+    table = data.file("hypersim/metadata_camera_parameters.csv")
+    header, *rows = [line.split(",") for line in table.read_text().splitlines()]
+    column = [cell.strip() for cell in header].index("M_cam_from_uv_00")
+    rows[1][column] = str(1000 * float(rows[1][column]))
+    table.write_text("\n".join(",".join(row) for row in (header, *rows)))
+    check_complaint(complaints(data.module())[0], table.name, "ai_001_002 sees 180 degrees")
+
+
+def test_values_that_mean_nothing_are_counted(layout):
+    data = layout("hypersim")
+    reader = data.module().reader
+    assert [reader.oddities(n) for n in range(len(reader))] == [()] * len(reader)
+    name = reader.frames[0]
+    for kind, changes in (("color", (np.nan, np.inf, -1.0, -1.0)), ("depth_meters", (np.inf, np.nan))):
+        with h5py.File(name.path(reader.root, kind), "r+") as file:
+            for row, value in enumerate(changes):
+                file["dataset"][row, 0] = value
+    assert data.module().reader.oddities(0) == (
+        "depth has values that mean nothing: 1 infinite",
+        "HDR colour has values that mean nothing: 3 NaN, 3 infinite, 6 negative",
+    )
+    warned = FrameChecks(reader, [0])[0].warnings
+    assert len(warned) == 2
 
 
 def test_depth_of_the_other_byte_order_is_depth(layout):
