@@ -12,7 +12,7 @@ from rich.table import Table
 
 from callbacks.run_logger import RunLogger
 from lightning_modules.metrics.boundary import empty_remark
-from lightning_modules.metrics.details import is_detail
+from lightning_modules.metrics.details import is_count, is_detail
 
 #: What a run leaves for people to look at.
 OUTPUTS = (
@@ -31,6 +31,13 @@ def merge_json(path: Path, figures: dict[str, float]) -> None:
     added = {key: value if math.isfinite(value) else None for key, value in figures.items()}
     temporary.write_text(json.dumps({**earlier, **added}, indent=2, sort_keys=True), encoding="utf-8")
     temporary.replace(path)
+
+
+def remarks_of(trainer: Trainer, name: str) -> tuple[str, ...]:
+    """What must be said of a test set's frames beside figures."""
+    datamodule: Any = getattr(trainer, "datamodule", None)
+    sets = datamodule.test_sets() if hasattr(datamodule, "test_sets") else ()
+    return next((tuple(getattr(data, "remarks", ())) for data in sets if data.name == name), ())
 
 
 class RunSummary(Callback):
@@ -58,6 +65,10 @@ class RunSummary(Callback):
             mark = f" (oracle {truth})" if truth and own else ""
             protocol = pl_module.protocols[name] if own else pl_module.protocol
             console.print(self.table(name, figures, f"{method}{mark} on {name}, {protocol.name}"))
+            if said := remarks_of(trainer, name):
+                console.print(f"{name}: {'; '.join(said)}", highlight=False, markup=False, soft_wrap=True)
+            for remark in pl_module.evaluations[f"test/{name}"].remarks if own else ():
+                console.print(f"warning: {name}: {remark}", highlight=False, markup=False, soft_wrap=True)
         for name in (
             "config.yaml",
             "metrics.json",
@@ -88,7 +99,7 @@ class RunSummary(Callback):
         table.caption = "\n".join(filter(None, (more, empty_remark(own)))) or None
         table.caption_justify = "left"
         for metric, value in shown.items():
-            if metric.startswith("baseline_") or (value == 0 and ("excluded" in metric or "nonfinite" in metric)):
+            if metric.startswith("baseline_") or (value == 0 and is_count(metric)):
                 continue
             baseline = own.get(f"baseline_{metric}")
             row = [metric, f"{value:.4f}" if value % 1 else f"{value:.0f}"]

@@ -298,6 +298,7 @@ class DepthDataModule(BatchingDataModule):
             "store": self.store,
             "options": self.all_options,
             "depth_range": [self.min_depth, self.max_depth],
+            "remarks": list(self.remarks),
             "synthetic": self.name.startswith("rooms"),
             "frame_size": list(self.reader.size),
             "provides": sorted(self.provides),

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.declared_size import check_declared, dataset_shape, declared_size
+
 #: Items that are tried before a data set counts as unreadable.
 FIRST_TRIED = 50
 
@@ -102,7 +104,10 @@ def read_first(read: Callable[[Item], Content], items: Iterable[Item]) -> Conten
 
 
 def decode_image(path: Path, flags: int) -> NDArray[Any]:
-    """Pixels of an image file as OpenCV decodes them, BGR or one channel.
+    """Pixels of an image file as OpenCV decodes them, BGR or one channel, in the order in which they are stored.
+
+    What the file says of how a viewer should turn it (EXIF) is passed over: of two images of one frame, such as colour
+    and depth, only one may say so, and pixels no longer belong together.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -110,7 +115,11 @@ def decode_image(path: Path, flags: int) -> NDArray[Any]:
             black; the end marker of both formats tells.
     """
     content = read_bytes(path)
-    pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
+    check_declared(declared_size(content), printable(path), MEND)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (cv2.error, MemoryError):  # such as sizes beyond OpenCV's own limit
+        pixels = None
     truncated = (content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[-64:]) or (
         content[:4] == b"\x89PNG" and b"IEND" not in content[-64:]
     )
@@ -161,7 +170,7 @@ def open_hdf5(path: Path, form: str = "an HDF5 file", mend: str = MEND) -> Itera
     try:
         with h5py.File(path) as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:  # KeyError: of a name that is listed but cannot be opened
+    except (OSError, RuntimeError, KeyError, MemoryError) as error:  # KeyError: of a listed name that cannot be opened
         raise unreadable(path, form, mend, error) from error
 
 
@@ -183,16 +192,16 @@ def read_hdf5(
     with open_hdf5(path) as file:
         if key not in file:
             raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {MEND}")
-        if not isinstance(file[key], h5py.Dataset):
-            raise ValueError(f"{printable(path)}: key `{key}` is a group, not an array; {MEND}")
-        array = file[key][()]
-    if array.dtype.kind not in {"float": "f", "integer": "iu"}[kind]:
-        raise ValueError(f"{printable(path)}: key `{key}` is {array.dtype}, not {kind}; {MEND}")
-    fits = len(array.shape) == len(shape) and all(a == s or s is None for a, s in zip(array.shape, shape, strict=True))
-    if not fits or 0 in array.shape:
-        wanted = tuple("any" if length is None else length for length in shape)
-        raise ValueError(f"{printable(path)}: key `{key}` is {array.shape}, not {wanted}; {MEND}")
-    return array
+        place = f"{printable(path)}: key `{key}`"
+        found, dtype = dataset_shape(file[key], place, MEND), file[key].dtype
+        if dtype.kind not in {"float": "f", "integer": "iu"}[kind]:
+            raise ValueError(f"{place} is {dtype}, not {kind}; {MEND}")
+        fits = len(found) == len(shape) and all(a == s or s is None for a, s in zip(found, shape, strict=True))
+        if not fits or 0 in found:
+            wanted = tuple("any" if length is None else length for length in shape)
+            raise ValueError(f"{place} is {found}, not {wanted}; {MEND}")
+        check_declared(found, place, MEND)
+        return np.asarray(file[key][()])
 
 
 def read_lines(path: Path, origin: str) -> list[str]:

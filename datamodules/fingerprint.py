@@ -12,7 +12,7 @@ from datamodules.splits import Splits, spread
 NOT_OF_THE_DATA = frozenset(
     {
         "root", "store", "class_mapping", "normalization", "provides", "layout", "depth_key", "extra_tests",
-        "input_size", "variants",
+        "input_size", "variants", "remarks",
     }
 )  # fmt: skip
 

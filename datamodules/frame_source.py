@@ -3,11 +3,13 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
 
 from datamodules.cache import cache_folder, remembered
@@ -23,6 +25,9 @@ from datamodules.store import StoreReader
 
 #: Training frames that a statistic is taken of, at most.
 STATISTICS_FRAMES = 1500
+
+#: Test frames whose depth is looked at, and the levels of 8 bits.
+PROBED_FRAMES, EIGHT_BITS = 8, 256
 
 ClassOrder = Literal["overall", "counted", "semantic_md"]
 
@@ -87,12 +92,22 @@ class FrameSource(LightningDataModule, ABC):
 
     @property
     def set_name(self) -> str:
-        """Names the data set, whatever the variant; Rooms in another's format says so."""
-        if self.store is None:
-            rooms = (self.folder / ROOMS_MARKER).is_file()
-        else:
-            rooms = self._stored.index["name"].startswith("rooms")
-        return f"rooms_{self.data_set}" if rooms else self.data_set
+        """Names the data set, whatever the variant."""
+        return self.claimed_name
+
+    @property
+    def claimed_name(self) -> str:
+        """The name before frames are looked at: of the format, or Rooms in this format."""
+        if self.store is not None:
+            return str(self._stored.index["name"])
+        return f"rooms_{self.data_set}" if (self.folder / ROOMS_MARKER).is_file() else self.data_set
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What must be said beside all figures of these frames: where they say they come from, how coarse depth is."""
+        levels = coarse_levels(self.reader, spread(self.splits.test or self.splits.train, PROBED_FRAMES))
+        coarse = f"depth of {levels} levels" if levels else ""
+        return tuple(filter(None, (self.reader.provenance, coarse, *self.reader.depth_remarks)))
 
     @cached_property
     def reader(self) -> FrameReader:
@@ -203,3 +218,14 @@ class FrameSource(LightningDataModule, ABC):
         """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
         classes = getattr(self, "classes", len(NAMES40))
         return NAMES40 if classes == len(NAMES40) else tuple(str(id_) for id_ in range(1, classes + 1))
+
+
+def coarse_levels(reader: FrameReader, positions: Sequence[int]) -> int | None:
+    """Number of different depths in some frames where 8 bits hold them; None where they are finer or cannot be read."""
+    seen = []
+    for position in positions:
+        with suppress(OSError, ValueError):  # told where the frame is used
+            depth = reader.read_depth(position)[..., ::2, ::2]
+            seen.append(depth[depth > 0].unique())
+    values = torch.cat(seen).unique() if seen else torch.zeros(0)
+    return len(values) if 0 < len(values) <= EIGHT_BITS else None

@@ -56,8 +56,12 @@ class FrameReader(ABC):
         provides: keys of the frames' ``maps`` and ``facts``.
         size: height and width of every frame.
         scenes: scene of every frame.
+        provenance: where the files themselves say that they come from; empty where they do not.
+        depth_remarks: what else must be said of their depth beside figures.
     """
 
+    provenance: str = ""
+    depth_remarks: tuple[str, ...] = ()
     provides: frozenset[str]
     size: tuple[int, int]
     scenes: Sequence[str]
@@ -90,6 +94,10 @@ class FrameReader(ABC):
         """Its depth alone, (1, H, W) float32 metres, 0 where invalid; raises as :meth:`read` does."""
         return self.read(position).maps["depth"]
 
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """What is odd about the files of a frame that can be read, for `segdepth data verify`."""
+        return ()
+
     @abstractmethod
     def source(self, position: int) -> str:
         """The file, and the place in it, that the frame comes from, for messages."""
@@ -115,7 +123,7 @@ def clean_depth(
     Raises:
         ValueError: if nothing is valid, or values are not finite where the format has none such.
     """
-    values = torch.from_numpy(np.ascontiguousarray(depth)).float()
+    values = torch.from_numpy(np.ascontiguousarray(depth, dtype=np.float32))  # of any byte order
     finite = values.isfinite()
     if not nan_is_hole and not finite.all():
         raise ValueError(
@@ -124,8 +132,10 @@ def clean_depth(
         )
     valid = finite & (values > 0) & (values >= min_depth) & (values <= max_depth)
     if not valid.any():
+        measured = values[finite & (values > 0)]
+        found = f" (its median is {float(measured.median()):.4g}: another unit?)" if len(measured) else ""
         raise ValueError(
-            f"{source}: no depth in {min_depth:g}..{max_depth:g} m; leave the frame out, or change `min_depth`, "
+            f"{source}: no depth in {min_depth:g}..{max_depth:g} m{found}; leave the frame out, or change `min_depth`, "
             "`max_depth`, or where depth is read from"
         )
     return values.where(valid, 0)[None]

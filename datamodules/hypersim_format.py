@@ -38,6 +38,10 @@ HEIGHT, WIDTH = 768, 1024
 DEFAULT_FOCAL = 886.81
 
 
+#: Degrees that a camera of HyperSim may see across or upright; the released ones see 57 to 60 and 39 to 47.
+FIELD_OF_VIEW = (15.0, 120.0)
+
+
 @dataclass(frozen=True, order=True)
 class HyperSimFrame:
     """A frame's name.
@@ -180,7 +184,21 @@ def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.floa
             camera_matrix(cameras[scene], HEIGHT, WIDTH)
         except ValueError as error:  # not numbers, or not a camera: NumPy's LinAlgError is one
             raise ValueError(f"{printable(path)}: the M_cam_from_uv of {scene} is no camera's; {MEND}") from error
+        for angle in fields_of_view(cameras[scene]):
+            if not FIELD_OF_VIEW[0] <= angle <= FIELD_OF_VIEW[1]:
+                raise ValueError(
+                    f"{printable(path)}: the M_cam_from_uv of {scene} sees {angle:.3g} degrees, which no camera of "
+                    f"HyperSim does (57 to 60 across); {MEND}"
+                )
     return cameras
+
+
+def fields_of_view(m_cam_from_uv: NDArray[np.float64]) -> tuple[float, float]:
+    """Angle between the rays of left and right, and of lower and upper edge, degrees."""
+    rays = m_cam_from_uv @ np.array([[-1, 1, 0, 0], [0, 0, -1, 1], [1, 1, 1, 1]])
+    rays = rays / np.linalg.norm(rays, axis=0)
+    across, upright = (np.degrees(np.arccos(np.clip(a @ b, -1, 1))) for a, b in (rays.T[:2], rays.T[2:]))
+    return float(across), float(upright)
 
 
 def constant_camera() -> NDArray[np.float64]:

@@ -142,6 +142,22 @@ class HyperSimReader(FrameReader):
             distance.astype(np.float32), self.min_depth, self.max_depth, printable(path), nan_is_hole=True
         )
 
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """Values of colour and depth that the format does not have, or that mean nothing, counted."""
+        name = self.frames[position]
+        maps = {"depth": self._geometry(name, "depth_meters", "float")}
+        if self.color == "hdr":
+            maps["HDR colour"] = self._hdr(name)
+        found = []
+        for what, values in maps.items():
+            counts = {"NaN": np.isnan(values).sum(), "infinite": np.isinf(values).sum(), "negative": (values < 0).sum()}
+            if what == "depth":
+                del counts["NaN"]  # no surface
+            if any(counts.values()):
+                said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+                found.append(f"{what} has values that mean nothing: {said}")
+        return tuple(found)
+
     def _read_labels(self, name: HyperSimFrame, key: str) -> Tensor:
         ids = self._geometry(name, LABEL_FILES[key], "integer").astype(np.int64)
         if ids.min() < NO_LABEL or (key == "semantics" and ids.max() > 40):
@@ -161,9 +177,12 @@ class HyperSimReader(FrameReader):
                     f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {self.size}; fetch it again"
                 )
             return image
-        hdr = read_hdf5(name.path(self.root, "color"), "float", (*self.size, 3))
+        hdr = self._hdr(name)
         entities = self._geometry(name, "render_entity_id", "integer")
         return torch.from_numpy(tonemap(hdr, entities != NO_LABEL, self.tone_map)).permute(2, 0, 1).contiguous()
+
+    def _hdr(self, name: HyperSimFrame) -> NDArray[Any]:
+        return read_hdf5(name.path(self.root, "color"), "float", (*self.size, 3))
 
     def _geometry(self, name: HyperSimFrame, kind: str, number: Literal["float", "integer"]) -> NDArray[Any]:
         return read_hdf5(name.path(self.root, kind), number, self.size)

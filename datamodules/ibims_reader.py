@@ -36,6 +36,9 @@ MAX_PLANES = 32
 #: Metres of one step of the PNG layout's 16-bit depth.
 DEPTH_UNIT = 50 / 65535
 
+#: Focal length over half the image, beyond which no camera sees a room: 168 degrees and 1 degree.
+FOCAL = (0.1, 100.0)
+
 ORIGIN = "download iBims-1 core from mediatum.ub.tum.de/1455541 and unpack it there"
 
 
@@ -267,4 +270,6 @@ def _pinhole(calibration: NDArray[Any], source: str) -> Tensor:
         matrix = matrix.T
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not (matrix[[0, 1, 0, 1], [0, 1, 2, 2]] > 0).all():
         raise ValueError(f"{source} is not a pinhole camera's (3, 3) matrix: {matrix.tolist()}; {MEND}")
+    if not all(FOCAL[0] < matrix[axis, axis] / matrix[axis, 2] < FOCAL[1] for axis in (0, 1)):
+        raise ValueError(f"{source} is not a camera's, its field of view is absurd: {matrix.tolist()}; {MEND}")
     return torch.from_numpy(matrix - [[0, 0, 1], [0, 0, 1], [0, 0, 0]]).float()

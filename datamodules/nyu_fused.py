@@ -176,6 +176,8 @@ class FusedReader(FrameReader):
         self.scenes = tuple(scene for part in parts for scene in part.scenes)
         self.provides = frozenset.intersection(*(part.provides for part in parts))
         self.frame_numbers = count_within(self.scenes)
+        self.provenance = ", ".join(dict.fromkeys(part.provenance for part in parts if part.provenance))
+        self.depth_remarks = tuple(dict.fromkeys(remark for part in parts for remark in part.depth_remarks))
 
     @property
     def identity(self) -> str:

@@ -1,5 +1,6 @@
 """NYU Depth v2, in the layouts that it is kept in."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +26,15 @@ from datamodules.nyuv2_format import (
     read_class_mapping,
     scaled_window,
 )
-from datamodules.nyuv2_reader import NYUv2Reader, read_splits
+from datamodules.nyuv2_official import LABELED_FRAMES, is_test_frame, other_scenes, other_tests
+from datamodules.nyuv2_reader import UNKNOWN_SCENE, NYUv2Reader, read_splits
 from datamodules.nyuv2_trees import BTS_LISTS, MARIGOLD_LISTS, TreeFrame, TreeReader, find_list, read_bts, read_marigold
 from datamodules.splits import Splits, random_split
 
 Layout = Literal["auto", "labeled", "bts", "marigold"]
+
+#: How names of data sets begin, which other frames may not take.
+RESERVED = ("nyu", "rooms", "hypersim", "ibims", "not_")
 
 #: What each layout trains on, when it is whole.
 LAYOUTS = {
@@ -117,7 +122,7 @@ class NYUv2DataModule(DepthDataModule):
         if there := self._layouts_there():
             taken, *others = there
             more = f"there too: {', '.join(others)} (`data.init_args.layout`)" if others else "there is no other"
-            rank_zero_info(f"{self.name}: layout `{taken}` is read ({LAYOUTS[taken]}); {more}")
+            rank_zero_info(f"{self.claimed_name}: layout `{taken}` is read ({LAYOUTS[taken]}); {more}")
             return taken
         raise FileNotFoundError(
             f"{printable(self.folder / self.labeled_file)} is missing: take it (2.97 GB) from the NYU Depth Dataset V2 "
@@ -135,6 +140,37 @@ class NYUv2DataModule(DepthDataModule):
                 continue
             there.append(layout)
         return there
+
+    @property
+    def set_name(self) -> str:
+        """NYUv2 only for its own frames; those of others are named by their folder."""
+        name = super().set_name
+        if self.store is not None or name.startswith("rooms") or self._stranger is None:
+            return name
+        folder = re.sub(r"\W+", "_", self.folder.resolve().name).strip("_") or "frames"
+        own = f"not_{folder}" if folder.lower().startswith(RESERVED) else folder
+        return own + self.data_set.removeprefix(NYUv2DataModule.data_set)
+
+    @cached_property
+    def _stranger(self) -> str | None:
+        """A frame or scene that is not NYUv2's, if there is one in what is there to be read."""
+        try:
+            if self.found_layout == "labeled":
+                scenes = [scene for scene in self._labeled.scenes if scene != UNKNOWN_SCENE]
+                found = other_scenes(scenes) or (f"{len(scenes):,} frames" if len(scenes) > LABELED_FRAMES else None)
+            else:
+                test, train = self._tree["test"], self._tree["train"]
+                found = other_tests((frame.scene, frame.index) for frame in test)
+                found = found or other_scenes(frame.scene for frame in train)
+                if self.found_layout == "marigold" and found is None:
+                    found = next((f"{f.index + 1} to train on" for f in train if is_test_frame(f.index)), None)
+        except (FileNotFoundError, ValueError):  # said when they are read
+            return None
+        if found:
+            rank_zero_info(
+                f"{printable(self.folder)}: not NYUv2's official frames ({found}): figures bear the folder's name"
+            )
+        return found
 
     @cached_property
     def class_mapping(self) -> Path | None:
@@ -176,8 +212,9 @@ class NYUv2DataModule(DepthDataModule):
             return {part: read_bts(self.folder, part, name) for part, name in self.lists.items()}
         return {part: read_marigold(self.folder, part, self.depth, name) for part, name in self.lists.items()}
 
-    def _open_labeled(self) -> NYUv2Reader:
-        reader = NYUv2Reader(
+    @cached_property
+    def _labeled(self) -> NYUv2Reader:
+        return NYUv2Reader(
             self.folder / self.labeled_file,
             self.class_table(),
             depth=self.depth,
@@ -185,6 +222,9 @@ class NYUv2DataModule(DepthDataModule):
             max_depth=self.max_depth,
             border=self.border,
         )
+
+    def _open_labeled(self) -> NYUv2Reader:
+        reader = self._labeled
         if self.depth == "auto":
             nature = (
                 "measured, with holes" if reader.depth_key == "rawDepths" else "in-painted; the file has no rawDepths"

@@ -113,6 +113,7 @@ class OcclusionReader(FrameReader):
         self.maps = dict(maps)
         self.scenes, self.size = reader.scenes, reader.size
         self.provides = reader.provides | {"occlusion"}
+        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
 
     @property
     def indices(self) -> Sequence[int]:
@@ -127,6 +128,10 @@ class OcclusionReader(FrameReader):
     def check_files(self, positions: Iterable[int]) -> None:
         """As the reader does."""
         self.reader.check_files(positions)
+
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """As the reader says."""
+        return self.reader.oddities(position)
 
     def source(self, position: int) -> str:
         """As the reader says, and the map."""

@@ -14,12 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.declared_size import check_declared, dataset_shape
 from datamodules.files import MEND, open_hdf5, printable, unreadable
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
 
+#: Scene of all frames of a file that names none.
+UNKNOWN_SCENE = "unknown"
+
 DEPTH_KEYS = {"raw": "rawDepths", "filled": "depths"}
 REQUIRED_KEYS = ("images", "depths", "labels")
+
+#: Characters that no name in a file has.
+LONGEST_TEXT = 10_000
 
 #: Size of the original file.
 LABELED_FILE_BYTES = 2_972_037_809
@@ -37,7 +44,7 @@ class NYUv2Reader(FrameReader):
 
     The file is opened on first use in each process, so a reader survives both ``fork`` and pickling. Frame numbers are
     positions among the frames of the same scene, in the order of the file; without the key ``scenes`` all frames count
-    as one scene, ``unknown``.
+    as one scene, :data:`UNKNOWN_SCENE`.
 
     Args:
         path: the labelled file.
@@ -81,8 +88,10 @@ class NYUv2Reader(FrameReader):
             self.size = self._check(file)
             count = len(file["images"])
             self.has_instances = "instances" in file
-            self.scenes = tuple(read_cells(file, "scenes") if "scenes" in file else ["unknown"] * count)
+            self.scenes = tuple(read_cells(file, "scenes") if "scenes" in file else [UNKNOWN_SCENE] * count)
             self.names = tuple(read_cells(file, "names") if "names" in file else ())
+            self.provenance = _provenance(file)
+            self.depth_remarks = () if DEPTH_KEYS["raw"] in file else ("in-painted depth, no rawDepths",)
         if len(self.scenes) != count:
             raise ValueError(
                 f"{printable(path)}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames; {MEND}"
@@ -118,9 +127,9 @@ class NYUv2Reader(FrameReader):
         kinds = {"images": "u", "depths": "f", self.depth_key: "f", "labels": "iu", "instances": "iu"}
         arrays = {key: file[key] for key in kinds if key in file}
         for key, array in arrays.items():
-            if not isinstance(array, h5py.Dataset) or array.dtype.kind not in kinds[key]:
-                found = array.dtype if isinstance(array, h5py.Dataset) else "a group"
-                raise ValueError(f"{name}: key `{key}` is {found}; take the original labelled file")
+            dataset_shape(array, f"{name}: key `{key}`", "take the original labelled file")
+            if array.dtype.kind not in kinds[key]:
+                raise ValueError(f"{name}: key `{key}` is {array.dtype}; take the original labelled file")
         shape = arrays["images"].shape
         if len(shape) != 4 or shape[1] != 3 or arrays["images"].dtype != np.uint8:
             raise ValueError(
@@ -129,6 +138,7 @@ class NYUv2Reader(FrameReader):
             )
         if 0 in shape:
             raise ValueError(f"{name}: key `images` is {shape}, which holds no pixel; take the original labelled file")
+        check_declared(shape[1:], f"{name}: key `images`", "take the original labelled file")
         for key, array in arrays.items():
             if key != "images" and array.shape != (shape[0], *shape[2:]):
                 raise ValueError(
@@ -196,7 +206,7 @@ class NYUv2Reader(FrameReader):
                 raise unreadable(self.path, LABELED_FORM, LABELED_ORIGIN, error) from error
         try:
             plane = self._handle[key][position]
-        except (OSError, RuntimeError, KeyError) as error:
+        except (OSError, RuntimeError, KeyError, MemoryError) as error:
             raise ValueError(
                 f"{printable(self.path)}: key `{key}`: frame {position} (0-based) is damaged; {MEND}"
             ) from error
@@ -222,11 +232,28 @@ def read_cells(file: h5py.File, key: str) -> list[str]:
         ValueError: if the key is none.
     """
     try:
-        return ["".join(map(chr, file[reference][()].ravel())) for reference in file[key][()].ravel()]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return [_text(file[reference]) for reference in file[key][()].ravel()]
+    except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{printable(file.filename)}: key `{key}` is not a cell array of strings; take the original labelled file"
         ) from error
+
+
+def _provenance(file: h5py.File) -> str:
+    """Where a file says it comes from, in one short line; empty where it does not."""
+    try:
+        said = file.attrs.get("provenance", "")
+    except (OSError, RuntimeError, TypeError, ValueError):  # of a type that h5py does not know
+        return ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return " ".join(text.split())[:200] if isinstance(text, str) else ""
+
+
+def _text(cell: h5py.Dataset) -> str:
+    """The string of a cell's character codes."""
+    if cell.size is None or cell.size > LONGEST_TEXT:
+        raise ValueError(f"{cell.size} characters")
+    return "".join(map(chr, cell[()].ravel()))
 
 
 def count_within(names: Iterable[str]) -> list[int]:
@@ -266,8 +293,8 @@ def _read_indices(path: Path, content: dict[str, Any], key: str, count: int) -> 
             f"{printable(path)}: key `{key}` is missing; take the `splits.mat` that belongs to the labelled file"
         )
     values = np.asarray(content[key]).ravel()
-    numeric = np.issubdtype(values.dtype, np.number) and values.size > 0
-    if not numeric or (values != np.round(values)).any():
+    numeric = values.dtype.kind in "iuf" and values.size > 0
+    if not numeric or not np.isfinite(values).all() or (values != np.round(values)).any():
         raise ValueError(
             f"{printable(path)}: key `{key}` must hold whole numbers, 1-based indices of one frame or more; "
             "take the official splits"

@@ -38,6 +38,7 @@ class PreparedReader(FrameReader):
         self.steps, self.maps = tuple(steps), tuple(maps)
         self.scenes = reader.scenes
         self.size = reader.size
+        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
         added: set[str] = set()
         for step in self.steps:
             self.size = step.resized(self.size)
@@ -65,6 +66,10 @@ class PreparedReader(FrameReader):
     def check_files(self, positions: Iterable[int]) -> None:
         """As the reader does."""
         self.reader.check_files(positions)
+
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """As the reader says."""
+        return self.reader.oddities(position)
 
     def source(self, position: int) -> str:
         """As the reader says."""

@@ -59,7 +59,7 @@ class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
     form = NYUV2_FORMAT
 
     @property
-    def set_name(self) -> str:
+    def claimed_name(self) -> str:
         """Rooms, in whatever format."""
         return self.data_set
 

@@ -173,6 +173,8 @@ def _write_index(folder: Path, reader: FrameReader, plan: StorePlan) -> None:
         "indices": list(reader.indices),
         "size": list(reader.size),
         "provides": sorted(reader.provides),
+        "provenance": reader.provenance,
+        "depth_remarks": list(reader.depth_remarks),
         "sources": [reader.source(position) for position in range(len(reader))],
     }
     write_text_atomically(folder / INDEX_FILE, json.dumps(index))
@@ -233,6 +235,8 @@ class StoreReader(FrameReader):
         self.scenes = tuple(scenes)
         self.size = (height, width)
         self.provides = frozenset(provides)
+        self.provenance = str(self.index.get("provenance", ""))  # stores made before it was recorded have none
+        self.depth_remarks = tuple(self.index.get("depth_remarks", ()))
         self._shards: OrderedDict[int, _Shard] = OrderedDict()
         self._process: int | None = None
 

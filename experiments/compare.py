@@ -104,5 +104,9 @@ def print_table(results: Sequence[RunResult], metrics: Sequence[str], title: str
     for result in results:
         values = [f"{result.figures[name]:.4f}" if name in result.figures else "" for name in metrics]
         table.add_row(result.title, result.run, result.dataset, result.seed, result.commit, *values)
+    said = dict.fromkeys(
+        f"{result.dataset}: {'; '.join(result.said_of_data)}" for result in results if result.said_of_data
+    )
+    table.caption, table.caption_justify = "\n".join(said) or None, "left"
     width = int(os.environ.get("COLUMNS", "0")) or max(Console(markup=False).width, 160)
     Console(width=width, markup=False).print(table)

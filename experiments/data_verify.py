@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,6 +18,11 @@ from experiments.data_progress import count_workers, frame_progress
 
 #: A frame with a larger share of invalid depth is worth a warning.
 MOSTLY_INVALID = 0.9
+
+#: Metres between which the median depth of a room lies, and by what factor the parts of a data set may differ: beyond
+#: them depth is in another unit.
+ROOM = (0.8, 15.0)
+PARTS_FACTOR = 3.0
 
 #: Warnings printed: a mirrored copy has as many as frames. Errors are all printed.
 WARNINGS_SHOWN = 20
@@ -32,6 +38,7 @@ class Verdict:
         source: file that it comes from.
         error: why it cannot be read; None if it can.
         warnings: what is suspicious about it.
+        median_depth: of its valid pixels, metres; None where it cannot be read.
     """
 
     position: int
@@ -39,6 +46,7 @@ class Verdict:
     source: str
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    median_depth: float | None = None
 
 
 class FrameChecks(Dataset[Verdict]):
@@ -60,7 +68,9 @@ class FrameChecks(Dataset[Verdict]):
         position = self.positions[number]
         place = (position, self.reader.scenes[position], self.reader.source(position))
         try:
-            return Verdict(*place, warnings=suspicions(self.reader.read(position)))
+            frame = self.reader.read(position)
+            found = (*suspicions(frame), *self.reader.oddities(position))
+            return Verdict(*place, warnings=found, median_depth=median_depth(frame))
         except (FileNotFoundError, ValueError) as error:  # what readers raise names the file
             return Verdict(*place, error=" ".join(str(error).split()))
         except Exception as error:
@@ -76,6 +86,38 @@ def suspicions(frame: Frame) -> tuple[str, ...]:
     if invalid > MOSTLY_INVALID:
         found.append(f"{100 * invalid:.1f} % of its depth is invalid")
     return tuple(found)
+
+
+def median_depth(frame: Frame) -> float:
+    """Median of the valid depth of a frame, metres, of every fourth row and column."""
+    depth = frame.maps["depth"]
+    seen = depth[..., ::4, ::4]
+    seen = seen if (seen > 0).any() else depth
+    return float(seen[seen > 0].median())
+
+
+def depth_lines(medians: dict[str, list[float]]) -> list[str]:
+    """The median depth of each part, and warnings where that is of another unit.
+
+    Args:
+        medians: of the frames, metres, by part.
+    """
+    of_part = {part: float(np.median(own)) for part, own in medians.items() if own}
+    shown = [f"{part} {median:.2f} m" for part, median in of_part.items()]
+    lines = [f"median depth: {', '.join(shown)}"] if shown else []
+    for part, median in of_part.items():
+        if not ROOM[0] <= median <= ROOM[1]:
+            lines.append(
+                f"warning: {part}: the median depth is {median:.3g} m, which is no room's: is depth in another unit "
+                "(a 16-bit PNG is read as millimetres, floats as metres)?"
+            )
+    if of_part and max(of_part.values()) > PARTS_FACTOR * min(of_part.values()):
+        low, high = min(of_part, key=of_part.__getitem__), max(of_part, key=of_part.__getitem__)
+        lines.append(
+            f"warning: depth of {high} is {of_part[high] / of_part[low]:.3g} times that of {low} (medians): are both "
+            "in one unit?"
+        )
+    return lines
 
 
 def verify(module: DepthDataModule, report: Path | None = None, workers: int | None = None) -> None:
@@ -96,9 +138,12 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
     loader = DataLoader(checks, batch_size=None, num_workers=count_workers(workers), worker_init_fn=use_one_thread)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     broken, suspicious = [], []
+    medians: dict[str, list[float]] = {name: [] for name in parts}
     with frame_progress(f"verify {module.name}", len(checks)) as advance:
         for done, verdict in enumerate(loader, start=1):
             advance(done)
+            if verdict.median_depth is not None:
+                medians[part_of[verdict.position]].append(verdict.median_depth)
             if verdict.error is not None:
                 broken.append(verdict)
             elif verdict.warnings:
@@ -109,6 +154,11 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
         console.print(f"warning: and {len(suspicious) - WARNINGS_SHOWN} more; `--report FILE` lists all")
     for verdict in broken:
         console.print(f"broken: {part_of[verdict.position]}: {verdict.error}")
+    of_depth = depth_lines(medians)
+    for line in of_depth:
+        console.print(line)
+    if module.remarks:
+        console.print(f"{module.name}: {'; '.join(module.remarks)}")
     counts = ", ".join(f"{name} {len(positions):,}" for name, positions in parts.items())
     seconds = time.monotonic() - started
     console.print(
@@ -120,6 +170,7 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
         content = {
             "data": module.describe(),
             "seconds": round(seconds, 3),
+            "depth": of_depth,
             "broken": [finding for finding in findings if finding["error"] is not None],
             "suspicious": [finding for finding in findings if finding["error"] is None],
         }

@@ -73,6 +73,11 @@ class RunResult:
         trained = command not in (["test"], ["validate"], ["evaluate"])
         return self.environment.get("data", {}).get("name") if trained else None
 
+    @property
+    def said_of_data(self) -> tuple[str, ...]:
+        """What must be said of the test set's frames beside figures, such as where their file says they come from."""
+        return tuple(self.tested_with[0].get("data", {}).get("remarks", ()))
+
     @cached_property
     def variant(self) -> dict[str, Any]:
         """What sets the view of the test frames apart from the run's own, as ``Variant.describe``; empty if nothing."""

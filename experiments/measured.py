@@ -171,6 +171,7 @@ def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
     if not expected.has_frames(frames):
         wanted = f"{'about ' if expected.rough else ''}{expected.frames:,}"
         said.append(f"{frames:,} frames instead of {wanted}" if frames else "unknown number of frames")
+    said += result.said_of_data
     limit = config.get("trainer", {}).get("limit_test_batches")
     if limit is not None and not (isinstance(limit, float) and limit == 1):  # the integer 1 is a single batch
         said.append(f"limit_test_batches {limit}")

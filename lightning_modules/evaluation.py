@@ -26,6 +26,7 @@ from lightning_modules.metrics import (
     PointCloudChamfer,
     RangeErrors,
     RegionErrors,
+    ScaleCheck,
     SegmentationAccuracy,
     SegmentQuality,
     ThinErrors,
@@ -254,6 +255,9 @@ class Evaluation(nn.Module):
         options: what is measured, and how.
         provides: keys of a sample that the data provide.
         classes: of the data's ``semantics``.
+
+    Attributes:
+        remarks: what is suspicious about the predictions that :meth:`compute` was last about, one line each.
     """
 
     def __init__(
@@ -266,6 +270,8 @@ class Evaluation(nn.Module):
         super().__init__()
         options = options or EvaluationOptions()
         self.protocol = protocol
+        self.remarks: list[str] = []
+        self.scale_check = ScaleCheck(protocol)
         self.metrics = nn.ModuleDict(
             {
                 name: group.build(protocol, options, classes)
@@ -286,6 +292,8 @@ class Evaluation(nn.Module):
         per_image: dict[str, Tensor] = {}
         covered = prediction.covered_at(batch["valid"].shape[-2:])
         judged = batch if covered is None else {**batch, "valid": batch["valid"] & covered}
+        if prediction.depth is not None:
+            self.scale_check.update(prediction.depth, judged["depth"], judged["valid"])
         for name, metric in self._named():
             group = GROUPS[name]
             predicted = getattr(prediction, group.predicted)
@@ -304,12 +312,17 @@ class Evaluation(nn.Module):
                 for key, value in metric.compute().items():
                     counts = key.startswith(("excluded", "nonfinite"))
                     figures[f"{prefix}{key}" if counts else key] = value
+        if self.scale_check.update_called:
+            figures |= self.scale_check.compute()
+            with self.scale_check.sync_context():
+                self.remarks = self.scale_check.remarks()
         return figures
 
     def reset(self) -> None:
         """Forget all batches."""
         for _, metric in self._named():
             metric.reset()
+        self.scale_check.reset()
 
     def _named(self) -> Iterator[tuple[str, SuiteMetric]]:
         return ((name, cast(SuiteMetric, metric)) for name, metric in self.metrics.items())

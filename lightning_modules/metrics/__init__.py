@@ -16,6 +16,7 @@ from lightning_modules.metrics.protocol import EvalProtocol
 from lightning_modules.metrics.range_errors import RangeErrors
 from lightning_modules.metrics.region_errors import RegionErrors
 from lightning_modules.metrics.retrieval import LayoutRetrieval
+from lightning_modules.metrics.scale_check import ScaleCheck
 from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
 from lightning_modules.metrics.segmentation import SegmentationAccuracy
 from lightning_modules.metrics.smoothness import ObjectRoughness
@@ -39,6 +40,7 @@ __all__ = [
     "PointCloudChamfer",
     "RangeErrors",
     "RegionErrors",
+    "ScaleCheck",
     "SegmentQuality",
     "SegmentationAccuracy",
     "ThinErrors",

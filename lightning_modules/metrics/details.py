@@ -17,3 +17,8 @@ def is_detail(name: str) -> bool:
         name: of the figure, without stage and data set.
     """
     return DETAILS.fullmatch(name) is not None
+
+
+def is_count(name: str) -> bool:
+    """Whether a figure counts what is left out or wrong, of which tables show no zero; named as :func:`is_detail`."""
+    return "excluded" in name or "nonfinite" in name or name == "negative"

@@ -101,14 +101,26 @@ class EvalProtocol:
         prediction = F.interpolate(prediction, size, mode="bilinear", align_corners=self.align_corners)
         if self.clip_truth:
             target = target.clamp(max=self.max_depth)
-        below_max = target <= self.max_depth if self.clip_truth else target < self.max_depth
-        valid = valid & (target > self.min_depth) & below_max & self.window(target)
+        valid = self.evaluated(target, valid)
 
         prediction = align(prediction, target, valid, self.alignment)
         prediction = prediction.where(prediction.isfinite(), torch.nan)
         if self.clamp:
             prediction = prediction.clamp(self.min_depth, None if self.clamp == "below" else self.max_depth)
         return prediction / self.unit, target / self.unit, valid
+
+    def evaluated(self, target: Tensor, valid: Tensor) -> Tensor:
+        """Pixels (B, 1, H, W) bool that errors are measured on: measured, inside range and crop.
+
+        Args:
+            target: (B, 1, H, W) true depth in metres.
+            valid: (B, 1, H, W) bool, true where the truth is measured.
+
+        Raises:
+            ValueError: as :meth:`window`.
+        """
+        above_max = torch.zeros_like(valid) if self.clip_truth else target >= self.max_depth
+        return valid & (target > self.min_depth) & ~above_max & self.window(target)
 
     def window(self, target: Tensor) -> Tensor:
         """(H, W) bool, true inside the crop, of a truth (..., H, W).

@@ -111,6 +111,18 @@ class TestVerify:
         report = json.loads((labeled.parents[2] / "report.json").read_text())
         assert [found["position"] for found in report["suspicious"]] == [3]
 
+    def test_depth_in_another_unit_is_a_warning(self, labeled, capsys):
+        main(["data", "verify", "nyuv2", *ALONE])
+        output = capsys.readouterr().out
+        assert "median depth: train 1.72 m, test 2.62 m" in output
+        assert "warning" not in output
+        with h5py.File(labeled, "r+") as file:
+            file["depths"][4:] = file["depths"][4:] / 10  # the test frames, as centimetres read as millimetres
+        main(["data", "verify", "nyuv2", *ALONE])
+        output = capsys.readouterr().out
+        assert "warning: test: the median depth is 0.2" in output
+        assert "warning: depth of train is 6.5" in output
+
     def test_mirrored_frames_are_a_warning(self, workplace, capsys, monkeypatch):
         def mirrored(self, position):
             image = torch.full((3, 480, 640), 255, dtype=torch.uint8)

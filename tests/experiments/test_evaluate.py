@@ -100,6 +100,17 @@ def test_every_form_gives_the_same_figures(workplace, guess, no_pictures):
     assert inverse == pytest.approx(figures, rel=1e-5)
 
 
+def test_another_unit_is_said_beside_the_figures(workplace, guess, no_pictures, capsys):
+    run(write(workplace / "mm", 1000 * guess), output="out_mm")
+    output = capsys.readouterr().out
+    assert "warning: nyuv2: the median of predictions is about" in output
+    assert "millimetres?" in output
+    run(write(workplace / "disparity", 8 / guess), output="out_disparity")
+    assert "against the truth (mean correlation -0." in capsys.readouterr().out
+    run(write(workplace / "npy", guess), output="out_npy")
+    assert "warning" not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_what_predict_writes_gets_the_figures_of_test(workplace, no_pictures):
     """Not nearly: the very numbers, in every figure that needs no more than depth, and every row of the table.
