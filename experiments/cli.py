@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from callbacks import ExactResume, NonFiniteReport, RunRecorder, StagedTraining
+from callbacks import ExactResume, NonFiniteReport, ResumableTest, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.run_logger import RunLogger, finish_run
 from datamodules import DepthDataModule
@@ -52,7 +52,7 @@ class SegdepthCLI(LightningCLI):
             DepthModule,
             DepthDataModule,
             trainer_class=ExperimentTrainer,
-            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), StagedTraining()]},
+            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), StagedTraining(), ResumableTest()]},
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -117,6 +117,7 @@ class SegdepthCLI(LightningCLI):
         self.datamodule.setup()
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
+        self._let_tests_go_on()
         if isinstance(self.trainer, ExperimentTrainer):
             self.trainer.tested = self.run_settings.tested
         training = self.subcommand in ("exp", "fit")
@@ -131,6 +132,14 @@ class SegdepthCLI(LightningCLI):
             batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
+
+    def _let_tests_go_on(self) -> None:
+        """Say what has to be the same for a stopped test to go on."""
+        config = self.config[self.subcommand].as_dict()
+        watching = config["trainer"]["callbacks"]
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ResumableTest):
+                callback.settings = {**{key: config[key] for key in ("model", "data")}, "callbacks": watching}
 
     def _mark_oracle(self, mark: str) -> None:
         """Tag a run whose method reads ground truth in tests, here and on W&B."""
@@ -180,6 +189,10 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
         raise ConfigError(explain(str(error), composition)) from error
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into exit status 1
+            raise KeyboardInterrupt from None
+        raise
     except Exception as error:
         if line := explain_failure(error):
             raise ConfigError(line) from error
@@ -195,6 +208,9 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # argv and args differ on purpose
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning, of torch's pytree
     warnings.filterwarnings("ignore", message="The number of training batches")  # small sets are meant to be small
+    warnings.filterwarnings(
+        "ignore", message="Total length of `DataLoader`"
+    )  # a test that goes on has done a whole set
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start")  # what a stage freezes
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a checkpoint tested in another run's folder
     logging.getLogger().addFilter(lambda record: "Images sizes do not match" not in str(record.msg))  # W&B, of panels
