@@ -82,8 +82,8 @@ class LastCheckpoint(Checkpoint):
         """Save, after :class:`~callbacks.BestCheckpoint`: its best score is in the file."""
         self._save(trainer)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here for a signal of the last epoch, before the test."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here for a signal of the last epoch, or of what was written after it, before the test."""
         received = self._agree(trainer)[1]
         self.signals.restore()
         if received:

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
@@ -24,6 +24,9 @@ class StopSignals:
     Attributes:
         received: number of the signal, 0 while there was none.
     """
+
+    #: Signal that any of them has received last in this process, 0 for none: what fails after it fails because of it.
+    latest: ClassVar[int] = 0
 
     def __init__(self, unit: str = "step") -> None:
         self.unit = unit
@@ -76,3 +79,4 @@ class StopSignals:
             name = signal.Signals(number).name
             print(f"{name}: stopping after this {self.unit}; Ctrl-C ends at once", file=sys.stderr, flush=True)
         self.received = self.received or number
+        StopSignals.latest = self.received

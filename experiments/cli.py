@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from callbacks import ExactResume, NonFiniteReport, ResumableTest, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.run_logger import RunLogger, finish_run
+from callbacks.stop_signals import StopSignals
 from datamodules import DepthDataModule
 from datamodules.files import ROOMS_MARKER
 from experiments.banner import print_banner
@@ -185,6 +187,7 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     torch.set_float32_matmul_precision("high")
     quieten()
     inherited = RUN_ENVIRONMENT in os.environ
+    StopSignals.latest = 0
     try:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
@@ -196,6 +199,9 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     except Exception as error:
         if line := explain_failure(error):
             raise ConfigError(line) from error
+        if StopSignals.latest and not isinstance(error, OSError | ValueError):  # those say what is wrong, and where
+            print(f"segdepth: stopped by {signal.Signals(StopSignals.latest).name}", file=sys.stderr)
+            raise SystemExit(128 + StopSignals.latest) from error
         raise
     finally:
         finish_run(failed=sys.exception() is not None)

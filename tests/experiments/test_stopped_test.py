@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from callbacks import WorstCases
+from callbacks import PerImageTable, WorstCases
 from datamodules.frames import FrameDataset
 from experiments.__main__ import main
 from lightning_modules.metrics import PointCloudChamfer
@@ -120,18 +120,18 @@ def test_a_stopped_test_goes_on_with_the_same_figures(workplace, monkeypatch, ca
 
 
 def test_a_test_of_other_options_or_a_damaged_file_goes_on_with_nothing(workplace, monkeypatch):
-    run = workplace / "runs/tiny/whole"
-    with monkeypatch.context() as patch:
-        kill_at(patch, PointCloudChamfer, "update", 2, signal.SIGTERM)
-        with pytest.raises(SystemExit):
-            main(command("test", "--ckpt_path", "best"))
-    (kept,) = run.glob("test_progress-*.pt")
-    whole, content = results(run), kept.read_bytes()
-    main(command("test", "--ckpt_path", "best", "--data.init_args.eval_batch_size", "5"))
-    assert kept.read_bytes() == content
-    flipped = bytearray(content)
-    flipped[len(content) // 2] ^= 1
-    kept.write_bytes(flipped)
+    run, others = workplace / "runs/tiny/whole", []
+    for flags in ([], ["--data.init_args.eval_batch_size", "5"]):
+        with monkeypatch.context() as patch:
+            kill_at(patch, PointCloudChamfer, "update", 1, signal.SIGTERM)
+            with pytest.raises(SystemExit):
+                main(command("test", "--ckpt_path", "best", *flags))
+        others.append(set(run.glob("test_progress-*.pt")))
+    (kept,) = others[0]
+    assert len(others[1]) == 2
+    whole, content = results(run), bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
     main(command("test", "--ckpt_path", "best"))
     assert results(run) == whole
     assert not kept.exists()
@@ -156,6 +156,31 @@ def test_ctrl_c_before_the_first_batch_ends_as_everywhere(workplace, monkeypatch
         main(command("predict", "--ckpt_path", "best"))
     assert end.value.code == 130
     assert capsys.readouterr().err.splitlines()[-1] == "segdepth: interrupted"
+
+
+def test_what_fails_after_a_signal_is_no_librarys_message(workplace, monkeypatch, capsys):
+    """Once, SIGTERM while figures were written ended in `Please call iter(combined_loader) first`."""
+
+    def fail(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("Please call `iter(combined_loader)` first.")
+
+    monkeypatch.setattr(PerImageTable, "on_test_epoch_end", fail)
+    with pytest.raises(SystemExit) as end:
+        main(command("test", "--ckpt_path", "best"))
+    assert end.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err.splitlines()[-1] == "segdepth: stopped by SIGTERM"
+
+
+def test_a_signal_while_figures_are_written_lets_them_be_written(workplace, monkeypatch, caplog):
+    run = workplace / "runs/tiny/whole"
+    (run / "metrics.json").unlink()
+    kill_at(monkeypatch, PerImageTable, "on_test_epoch_end", 1, signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        main(command("test", "--ckpt_path", "best"))
+    assert end.value.code == 128 + signal.SIGTERM
+    assert (run / "metrics.json").exists()
+    assert "the test was over, and its figures are written" in caplog.text
 
 
 def search_without_end(points):
