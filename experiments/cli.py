@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks import ExactResume, NonFiniteReport, ResumableTest, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
@@ -27,6 +28,7 @@ from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
 from experiments.failures import explain_failure
+from experiments.plain_weights import fit_weights, plain_weights
 from experiments.published import oracle_mark, tables_of
 from experiments.run_folder import (
     RUN_ENVIRONMENT,
@@ -125,7 +127,7 @@ class SegdepthCLI(LightningCLI):
         training = self.subcommand in ("exp", "fit")
         self.model.check_data(self.datamodule, training=training)
         if path := self.config[self.subcommand].get("ckpt_path"):
-            check_checkpoint(Path(path), self.model, self.datamodule, training=training)
+            self._take_checkpoint(Path(path), training)
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # else the user has chosen another
             self.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         batch = None
@@ -134,6 +136,17 @@ class SegdepthCLI(LightningCLI):
             batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
+
+    def _take_checkpoint(self, path: Path, training: bool) -> None:
+        """Check a checkpoint that Lightning is to load; load a file of weights alone, which it cannot."""
+        weights = plain_weights(path)
+        if weights is None:
+            check_checkpoint(path, self.model, self.datamodule, training=training)
+            return
+        self.model.load_state_dict(fit_weights(weights, self.model, path))
+        self.config_init[self.subcommand].ckpt_path = None  # the record keeps what was asked for
+        begins = "; training begins with them at its first step" if training else ""
+        rank_zero_info(f"{path}: weights alone, {len(weights)} tensors{begins}")
 
     def _let_tests_go_on(self) -> None:
         """Say what has to be the same for a stopped test to go on."""
