@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import shutil
 import zipfile
 from pathlib import Path
@@ -18,6 +19,10 @@ PREVIOUS = "-previous"
 
 class CheckpointError(OSError):
     """A checkpoint that could not be written; the one before it is intact."""
+
+
+class DamagedCheckpointError(ValueError):
+    """A file that is no checkpoint, or not all of one, or one that is not safe to load."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -63,6 +68,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 "before are intact: make room, and go on with the same command and `--ckpt_path last`"
             ) from error
 
+    def load_checkpoint(
+        self, path: Any, map_location: Any = lambda storage, loc: storage, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            DamagedCheckpointError: whatever the reader stumbles over, in one line that names the file.
+        """
+        try:
+            return super().load_checkpoint(path, map_location, weights_only)
+        except (FileNotFoundError, PermissionError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise DamagedCheckpointError(
+                f"{path}: cannot be read ({one_line(error)}); take another one (`--ckpt_path`)"
+            ) from error
+
 
 def previous(path: Path) -> Path:
     """Where the file that was replaced last is kept."""
@@ -70,13 +92,50 @@ def previous(path: Path) -> Path:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a file as a checkpoint, in a few words; None if all of it can be read."""
+    """What is wrong with a file as a checkpoint, in a few words; None if all of it can be read.
+
+    All checksums are tried, and torch's own reader: where the two do not agree about the archive, it is damaged too.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        return str(error) or type(error).__name__
-    return None if bad is None else f"checksum of {bad} is wrong"
+            if bad := archive.testzip():
+                return f"checksum of {bad} is wrong"
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        return None  # whole, but it holds more than plain values: whoever reads it says so
+    except Exception as error:  # of zip, zlib, text and numbers, whichever the damage has met
+        return one_line(error)
+    return None
+
+
+def load_checked(path: Path) -> Any:
+    """Content of a checkpoint of which all checksums are right, tensors mapped from the file instead of read.
+
+    Raises:
+        DamagedCheckpointError: if it is damaged, or holds Python objects.
+    """
+    if reason := damage(path):
+        raise DamagedCheckpointError(f"{path}: not a checkpoint, or a damaged one ({reason})")
+    return load_mapped(path)
+
+
+def load_mapped(path: Path) -> Any:
+    """The same without a look at the tensors' checksums, which takes as long as to read the file.
+
+    Raises:
+        DamagedCheckpointError: if what is read of it is damaged, or holds Python objects.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise DamagedCheckpointError(f"{path}: holds Python objects, which could run any code when loaded") from error
+    except Exception as error:
+        raise DamagedCheckpointError(f"{path}: not a checkpoint, or a damaged one ({one_line(error)})") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of a message, or the class of an error without one."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def remove_partial(folder: Path) -> None:

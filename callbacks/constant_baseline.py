@@ -1,6 +1,6 @@
 """The figure to beat: predicting the training set's median depth everywhere."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -17,6 +17,9 @@ class ConstantBaseline(Callback):
     Args:
         metrics: figures to log.
     """
+
+    #: What grows with each batch of a test.
+    kept_in_test: ClassVar[tuple[str, ...]] = ("errors",)
 
     def __init__(self, metrics: tuple[str, ...] = ("abs_rel", "rmse", "delta1")):
         self.metrics = metrics

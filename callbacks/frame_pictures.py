@@ -86,6 +86,6 @@ def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, fra
     total = len(loader.dataset)
     count = min(frames, total)
     chosen = set(np.linspace(0, total - 1, count).round().astype(int).tolist()) if count else set()
-    # processes take frames in turn: rank, rank + world size, ...
-    first, world = batch_idx * loader.batch_size, trainer.world_size
+    # processes take frames in turn: rank, rank + world size, ...; a test that goes on begins later
+    first, world = batch_idx * loader.batch_size + loader.sampler.start, trainer.world_size
     return [i for i in range(len(batch["index"])) if (first + i) * world + trainer.global_rank in chosen]

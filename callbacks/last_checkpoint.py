@@ -1,6 +1,5 @@
 """``last.ckpt``: where training stands, so that little is lost when it is interrupted."""
 
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -57,8 +56,7 @@ class LastCheckpoint(Checkpoint):
         """Take the signals over."""
         self._saved_at = time.monotonic()
         self.signals.install()
-        if trainer.received_sigterm:  # while the model was set up
-            self.signals.received = self.signals.received or signal.SIGTERM
+        self.signals.note_earlier(trainer)  # while the model was set up
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -84,20 +82,12 @@ class LastCheckpoint(Checkpoint):
         """Save, after :class:`~callbacks.BestCheckpoint`: its best score is in the file."""
         self._save(trainer)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here for a signal of the last epoch, before the test."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here for a signal of the last epoch, or of what was written after it, before the test."""
         received = self._agree(trainer)[1]
         self.signals.restore()
         if received:
             self._stop(trainer, received)
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing to save: end at SIGTERM."""
-        self.signals.end_at_once()
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing to save: end at SIGTERM."""
-        self.signals.end_at_once()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Say where training can go on; weights in the middle of a step are not worth saving."""
@@ -128,11 +118,8 @@ class LastCheckpoint(Checkpoint):
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def _stop(self, trainer: Trainer, received: int) -> None:
-        name = signal.Signals(received).name
-        rank_zero_info(
-            f"{name}: stopped after step {trainer.global_step}; {self.path} is left; go on with the same command and "
+        self.signals.received = received  # by another process, perhaps
+        self.signals.stop(
+            f"stopped after step {trainer.global_step}; {self.path} is left; go on with the same command and "
             "`--ckpt_path last`"
         )
-        if requeue := self.signals.requeue_handler(received):
-            requeue(received, None)
-        raise SystemExit(128 + received)

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -18,6 +18,9 @@ class PerImageTable(Callback):
 
     Rows of test sets that an earlier test in the folder has left there, and this one does not test on, stay.
     """
+
+    #: What grows with each batch of a test.
+    kept_in_test: ClassVar[tuple[str, ...]] = ("rows",)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the rows of an earlier test."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import cv2
 import numpy as np
@@ -46,6 +46,9 @@ class RetrievalPicture(Callback):
         queries: rows of the sheet; 0 draws none.
         neighbours: frames shown for each.
     """
+
+    #: What grows with each batch of a test.
+    kept_in_test: ClassVar[tuple[str, ...]] = ("tested",)
 
     def __init__(self, queries: int = 6, neighbours: int = 5):
         self.queries, self.neighbours = queries, neighbours

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from callbacks.checkpoint_io import load_checked
 from callbacks.checkpoints import BestCheckpoint
 
 
@@ -145,7 +145,10 @@ def take_weights(pl_module: Any) -> None:
     if stage.init_from is None:
         return
     path = checkpoint_of(stage.init_from, stage.name)
-    weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    content = load_checked(path)
+    weights = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise ValueError(f"stage `{stage.name}` begins from {path}, which holds no `state_dict`; name another")
     for part in stage.trains:
         prefix = f"network.{part}."
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

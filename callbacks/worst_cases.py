@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import cv2
 import numpy as np
@@ -58,6 +58,9 @@ class WorstCases(Callback):
     Raises:
         ValueError: if ``frames`` is not positive.
     """
+
+    #: What grows with each batch of a test.
+    kept_in_test: ClassVar[tuple[str, ...]] = ("cases",)
 
     def __init__(self, frames: int = 6, metric: str = "abs_rel"):
         if frames < 1:

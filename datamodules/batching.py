@@ -1,6 +1,6 @@
 """How frames become batches, and how processes and loader workers share them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,9 @@ class BatchingDataModule(FrameSource):
     batch_size: int
     eval_batch_size: int
     num_workers: int | None
+    #: How many frames of a test set this process has tested before, by the set's name: a stopped test goes on.
+    tested_before: Callable[[str], int] | None = None
+
     train_set: FrameDataset
     val_set: FrameDataset
     test_set: FrameDataset
@@ -85,14 +88,17 @@ class BatchingDataModule(FrameSource):
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Whole test frames, each exactly once over all processes; a loader for each test set where there are more."""
         sets = self.test_sets()
-        loaders = [data._eval_loader(data.test_set, keep_workers=len(sets) == 1) for data in sets]
+        before = self.tested_before or (lambda name: 0)
+        loaders = [
+            data._eval_loader(data.test_set, keep_workers=len(sets) == 1, start=before(data.name)) for data in sets
+        ]
         return loaders if len(loaders) > 1 else loaders[0]
 
     def predict_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """The test frames."""
         return self.test_dataloader()
 
-    def _eval_loader(self, dataset: FrameDataset, *, keep_workers: bool = False) -> DataLoader[Sample]:
+    def _eval_loader(self, dataset: FrameDataset, *, keep_workers: bool = False, start: int = 0) -> DataLoader[Sample]:
         """Loader of whole frames; unless workers are kept, they end with each pass, as those of many test sets do."""
         process = self._process()
         if len(dataset) < process["num_replicas"]:
@@ -103,7 +109,7 @@ class BatchingDataModule(FrameSource):
             )
         return DataLoader(
             dataset,
-            sampler=EvalSampler(dataset, **process),
+            sampler=EvalSampler(dataset, start=start, **process),
             generator=torch.Generator(),  # starting workers draws nothing from the global one, which is the network's
             **self._loader_options(self.eval_batch_size, keep_workers=keep_workers),
         )

@@ -53,11 +53,13 @@ class EvalSampler(DistributedSampler[Any]):
         dataset: anything with a length.
         num_replicas: number of processes W.
         rank: of this process.
+        start: frames of this process to leave out at the beginning: a test that was stopped has done them.
     """
 
-    def __init__(self, dataset: Sized, *, num_replicas: int = 1, rank: int = 0):
+    def __init__(self, dataset: Sized, *, num_replicas: int = 1, rank: int = 0, start: int = 0):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self.positions = range(rank, len(dataset), num_replicas)
+        self.start = start
+        self.positions = range(rank, len(dataset), num_replicas)[start:]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.positions)

@@ -57,15 +57,20 @@ OTHER_COMMANDS = {
     "data": ("experiments.data_command", "data"),
     "doctor": ("experiments.doctor", "doctor"),
 }
+#: Those of them that load PyTorch and OpenCV themselves.
+LOADING_COMMANDS = ("evaluate", "export", "data")
 TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
 
 
 def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
+    from experiments.address_space import check_address_limit, limit_hint
     from experiments.compose import ConfigError
 
     if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
         raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
+    if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):
+        check_address_limit()
     try:
         if command in TRAINER_COMMANDS:
             from experiments.cli import run_trainer_command
@@ -75,6 +80,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
             module, function = OTHER_COMMANDS[command]
             do = getattr(import_module(module), function)
     except ImportError as error:
+        if "failed to map segment" in str(error):
+            raise ConfigError(f"memory is full while libraries are loaded{limit_hint()} ({error})") from error
         if ".so" in str(error):
             raise ConfigError(
                 f"a system library that OpenCV needs is missing ({error}); "

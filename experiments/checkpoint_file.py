@@ -1,15 +1,28 @@
 """Whether a checkpoint is one, and this experiment's, before anything starts."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from callbacks.checkpoint_io import damage
+from callbacks.checkpoint_io import DamagedCheckpointError, damage, load_checked, previous
 from datamodules import DepthDataModule
 from experiments.compose import ConfigError
 from lightning_modules import DepthModule
+
+#: What parts of a checkpoint have to be, where they are there.
+CONTENT = (
+    ("state_dict", dict, "weights by name"), ("origin", dict, "method and data"),
+    ("pytorch-lightning_version", str, "a version"), ("hyper_parameters", dict, "options by name"),
+    ("loops", dict, "the place in the training"), ("callbacks", dict, "states by name"),
+    ("optimizer_states", list, "a list of states"), ("lr_schedulers", list, "a list of states"),
+    ("epoch", int, "a number"), ("global_step", int, "a number"),
+)  # fmt: skip
+
+#: What training needs to go on.
+OF_TRAINING = ("loops", "optimizer_states", "lr_schedulers", "epoch", "global_step")
+
+NOT_OURS = "no checkpoint of this suite; name another (`--ckpt_path`)"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -20,18 +33,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such checkpoint; `--ckpt_path last` or `best` finds the experiment's newest")
-    if reason := damage(path):
-        raise ConfigError(f"{path}: not a checkpoint, or a damaged one ({reason}); name another (`--ckpt_path`)")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise ConfigError(
-            f"{path}: holds Python objects, which could run any code when loaded; name a checkpoint of this suite"
-        ) from error
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: a zip file, but not a checkpoint; name another (`--ckpt_path`)") from error
+        content = load_checked(path)
+    except DamagedCheckpointError as error:
+        before = previous(path)
+        other = f"{before} is whole" if before.is_file() and not damage(before) else "name another"
+        raise ConfigError(f"{error}; {other} (`--ckpt_path`)") from error
     if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
         raise ConfigError(f"{path}: not a checkpoint of this suite (no `state_dict`); name another (`--ckpt_path`)")
+    for key, kind, meant in CONTENT:
+        if key in content and not isinstance(content[key], kind):
+            raise ConfigError(f"{path}: `{key}` is {type(content[key]).__name__}, not {meant}; {NOT_OURS}")
+    for name, value in content["state_dict"].items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
+            raise ConfigError(f"{path}: `{name}` of `state_dict` is {type(value).__name__}, not a tensor; {NOT_OURS}")
+    if (origin := content.get("origin")) and not all(isinstance(origin.get(key), str) for key in ("method", "data")):
+        raise ConfigError(f"{path}: `origin` does not name method and data; {NOT_OURS}")
     return content
 
 
@@ -61,6 +78,12 @@ def check_checkpoint(path: Path, model: DepthModule, datamodule: DepthDataModule
                 f"{path}: `{key}` is {there} in the checkpoint and {here} in this configuration; take the one it was "
                 "trained with (config.yaml in its run folder)"
             )
+    if training and "fit_loop" not in content.get("loops", {}):
+        content.pop("loops", None)
+    if training and (missing := [key for key in OF_TRAINING if key not in content]):
+        raise ConfigError(
+            f"{path}: has weights, but no `{missing[0]}`: training cannot go on from it; name one of a training"
+        )
     if training and origin and origin["data"] not in ("", datamodule.name):
         raise ConfigError(
             f"{path}: was trained on {origin['data']}, which `{datamodule.name}` cannot go on with; "

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,10 +14,12 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks import ExactResume, NonFiniteReport, RunRecorder, StagedTraining
+from callbacks import ExactResume, NonFiniteReport, ResumableTest, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.run_logger import RunLogger, finish_run
+from callbacks.stop_signals import StopSignals
 from datamodules import DepthDataModule
 from datamodules.files import ROOMS_MARKER
 from experiments.banner import print_banner
@@ -25,6 +28,7 @@ from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
 from experiments.failures import explain_failure
+from experiments.plain_weights import fit_weights, plain_weights
 from experiments.published import oracle_mark, tables_of
 from experiments.run_folder import (
     RUN_ENVIRONMENT,
@@ -52,7 +56,7 @@ class SegdepthCLI(LightningCLI):
             DepthModule,
             DepthDataModule,
             trainer_class=ExperimentTrainer,
-            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), StagedTraining()]},
+            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), StagedTraining(), ResumableTest()]},
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -117,12 +121,13 @@ class SegdepthCLI(LightningCLI):
         self.datamodule.setup()
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
+        self._let_tests_go_on()
         if isinstance(self.trainer, ExperimentTrainer):
             self.trainer.tested = self.run_settings.tested
         training = self.subcommand in ("exp", "fit")
         self.model.check_data(self.datamodule, training=training)
         if path := self.config[self.subcommand].get("ckpt_path"):
-            check_checkpoint(Path(path), self.model, self.datamodule, training=training)
+            self._take_checkpoint(Path(path), training)
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # else the user has chosen another
             self.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         batch = None
@@ -131,6 +136,25 @@ class SegdepthCLI(LightningCLI):
             batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
+
+    def _take_checkpoint(self, path: Path, training: bool) -> None:
+        """Check a checkpoint that Lightning is to load; load a file of weights alone, which it cannot."""
+        weights = plain_weights(path)
+        if weights is None:
+            check_checkpoint(path, self.model, self.datamodule, training=training)
+            return
+        self.model.load_state_dict(fit_weights(weights, self.model, path))
+        self.config_init[self.subcommand].ckpt_path = None  # the record keeps what was asked for
+        begins = "; training begins with them at its first step" if training else ""
+        rank_zero_info(f"{path}: weights alone, {len(weights)} tensors{begins}")
+
+    def _let_tests_go_on(self) -> None:
+        """Say what has to be the same for a stopped test to go on."""
+        config = self.config[self.subcommand].as_dict()
+        watching = config["trainer"]["callbacks"]
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ResumableTest):
+                callback.settings = {**{key: config[key] for key in ("model", "data")}, "callbacks": watching}
 
     def _mark_oracle(self, mark: str) -> None:
         """Tag a run whose method reads ground truth in tests, here and on W&B."""
@@ -176,13 +200,21 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     torch.set_float32_matmul_precision("high")
     quieten()
     inherited = RUN_ENVIRONMENT in os.environ
+    StopSignals.latest = 0
     try:
         SegdepthCLI(composition, [command, *config, *rest])
     except ArgumentError as error:
         raise ConfigError(explain(str(error), composition)) from error
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into exit status 1
+            raise KeyboardInterrupt from None
+        raise
     except Exception as error:
         if line := explain_failure(error):
             raise ConfigError(line) from error
+        if StopSignals.latest and not isinstance(error, OSError | ValueError):  # those say what is wrong, and where
+            print(f"segdepth: stopped by {signal.Signals(StopSignals.latest).name}", file=sys.stderr)
+            raise SystemExit(128 + StopSignals.latest) from error
         raise
     finally:
         finish_run(failed=sys.exception() is not None)
@@ -195,6 +227,9 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # argv and args differ on purpose
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning, of torch's pytree
     warnings.filterwarnings("ignore", message="The number of training batches")  # small sets are meant to be small
+    warnings.filterwarnings(
+        "ignore", message="Total length of `DataLoader`"
+    )  # a test that goes on has done a whole set
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start")  # what a stage freezes
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a checkpoint tested in another run's folder
     logging.getLogger().addFilter(lambda record: "Images sizes do not match" not in str(record.msg))  # W&B, of panels

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import torch
 
+from experiments.address_space import limit_hint
+
 MEMORY = (
     "halve what is loaded at once by doubling `trainer.accumulate_grad_batches` (the recipe stays the same), or lower "
     "`data.init_args.batch_size`, or set `trainer.precision` to bf16-mixed"
@@ -23,7 +25,12 @@ def explain_failure(error: BaseException) -> str | None:
             wanted = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
             return f"GPU memory is full{f' ({wanted[1]} more were wanted)' if wanted else ''}: {MEMORY}"
         if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
-            return f"memory is full: {MEMORY}"
+            return f"memory is full: {MEMORY}{limit_hint()}"
+        if isinstance(cause, RuntimeError) and "can't start new thread" in text:
+            return (
+                "the system starts no further thread: lower `data.init_args.num_workers` or OMP_NUM_THREADS, or raise "
+                f"`ulimit -u`{limit_hint()}"
+            )
         if isinstance(cause, RuntimeError) and (worker := re.search(r"DataLoader worker \(pid\(?s?\)? ?[^)]*\)", text)):
             signal = re.search(r"killed by signal: ([\w ]+)", text)
             return f"{worker[0]} was killed{f' by signal {signal[1]}' if signal else ''}: {WORKERS}"

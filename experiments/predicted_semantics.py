@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -34,6 +34,9 @@ class PredictedSemantics(Callback):
     Args:
         segmenter: folder of a run whose method predicts semantics and reads none, or a checkpoint of one.
     """
+
+    #: What grows with each batch of a test.
+    kept_in_test: ClassVar[tuple[str, ...]] = ("evaluations",)
 
     def __init__(self, segmenter: str):
         self.folder = segmenter

@@ -3,14 +3,13 @@
 import csv
 import io
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 
+from callbacks.checkpoint_io import DamagedCheckpointError, load_mapped
 from callbacks.history import read_history
 from datamodules.files import write_text_atomically
 from experiments.finished_runs import read_json
@@ -49,9 +48,12 @@ def best_score(job: Job, metric: str) -> float:
     Where the checkpoint was chosen by another figure, the validation at which that one had its best value tells.
     """
     path = job.folder / "checkpoints" / "best.ckpt"
-    if not job.is_finished or not zipfile.is_zipfile(path):  # missing, or cut off since
+    if not job.is_finished:
         return math.nan
-    states = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("callbacks", {}).values()
+    try:
+        states = load_mapped(path)["callbacks"].values()
+    except (DamagedCheckpointError, KeyError):  # missing, cut off since, or another program's
+        return math.nan
     scores = {state["monitor"]: state["best_model_score"] for state in states if state.get("monitor")}
     best = {monitor: float(score) for monitor, score in scores.items() if score is not None}
     if metric in best:

@@ -1,6 +1,5 @@
 """Weights that the authors of a method have released, into a network whose parts are named otherwise."""
 
-import pickle
 import re
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +27,11 @@ def read_weights(path: str) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such file; {key} names the released weights, or null for none") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: no file of weights ({str(error).splitlines()[0]}); name another as {key}") from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file makes the reader stumble in any way
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path}: no file of weights ({reason}); name another as {key}") from error
     for part in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(part), Mapping):
             content = content[part]

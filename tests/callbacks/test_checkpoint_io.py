@@ -2,11 +2,21 @@
 
 import errno
 import os
+import random
 
 import pytest
 import torch
 
-from callbacks.checkpoint_io import AtomicCheckpointIO, CheckpointError, damage, previous, remove_partial
+from callbacks.checkpoint_io import (
+    AtomicCheckpointIO,
+    CheckpointError,
+    DamagedCheckpointError,
+    damage,
+    load_checked,
+    load_mapped,
+    previous,
+    remove_partial,
+)
 
 
 def write(path, value):
@@ -71,3 +81,34 @@ def test_what_a_kill_left_is_removed(tmp_path):
     (tmp_path / "best.ckpt.partial").write_bytes(b"half")
     remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_every_flipped_bit_is_found_or_harmless(tmp_path):
+    """In the archive's directory too, where readers raise errors of all kinds, and torch's disagrees with Python's."""
+    path, draw = tmp_path / "last.ckpt", random.Random(0)
+    content = {"state_dict": {f"a{i}": torch.randn(5, 3) for i in range(4)}, "epoch": 3, "note": ["a", 1.5]}
+    AtomicCheckpointIO().save_checkpoint(content, path)
+    whole, found = path.read_bytes(), 0
+    for _ in range(400):
+        flipped = bytearray(whole)
+        flipped[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(flipped)
+        if reason := damage(path):
+            found += 1
+            assert "\n" not in reason
+            continue
+        read = torch.load(path, weights_only=True)
+        assert all(torch.equal(read["state_dict"][name], value) for name, value in content["state_dict"].items())
+        assert (read["epoch"], read["note"]) == (3, ["a", 1.5])
+    assert found > 200
+
+
+def test_what_loading_raises_names_the_file(tmp_path):
+    path = tmp_path / "best.ckpt"
+    write(path, 1)
+    whole = path.read_bytes()
+    for cut in (0, 100, len(whole) // 2, len(whole) - 30):
+        path.write_bytes(whole[:cut])
+        for load in (AtomicCheckpointIO().load_checkpoint, load_checked, load_mapped):
+            with pytest.raises(DamagedCheckpointError, match=r"best\.ckpt: "):
+                load(path)

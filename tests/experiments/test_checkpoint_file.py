@@ -29,6 +29,11 @@ def stored(tmp_path, method):
             "state_dict": method.state_dict(),
             "pytorch-lightning_version": "2.6",
             "origin": {"method": "TinyMethod", "data": "nyuv2"},
+            "loops": {"fit_loop": {}},
+            "optimizer_states": [],
+            "lr_schedulers": [],
+            "epoch": 0,
+            "global_step": 0,
             **changes,
         }
         AtomicCheckpointIO().save_checkpoint(content, tmp_path / "x.ckpt")
@@ -79,3 +84,33 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, stored, capsys):
     with pytest.raises(ConfigError, match="Python objects, which could run any code"):
         read_checkpoint(stored(extra=Surprise()))
     assert "code was run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"state_dict": {"network.4.bias": "text"}}, r"`network\.4\.bias` of `state_dict` is str, not a tensor"),
+        ({"state_dict": [1]}, "`state_dict` is list, not weights by name"),
+        ({"origin": "SHED"}, "`origin` is str, not method and data"),
+        ({"origin": {"method": 3}}, "`origin` does not name method and data"),
+        ({"loops": "fit"}, "`loops` is str, not the place in the training"),
+        ({"optimizer_states": {}}, "`optimizer_states` is dict, not a list of states"),
+        ({"epoch": "one"}, "`epoch` is str, not a number"),
+        ({"loops": {}}, "has weights, but no `loops`: training cannot go on from it"),
+    ],
+)
+def test_content_that_is_not_what_it_should_be_is_one_line(method, stored, changes, line):
+    with pytest.raises(ConfigError, match=rf"x\.ckpt: {line}") as error:
+        check_checkpoint(stored(**changes), method, Data(), training=True)
+    assert "\n" not in str(error.value)
+
+
+def test_the_file_before_is_named(tmp_path, stored):
+    path = stored().rename(tmp_path / "last.ckpt")
+    whole = path.read_bytes()
+    (tmp_path / "last-previous.ckpt").write_bytes(whole)
+    path.write_bytes(whole[:-40])
+    with pytest.raises(
+        ConfigError, match=r"last\.ckpt: not a checkpoint, or a damaged one .*last-previous\.ckpt is whole"
+    ):
+        read_checkpoint(path)

@@ -1,7 +1,7 @@
 import os
-import zipfile
 
 import pytest
+import torch
 
 from experiments.compose import ConfigError
 from experiments.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
@@ -36,8 +36,7 @@ def test_the_newest_checkpoint_is_found(tmp_path):
     for age, run in enumerate(("b", "a", "c")):
         path = tmp_path / "shed_hybrid" / run / "checkpoints" / "last.ckpt"
         path.parent.mkdir(parents=True)
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("data.pkl", b"weights")
+        torch.save({"state_dict": {}}, path)
         os.utime(path, (100 - age, 100 - age))
     assert find_checkpoint(tmp_path, "shed_hybrid", "last").parent.parent.name == "b"
     assert find_checkpoint(tmp_path, "shed_hybrid", "last", "c").parent.parent.name == "c"
