@@ -85,7 +85,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
         if ".so" in str(error):
             raise ConfigError(
                 f"a system library that OpenCV needs is missing ({error}); "
-                "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1"
+                "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1, or put "
+                "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from error
         raise
     do(arguments)
