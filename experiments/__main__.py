@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("SEGDEPTH_DEBUG"):
             raise
-        print(f"segdepth: error: {one_line(error)}", file=sys.stderr)
+        from experiments.disk_errors import explain_disk
+
+        print(f"segdepth: error: {explain_disk(error) or one_line(error)}", file=sys.stderr)
         print("(SEGDEPTH_DEBUG=1 shows where it came from)", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, WorstCases
 from callbacks.run_recorder import git_state
 from datamodules import DepthDataModule
-from datamodules.files import printable
+from datamodules.files import printable, write_text_atomically
 from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
 from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
@@ -107,9 +107,9 @@ def evaluate(arguments: Sequence[str]) -> None:
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)))
-            (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+            write_text_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
             environment = describe(method, files, module, trainer)
-            (folder / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+            write_text_atomically(folder / "environment.json", json.dumps(environment, indent=2))
             print(f"{method}: {len(module.splits.test)} predictions of {module.name}, protocol {made.protocol.name}")
         stored = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
         trainer.test(stored, datamodule=module, verbose=False)
