@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from callbacks.cloud_sheet import draw_cloud_sheet
 from callbacks.frame_pictures import FramePictures
 from callbacks.frame_result import FrameResult, frame_result
+from callbacks.picture_files import write_figure
 from callbacks.point_clouds import colored_cloud, write_ply
 
 
@@ -38,6 +39,6 @@ def write_clouds(result: FrameResult, stem: Path) -> None:
     title = f"oracle {result.view.oracle}" if result.view.oracle else "prediction"  # both do not fit
     if (sheet := draw_cloud_sheet({title: result})) is None:
         return
-    sheet.savefig(stem.with_suffix(".png"), dpi=100)
+    write_figure(sheet, stem.with_suffix(".png"))
     for name, depth in (("truth", result.view.truth), ("prediction", result.view.predicted)):
         write_ply(stem.with_name(f"{stem.name}_{name}.ply"), colored_cloud(result.view, result.intrinsics, depth=depth))

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from callbacks.gathering import gather_objects
+from callbacks.picture_files import left_out_if_unwritable, save_figure
+from datamodules.files import write_text_atomically
 
 Counts = NDArray[np.int64]
 
@@ -36,22 +38,23 @@ class ConfusionMatrix(Callback):
                 continue
             counts: Counts = np.sum(gather_objects(metric.confusion.cpu().numpy()), axis=0)
             if trainer.is_global_zero and counts.any():
-                pictures[data.name] = str(self._write(trainer, data.name, counts, data.class_names))
+                written = self._write(trainer, data.name, counts, data.class_names)
+                pictures |= {} if written is None else {data.name: str(written)}
         if pictures and isinstance(trainer.logger, WandbLogger):
             trainer.logger.log_image("test/confusion", list(pictures.values()), caption=list(pictures))
 
-    def _write(self, trainer: Trainer, dataset: str, counts: Counts, names: tuple[str, ...]) -> Path:
-        """Picture and table of one test set; the path of the picture."""
+    def _write(self, trainer: Trainer, dataset: str, counts: Counts, names: tuple[str, ...]) -> Path | None:
+        """Picture and table of one test set; the path of the picture, None if it could not be written."""
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         rows = class_rows(counts, names)
         picture = folder / f"confusion_{dataset}.png"
-        draw_confusion(counts, names, f"{dataset}: true and predicted classes").savefig(picture, dpi=100)
-        (folder / f"class_iou_{dataset}.csv").write_text(as_csv(rows), encoding="utf-8")
+        drawn = save_figure(draw_confusion(counts, names, f"{dataset}: true and predicted classes"), picture)
+        with left_out_if_unwritable(table := folder / f"class_iou_{dataset}.csv"):
+            write_text_atomically(table, as_csv(rows))
         if isinstance(trainer.logger, WandbLogger):
             data = [[dataset, *row] for row in rows]
             trainer.logger.log_table(f"test/class_iou/{dataset}", columns=["dataset", *COLUMNS], data=data)
-        return picture
+        return picture if drawn else None
 
 
 def class_rows(counts: Counts, names: tuple[str, ...]) -> list[tuple[int, str, int, float | None, float | None]]:

@@ -8,6 +8,8 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
+from callbacks.picture_files import left_out_if_unwritable
+
 
 class FramePictures(Callback, ABC):
     """Draw test frames evenly spread over each test set into a folder of the run, and send the pictures to W&B.
@@ -58,8 +60,10 @@ class FramePictures(Callback, ABC):
         if not self.wants(name, pl_module):
             return
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
-            folder.mkdir(parents=True, exist_ok=True)
-            self.draw(folder / f"{name}_{int(batch['index'][i]):04d}", outputs, batch, i, pl_module, datamodule)
+            stem = folder / f"{name}_{int(batch['index'][i]):04d}"
+            with left_out_if_unwritable(stem):
+                folder.mkdir(parents=True, exist_ok=True)
+                self.draw(stem, outputs, batch, i, pl_module, datamodule)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send all processes' pictures to W&B."""
@@ -87,5 +91,6 @@ def chosen_frames(trainer: Trainer, batch: Any, batch_idx: int, loader: Any, fra
     count = min(frames, total)
     chosen = set(np.linspace(0, total - 1, count).round().astype(int).tolist()) if count else set()
     # processes take frames in turn: rank, rank + world size, ...; a test that goes on begins later
-    first, world = batch_idx * loader.batch_size + loader.sampler.start, trainer.world_size
+    before = getattr(getattr(loader, "sampler", None), "start", 0)
+    first, world = batch_idx * loader.batch_size + before, trainer.world_size
     return [i for i in range(len(batch["index"])) if (first + i) * world + trainer.global_rank in chosen]

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+
+from callbacks.checkpoint_io import AtomicCheckpointIO, CheckpointError
 
 NAME = "nonfinite.pt"
 
@@ -18,7 +19,10 @@ class NonFiniteReport(Callback):
         if report is None:
             return
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         rank = int(getattr(rank_zero_only, "rank", 0))
         name = NAME if rank == 0 else NAME.replace(".pt", f"-{rank}.pt")
-        torch.save({"epoch": trainer.current_epoch, "rank": rank, **report}, folder / name)
+        content = {"epoch": trainer.current_epoch, "rank": rank, **report}
+        try:
+            AtomicCheckpointIO().save_checkpoint(content, folder / name)
+        except CheckpointError as error:  # what the report is about matters more
+            rank_zero_warn(str(error))

@@ -15,6 +15,7 @@ from callbacks.class_colors import RGB, ClassColors
 from callbacks.colors import Picture, segment_picture
 from callbacks.frame_pictures import FramePictures
 from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
+from callbacks.picture_files import write_figure
 from callbacks.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
 
 #: Pictures in a row.
@@ -37,7 +38,7 @@ class Panels(FramePictures):
         """Draw a panel."""
         view = view_frame(outputs["prediction"], batch, i, pl_module)
         colors = ClassColors(getattr(datamodule, "classes", 40))
-        draw_panel(view, outputs["prediction"], batch, i, colors).savefig(stem.with_suffix(".png"), dpi=100)
+        write_figure(draw_panel(view, outputs["prediction"], batch, i, colors), stem.with_suffix(".png"))
 
 
 def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None) -> Figure:

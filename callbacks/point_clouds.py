@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from callbacks.colors import Picture
 from callbacks.frame_view import FrameView
+from datamodules.files import written_atomically
 from lightning_modules.metrics.point_cloud import pixel_rays
 
 #: Points that a cloud has at most.
@@ -85,4 +86,5 @@ def write_ply(path: Path, cloud: NDArray[np.float32]) -> None:
         vertices[name] = column
     properties = "".join(f"property {'float' if name in 'xyz' else 'uchar'} {name}\n" for name in names)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(cloud)}\n{properties}end_header\n"
-    path.write_bytes(header.encode() + vertices.tobytes())
+    with written_atomically(path, "make room, or choose another place") as file:
+        file.write(header.encode() + vertices.tobytes())

@@ -9,6 +9,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.nn import functional as F
 
+from datamodules.files import written_atomically
+
+#: What to do if a prediction cannot be written.
+MEND = "make room, or write elsewhere with `--run.root`, and predict again"
+
 
 class PredictionWriter(BasePredictionWriter):
     """Write ``predictions/<data set>/<number>.npy``: depth (h, w) float32 in metres, as the method predicts it.
@@ -40,15 +45,16 @@ class PredictionWriter(BasePredictionWriter):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         kind = "segments" if prediction.depth is None else "predictions"
         folder = Path(trainer.default_root_dir) / kind / datamodule.test_names()[dataloader_idx]
-        folder.mkdir(parents=True, exist_ok=True)
         if prediction.depth is None:
             for i, index in enumerate(batch["index"].tolist()):
                 levels = {f"level{level}": ids[i].cpu().numpy() for level, ids in enumerate(prediction.segments)}
-                np.savez_compressed(folder / f"{index + 1:04d}.npz", **levels)
+                with written_atomically(folder / f"{index + 1:04d}.npz", MEND) as file:
+                    np.savez_compressed(file, **levels)
             return
         depth = prediction.depth.float()
         if self.full_size:
             size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners
             depth = F.interpolate(depth, size, mode="bilinear", align_corners=align_corners)
         for map_, index in zip(depth.cpu().numpy(), batch["index"].tolist(), strict=True):
-            np.save(folder / f"{index + 1:04d}.npy", map_[0])
+            with written_atomically(folder / f"{index + 1:04d}.npy", MEND) as file:
+                np.save(file, map_[0])

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from callbacks.colors import Picture
 from callbacks.gathering import gather_objects
+from callbacks.picture_files import save_figure
 from lightning_modules.metrics import LayoutRetrieval
 from lightning_modules.metrics.retrieval import Neighbours
 
@@ -82,9 +83,7 @@ class RetrievalPicture(Callback):
             sheet = self.sheet(name, metrics["retrieval"], own, loader.dataset, draws=trainer.is_global_zero)
             if sheet is not None:
                 path = Path(trainer.default_root_dir) / f"retrieval_{name}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                sheet.savefig(path, dpi=100)
-                if isinstance(trainer.logger, WandbLogger):
+                if save_figure(sheet, path) and isinstance(trainer.logger, WandbLogger):
                     trainer.logger.log_image("test/retrieval", [str(path)], caption=[name])
 
     def sheet(

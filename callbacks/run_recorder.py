@@ -5,8 +5,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
-
-PACKAGES = (
-    "torch", "torchvision", "lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
-    "opencv-contrib-python", "wandb", "omegaconf", "jsonargparse", "numpy", "h5py", "scikit-image",
-)  # fmt: skip
 
 
 def git_state(folder: Path) -> dict[str, Any]:
@@ -44,11 +39,19 @@ class RunRecorder(SaveConfigCallback):
         parser: that parsed the configuration.
         config: the configuration.
         profile: name of the profile in force.
+        versions: gives the versions of packages, by name.
     """
 
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, profile: str = ""):
+    def __init__(
+        self,
+        parser: LightningArgumentParser,
+        config: Namespace,
+        profile: str = "",
+        versions: Callable[[], dict[str, str]] = dict,
+    ):
         super().__init__(parser, config, save_to_log_dir=False)
         self.profile = profile
+        self.versions = versions
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write both files; runs once, on global rank zero, after the data are set up.
@@ -81,7 +84,7 @@ class RunRecorder(SaveConfigCallback):
             "seed": self.config.get("seed_everything"),
             **git_state(Path(__file__).parent),
             "python": platform.python_version(),
-            "packages": {name: version(name) for name in PACKAGES},
+            "packages": self.versions(),
             "hardware": {
                 "machine": platform.machine(),
                 "cpus": os.cpu_count(),

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.run_logger import RunLogger
+from datamodules.files import write_text_atomically
 from lightning_modules.metrics.boundary import empty_remark
 from lightning_modules.metrics.details import is_count, is_detail
 
@@ -26,11 +27,8 @@ def merge_json(path: Path, figures: dict[str, float]) -> None:
     A figure that is not finite becomes ``null``: JSON has no word for it.
     """
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     added = {key: value if math.isfinite(value) else None for key, value in figures.items()}
-    temporary.write_text(json.dumps({**earlier, **added}, indent=2, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)
+    write_text_atomically(path, json.dumps({**earlier, **added}, indent=2, sort_keys=True))
 
 
 def remarks_of(trainer: Trainer, name: str) -> tuple[str, ...]:
@@ -56,7 +54,6 @@ class RunSummary(Callback):
             return
         folder = Path(trainer.default_root_dir)
         figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
-        merge_json(folder / "metrics.json", figures)
         console = Console(markup=False)
         method, truth = self.method or folder.parent.name, pl_module.oracle
         for name in sorted({key.split("/")[1] for key in figures}):
@@ -69,6 +66,7 @@ class RunSummary(Callback):
                 console.print(f"{name}: {'; '.join(said)}", highlight=False, markup=False, soft_wrap=True)
             for remark in pl_module.evaluations[f"test/{name}"].remarks if own else ():
                 console.print(f"warning: {name}: {remark}", highlight=False, markup=False, soft_wrap=True)
+        merge_json(folder / "metrics.json", figures)  # after they are printed: a full disk takes no figure
         for name in (
             "config.yaml",
             "metrics.json",

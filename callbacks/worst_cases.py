@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from callbacks.colors import Picture
 from callbacks.frame_view import depth_scale, error_scale, view_frame
 from callbacks.gathering import gather_objects
+from callbacks.picture_files import save_figure
 
 #: Width in pixels that pictures are reduced to: they wait in memory, and travel between processes.
 MAX_WIDTH = 400
@@ -106,7 +107,6 @@ class WorstCases(Callback):
         if not trainer.is_global_zero:
             return
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         for name in self.cases:
             cases = sorted((case for part in gathered for case in part[name]), key=lambda case: case.rank)
             if cases:
@@ -114,8 +114,8 @@ class WorstCases(Callback):
                 title = f"{name}: the {min(len(cases), self.frames)} test frames with the largest {self.metric}"
                 if truth := getattr(pl_module, "oracle", ""):
                     title += f" (oracle {truth})"
-                draw_sheet(cases[: self.frames], title, self.metric).savefig(path, dpi=100)
-                if isinstance(trainer.logger, WandbLogger):
+                written = save_figure(draw_sheet(cases[: self.frames], title, self.metric), path)
+                if written and isinstance(trainer.logger, WandbLogger):
                     trainer.logger.log_image("test/worst", [str(path)], caption=[name])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datamodules.files import write_text_atomically
+from datamodules.files import written_atomically
 
 
 def cache_folder() -> Path:
@@ -25,12 +25,13 @@ def remembered(key: str, compute: Callable[[], Any]) -> Any:
         compute: makes it.
 
     Raises:
-        OSError: if the cache cannot be written, naming the file.
+        WriteError: if the cache cannot be written, naming the file.
     """
     path = cache_folder() / "statistics" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not there, or damaged
         value = compute()
-        write_text_atomically(path, json.dumps(value))
+        with written_atomically(path, "set SEGDEPTH_CACHE to a folder that can be written") as file:
+            file.write(json.dumps(value).encode())
         return value

@@ -31,6 +31,13 @@ Item = TypeVar("Item")
 Content = TypeVar("Content")
 
 
+class WriteError(OSError):
+    """A file that could not be written: its number for programs, one line without it for people."""
+
+    def __str__(self) -> str:
+        return str(self.strerror or super().__str__())
+
+
 def printable(path: Path | str) -> str:
     """A path as text that any terminal and log can hold; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
@@ -47,6 +54,11 @@ def unreadable(
         mend: what to do.
         error: what the library raised.
     """
+    if error is not None and "unable to lock file" in str(error):
+        return ValueError(
+            f"{printable(path)}: another program has it open, or its file system has no locks: close that program, or "
+            "set HDF5_USE_FILE_LOCKING=FALSE"
+        )
     if isinstance(error, OSError) and error.errno not in (None, 0, errno.ENOENT):
         return _refused(path, error)
     try:
@@ -252,7 +264,7 @@ def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
         mend: what to do if it cannot be written.
 
     Raises:
-        OSError: if it cannot be written, naming it.
+        WriteError: if it cannot be written, naming it.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -265,7 +277,7 @@ def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
             partial.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(error.errno, f"{printable(path)}: cannot be written ({reason}); {mend}") from error
+        raise WriteError(error.errno, f"{printable(path)}: cannot be written ({reason}); {mend}") from error
 
 
 def write_text_atomically(path: Path, text: str) -> None:

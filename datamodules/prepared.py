@@ -101,7 +101,7 @@ class PreparedReader(FrameReader):
         if kept.keys() == wanted and all(map_.shape[-2:] == frame.size for map_ in kept.values()):
             return kept
         maps = {key: value for map_ in self.maps for key, value in map_(frame).items()}
-        with written_atomically(path, "set SEGDEPTH_CACHE to a folder with space") as file:
+        with written_atomically(path, "set SEGDEPTH_CACHE to a folder that can be written and has space") as file:
             np.savez_compressed(file, **{key: value.numpy() for key, value in maps.items()})  # type: ignore[arg-type]
         return maps
 

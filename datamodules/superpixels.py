@@ -169,8 +169,9 @@ def _seeds(width: int, height: int, count: int, num_levels: int, prior: int, his
 
     if not hasattr(cv2, "ximgproc"):
         raise ImportError(
-            "SeedsSuperpixels needs `cv2.ximgproc`: install opencv-contrib-python in place of opencv-python, "
-            "or set `superpixels.class_path: datamodules.SlicSuperpixels`"
+            "SeedsSuperpixels needs `cv2.ximgproc`, which OpenCV as installed lacks: install opencv-contrib-python (on "
+            "a server opencv-contrib-python-headless) in place of every other opencv package, or take others "
+            "with `data.init_args.superpixels.class_path: datamodules.SlicSuperpixels`"
         )
     return cv2.ximgproc.createSuperpixelSEEDS(width, height, 3, count, num_levels, prior, histogram_bins, False)
 

@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("SEGDEPTH_DEBUG"):
             raise
-        print(f"segdepth: error: {one_line(error)}", file=sys.stderr)
+        from experiments.disk_errors import explain_disk
+
+        print(f"segdepth: error: {explain_disk(error) or one_line(error)}", file=sys.stderr)
         print("(SEGDEPTH_DEBUG=1 shows where it came from)", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -85,7 +87,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
         if ".so" in str(error):
             raise ConfigError(
                 f"a system library that OpenCV needs is missing ({error}); "
-                "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1"
+                "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1, or put "
+                "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from error
         raise
     do(arguments)

@@ -1,6 +1,7 @@
 """Boundary figures over Canny's thresholds: does a comparison of predictions hinge on the one that was chosen?"""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -10,6 +11,7 @@ from rich.progress import track
 from torch import Tensor
 
 from datamodules import DepthDataModule
+from datamodules.files import write_text_atomically
 from datamodules.sample import collate
 from experiments.boundary_curve_plot import Curve, draw_curves
 from experiments.stored_predictions import StoredPredictions
@@ -94,7 +96,8 @@ def _write_table(path: Path, curves: Mapping[str, Curve], ratio: float) -> None:
         for name, curve in curves.items()
         for high, figures in curve.items()
     ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_atomically(path, text.getvalue())

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from callbacks.picture_files import write_figure
 from experiments.claims_plot import COLORS
 from lightning_modules.metrics import BoundaryProtocol
 
@@ -52,7 +53,7 @@ def draw_curves(path: Path, dataset: str, curves: Mapping[str, Curve], boundary:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=9, frameon=False)
     frames = max(figures["boundary_images"] for curve in curves.values() for figures in curve.values())
     figure.suptitle(f"Boundary figures on {dataset} over Canny's thresholds, {frames:.0f} frames", fontsize=12)
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path, dpi=110)
 
 
 def _line(ax: Axes, key: str, curve: Curve, name: str, color: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from callbacks import picture_files
 from experiments.claims_numbers import interval_text
 from experiments.claims_outcomes import ArmRun, Outcome
 from experiments.claims_printed import pairs_of_arms
@@ -48,7 +49,7 @@ def write_figure(path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes:
         ax.set_xlabel(captions[key], fontsize=7.5, color="0.35", loc="left")
     for ax in axes[len(by_key) :]:
         ax.remove()
-    figure.savefig(path, dpi=130)
+    picture_files.write_figure(figure, path, dpi=130)
 
 
 def arms_of(spec: ClaimsSpec, about: Sequence[Outcome]) -> list[str]:

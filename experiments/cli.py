@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks import ExactResume, NonFiniteReport, ResumableTest, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
+from callbacks.other_processes import OtherProcesses
 from callbacks.run_logger import RunLogger, finish_run
 from callbacks.stop_signals import StopSignals
 from datamodules import DepthDataModule
@@ -28,6 +29,7 @@ from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.explain import explain
 from experiments.failures import explain_failure
+from experiments.packages import package_versions
 from experiments.plain_weights import fit_weights, plain_weights
 from experiments.published import oracle_mark, tables_of
 from experiments.run_folder import (
@@ -61,7 +63,7 @@ class SegdepthCLI(LightningCLI):
             subclass_mode_data=True,
             seed_everything_default=0,
             save_config_callback=RunRecorder,
-            save_config_kwargs={"profile": composition.profile},
+            save_config_kwargs={"profile": composition.profile, "versions": package_versions},
             parser_kwargs={"exit_on_error": False},
             args=args,
         )
@@ -122,6 +124,7 @@ class SegdepthCLI(LightningCLI):
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
         self._let_tests_go_on()
+        self._bound_waiting()
         if isinstance(self.trainer, ExperimentTrainer):
             self.trainer.tested = self.run_settings.tested
         training = self.subcommand in ("exp", "fit")
@@ -136,6 +139,12 @@ class SegdepthCLI(LightningCLI):
             batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
+
+    def _bound_waiting(self) -> None:
+        """Let no process wait for another without end."""
+        waiting = OtherProcesses(self.run_settings.wait_minutes)
+        waiting.apply(self.trainer)
+        self.trainer.callbacks.append(waiting)  # type: ignore[attr-defined]
 
     def _take_checkpoint(self, path: Path, training: bool) -> None:
         """Check a checkpoint that Lightning is to load; load a file of weights alone, which it cannot."""

@@ -12,7 +12,7 @@ from skimage.segmentation import mark_boundaries
 
 from callbacks.colors import id_color
 from datamodules import DepthDataModule, GridSuperpixels, SeedsSuperpixels, Superpixels
-from datamodules.files import printable
+from datamodules.files import printable, written_atomically
 from datamodules.frames import Frame
 from datamodules.splits import spread
 from experiments.compose import ConfigError
@@ -46,8 +46,9 @@ def preview(
         have = ", ".join(f"{name} {len(indices)}" for name, indices in vars(module.splits).items())
         raise ConfigError(f"{module.name}: no frames to show: `--frames {frames}` of `--part {part}` ({have})")
     chosen = spread(positions, frames)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draw_sheet(module, chosen).savefig(output, format="png")
+    sheet = draw_sheet(module, chosen)
+    with written_atomically(output, "choose another `--output`, or make room") as file:
+        sheet.savefig(file, format="png")
     print(f"{module.name}: {len(chosen)} of {len(positions):,} {part} frames in {printable(output)}")
 
 

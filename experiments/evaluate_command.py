@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
 from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, WorstCases
-from callbacks.run_recorder import PACKAGES, git_state
+from callbacks.run_recorder import git_state
 from datamodules import DepthDataModule
-from datamodules.files import printable
+from datamodules.files import printable, write_text_atomically
 from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
 from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
 from experiments.compose import ConfigError, compose
 from experiments.folder_names import check_folder_name
+from experiments.packages import package_versions
 from experiments.prediction_files import HDF5_SUFFIXES, PredictionFiles
 from experiments.run_folder import RUN_ENVIRONMENT, name_run
 from experiments.stored_predictions import StoredPredictions
@@ -109,9 +109,9 @@ def evaluate(arguments: Sequence[str]) -> None:
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)))
-            (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+            write_text_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
             environment = describe(method, files, module, trainer)
-            (folder / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+            write_text_atomically(folder / "environment.json", json.dumps(environment, indent=2))
             print(f"{method}: {len(module.splits.test)} predictions of {module.name}, protocol {made.protocol.name}")
         stored = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
         trainer.test(stored, datamodule=module, verbose=False)
@@ -242,7 +242,7 @@ def describe(method: str, files: PredictionFiles, module: DepthDataModule, train
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **git_state(Path(__file__).parent),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": package_versions(),
         "hardware": {"processes": trainer.world_size, "precision": str(trainer.precision)},
         "data": module.describe(),
         "method": method,

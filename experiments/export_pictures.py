@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.cloud_sheet import draw_cloud_sheet, part_cloud
 from callbacks.frame_result import FrameResult, frame_result
 from callbacks.hierarchy_sheet import draw_hierarchies
+from callbacks.picture_files import write_figure
 from callbacks.point_clouds import colored_cloud, write_ply
 from datamodules import DepthDataModule
 from datamodules.files import printable
@@ -103,7 +104,7 @@ def write_clouds(stem: Path, results: Mapping[str, FrameResult], points: int | N
         clouds[name] = colored_cloud(result.view, result.intrinsics, most)
         levels = range(len(result.segments))
         clouds |= {f"{name}_level{level}": part_cloud(result, level, most) for level in levels}
-    sheet.savefig(stem.with_suffix(".png"), dpi=100)
+    write_figure(sheet, stem.with_suffix(".png"))
     for name, cloud in clouds.items():
         write_ply(stem.with_name(f"{stem.name}_{name.replace('/', '_')}.ply"), cloud)
     print(f"{printable(stem)}.png, and {len(clouds)} clouds: {', '.join(clouds)}")
@@ -121,7 +122,7 @@ def export_hierarchies(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{name}: has no segments; name runs of methods with a segment hierarchy, such as SHED")
     for stem, frame in exported.frames():
         path = stem.with_name(f"{stem.name}_hierarchies.png")
-        draw_hierarchies(frame).savefig(path, dpi=100)
+        write_figure(draw_hierarchies(frame), path)
         print(printable(path))
 
 

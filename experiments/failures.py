@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
+from callbacks.other_processes import explain_lost_process
 from experiments.address_space import limit_hint
 
 MEMORY = (
@@ -18,12 +19,14 @@ WORKERS = (
 
 
 def explain_failure(error: BaseException) -> str | None:
-    """One line for memory that is full and workers that were killed; None for everything else."""
+    """One line for memory that is full, workers that were killed and processes that are lost; None for all else."""
     for cause in _chain(error):
         text = str(cause)
         if isinstance(cause, torch.OutOfMemoryError):
             wanted = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
             return f"GPU memory is full{f' ({wanted[1]} more were wanted)' if wanted else ''}: {MEMORY}"
+        if line := explain_lost_process(cause):
+            return line
         if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
             return f"memory is full: {MEMORY}{limit_hint()}"
         if isinstance(cause, RuntimeError) and "can't start new thread" in text:

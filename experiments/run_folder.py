@@ -29,6 +29,8 @@ class RunSettings:
             BestCheckpoint's own, ``val/abs_rel`` unless it is configured otherwise.
         resume: go on where the run of this name was left, or start it if it was not; the very same command then both
             starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
+        wait_minutes: how long processes of a run wait for each other before it ends; a `timeout` of the configured
+            strategy counts instead.
         tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.
 
     Raises:
@@ -42,6 +44,7 @@ class RunSettings:
     monitor: str | None = None
     resume: bool = False
     tested: Literal["best", "last"] = "best"
+    wait_minutes: float = 10.0
 
     def __post_init__(self) -> None:
         check_folder_name("--run.experiment", self.experiment)

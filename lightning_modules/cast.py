@@ -141,14 +141,3 @@ class CAST(DepthModule):
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """The loss of the classes of images."""
         return {"image_classes": self.class_loss(prediction.image_classes, batch["semantics"])}
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Log the loss, by which the best checkpoint is chosen.
-
-        Returns:
-            ``prediction``: the :class:`Prediction`, for pictures.
-        """
-        prediction = self(batch)
-        (loss,) = self.losses(prediction, batch).values()
-        self.log("val/loss", loss, prog_bar=True, batch_size=len(batch["image"]), sync_dist=True)
-        return {"prediction": prediction}

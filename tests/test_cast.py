@@ -5,6 +5,7 @@ import argparse
 import pytest
 import torch
 
+import lightning_modules
 from lightning_modules import CAST
 from lightning_modules.metrics import EvalProtocol
 from tests.helpers import cast_release as release
@@ -100,3 +101,28 @@ def test_pretrained_needs_a_file():
 def test_stages_and_poolings_must_fit():
     with pytest.raises(ValueError, match=r"`depths` \[2, 2\] must have one entry more than `segments` \[12, 6, 3\]"):
         make(**SMALL | {"depths": (2, 2)})
+
+
+def test_validation_talks_to_no_other_process(monkeypatch):
+    """One process may have a batch more than the next: a sum over processes in it would wait for ever."""
+    method = make(**SMALL)
+    batch = {
+        "image": torch.randn(2, 3, 64, 96),
+        "superpixels": superpixels(64, 96),
+        "semantics": torch.ones(2, 64, 96, dtype=torch.int64),
+        "depth": torch.ones(2, 1, 64, 96),
+    }
+    logged = {}
+    monkeypatch.setattr(method, "log_dict", lambda figures, **_: logged.update(figures))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda *_: 2)
+    with torch.no_grad():
+        method.validation_step(batch, 0)
+    assert logged["val/loss"] > 0
+
+
+def test_no_method_has_a_validation_of_its_own():
+    """That of ``DepthModule`` takes every loss of this process alone."""
+    methods = [method for method in vars(lightning_modules).values() if isinstance(method, type)]
+    own = [method.__name__ for method in methods if "validation_step" in vars(method)]
+    assert own in ([], ["DepthModule"])

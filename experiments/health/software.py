@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import platform
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from experiments.health.section import Section
+from experiments.packages import OPENCV, PACKAGES, package_version
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,13 +35,17 @@ def environment() -> Section:
     if not wanted.contains(platform.python_version(), prereleases=True):
         section.stop(f"Python {platform.python_version()} is too old: need {wanted}", "make setup PYTHON=python3.11")
     for requirement in map(Requirement, project.get("dependencies", [])):
-        installed = _version(requirement.name)
-        if installed is None:
+        installed = _installed(requirement.name)
+        if installed is None and _importable(requirement.name):
+            section.warn(f"{requirement.name} has no metadata: which version it is cannot be told", SETUP)
+        elif installed is None:
             section.stop(f"{requirement.name} is not installed", SETUP)
         elif not requirement.specifier.contains(installed, prereleases=True):
             section.stop(f"{requirement.name} {installed} does not fit: need {requirement.specifier}", SETUP)
         if requirement.name in SHOWN:
             section.facts[requirement.name] = str(installed or "missing")
+            if other := next((name for name in OPENCV if requirement.name in OPENCV and _version(name)), None):
+                section.facts[requirement.name] += "" if other == requirement.name else f" as {other}"
     differing = [
         f"{requirement.name} {installed} in place of {locked}"
         for requirement, locked in _locked()
@@ -56,9 +62,17 @@ def _try_imports(section: Section) -> None:
     """Load what is linked against the system's libraries."""
     try:
         cv2 = importlib.import_module("cv2")
+        if not hasattr(cv2, "ximgproc"):
+            section.warn(
+                "OpenCV as installed has no SEEDS superpixels, which SHED and CAST take",
+                "pip uninstall every opencv package, then pip install opencv-contrib-python (or -headless)",
+            )
         section.facts["OpenCV"] = f"{cv2.__version__}, {cv2.getNumThreads()} threads"
     except ImportError as error:
-        libraries = "apt-get install libgl1 libglib2.0-0 libxcb1 (Debian, Ubuntu)"
+        libraries = (
+            "apt-get install libgl1 libglib2.0-0 libxcb1 (Debian, Ubuntu), or opencv-contrib-python-headless "
+            "in place of opencv-contrib-python"
+        )
         section.stop(f"OpenCV cannot be loaded ({error})", libraries if ".so" in str(error) else SETUP)
     try:
         torch = importlib.import_module("torch")
@@ -107,8 +121,18 @@ def _locked() -> Iterator[tuple[Requirement, str]]:
             yield requirement, next(iter(requirement.specifier)).version
 
 
+def _installed(name: str) -> Version | None:
+    """Version of a requirement; of OpenCV, that of whichever distribution brings it."""
+    names = OPENCV if name in OPENCV else (name,)
+    return next((version for version in map(_version, names) if version is not None), None)
+
+
+def _importable(name: str) -> bool:
+    """Whether a requirement can be imported though its metadata are missing."""
+    module = "cv2" if name in OPENCV else PACKAGES.get(name, name.replace("-", "_"))
+    return importlib.util.find_spec(module) is not None
+
+
 def _version(name: str) -> Version | None:
-    try:
-        return Version(importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    installed = package_version(name)
+    return None if installed is None else Version(installed)

@@ -47,7 +47,7 @@ def drawn(monkeypatch):
 
     def draw_sheet(cases, title, metric):
         sheets[title.split(":")[0]] = cases
-        return SimpleNamespace(savefig=lambda path, dpi: None)
+        return SimpleNamespace(savefig=lambda *_, **__: None)
 
     monkeypatch.setattr(worst_cases, "draw_sheet", draw_sheet)
     return sheets
