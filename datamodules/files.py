@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
@@ -89,13 +88,15 @@ def read_bytes(path: Path, mend: str = MEND) -> bytes:
 
 
 def read_first(read: Callable[[Item], Content], items: Iterable[Item]) -> Content:
-    """What is read of the first item that can be read, of at most 50: one broken frame does not hide the others.
+    """What is read of the first item that can be read, of the first and last 25: one broken part does not hide another.
 
     Raises:
         FileNotFoundError | ValueError: what reading the first item raises, if none can be read.
     """
     first: Exception | None = None
-    for item in islice(items, FIRST_TRIED):
+    everything = list(items)
+    half = FIRST_TRIED // 2
+    for item in everything if len(everything) <= FIRST_TRIED else everything[:half] + everything[-half:]:
         try:
             return read(item)
         except (FileNotFoundError, ValueError) as error:

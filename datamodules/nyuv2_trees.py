@@ -130,6 +130,7 @@ class TreeReader(FrameReader):
     def __init__(self, frames: Sequence[TreeFrame], *, min_depth: float, max_depth: float, border: Border = "keep"):
         self.frames = tuple(frames)
         self.scenes = tuple(frame.scene for frame in frames)
+        self.frame_numbers = tuple(frame.frame for frame in frames)
         self.min_depth, self.max_depth = min_depth, max_depth
         self.border = border
         height, width = read_first(lambda frame: read_rgb(frame.image), self.frames).shape[1:]

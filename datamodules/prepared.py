@@ -36,7 +36,7 @@ class PreparedReader(FrameReader):
     def __init__(self, reader: FrameReader, steps: Sequence[FrameStep], maps: Sequence[FrameMap], cache: Path):
         self.reader = reader
         self.steps, self.maps = tuple(steps), tuple(maps)
-        self.scenes = reader.scenes
+        self.scenes, self.frame_numbers = reader.scenes, reader.frame_numbers
         self.size = reader.size
         self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
         added: set[str] = set()
