@@ -111,9 +111,14 @@ class OcclusionReader(FrameReader):
     def __init__(self, reader: FrameReader, maps: Mapping[int, Path]):
         self.reader = reader
         self.maps = dict(maps)
-        self.scenes, self.frame_numbers, self.size = reader.scenes, reader.frame_numbers, reader.size
+        self.scenes, self.size = reader.scenes, reader.size
         self.provides = reader.provides | {"occlusion"}
         self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
+
+    @property
+    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
+        """As the reader says."""
+        return self.reader.frame_numbers
 
     @property
     def indices(self) -> Sequence[int]:

@@ -36,7 +36,7 @@ class PreparedReader(FrameReader):
     def __init__(self, reader: FrameReader, steps: Sequence[FrameStep], maps: Sequence[FrameMap], cache: Path):
         self.reader = reader
         self.steps, self.maps = tuple(steps), tuple(maps)
-        self.scenes, self.frame_numbers = reader.scenes, reader.frame_numbers
+        self.scenes = reader.scenes
         self.size = reader.size
         self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
         added: set[str] = set()
@@ -57,6 +57,11 @@ class PreparedReader(FrameReader):
     def identity(self) -> str:
         """Of the frames, the steps and the maps."""
         return "\n".join([self.reader.identity, *map(repr, self.steps), *map(describe, self.maps)])
+
+    @property
+    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
+        """As the reader says."""
+        return self.reader.frame_numbers
 
     @property
     def indices(self) -> Sequence[int]:
