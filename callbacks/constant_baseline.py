@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lightning_modules.metrics import DepthErrors
 
@@ -12,7 +13,7 @@ class ConstantBaseline(Callback):
     """Log ``test/<data set>/baseline_<metric>`` of the constant predictor, under the protocol of each data set.
 
     The constant is the median of the training data, on whatever it is tested. A method that predicts no depth has no
-    such figure to beat.
+    such figure to beat, nor have data of which only the test part is there.
 
     Args:
         metrics: figures to log.
@@ -31,7 +32,11 @@ class ConstantBaseline(Callback):
         self.errors = {}
         if not len(datamodule.splits.train):  # a set that is only tested on has no such predictor
             return
-        self.median = datamodule.train_depth_median()
+        try:
+            self.median = datamodule.train_depth_median()
+        except FileNotFoundError as error:
+            rank_zero_warn(f"no figures of the training median: {error}")
+            return
         self.names = datamodule.test_names()
         self.errors = {name: DepthErrors(pl_module.protocols[name]).to(pl_module.device) for name in self.names}
 

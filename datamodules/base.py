@@ -165,15 +165,22 @@ class DepthDataModule(BatchingDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Check files and sizes, and make the data sets.
 
+        Where the stage is ``test`` or ``predict`` only the test parts are looked at: the others may not be there.
+
         Raises:
             FileNotFoundError: if a file is missing.
             ValueError: if a file is damaged, or a size does not fit; one line that names file, key and mend.
         """
-        parts = [self.splits.val, self.splits.test]
-        if self.on_bad_sample == "stop":
-            parts.append(self.splits.train)
+        tests_only = stage in ("test", "predict")
+        parts = [self.splits.test]
+        if not tests_only:
+            self.check_training_part()
+            parts += [self.splits.val] + ([self.splits.train] if self.on_bad_sample == "stop" else [])
         self.reader.check_files(position for part in parts for position in part)
-        self._check_sizes()
+        if tests_only:
+            self._check_superpixels(self.input_size)
+        else:
+            self._check_sizes()
         self._check_derived()
         for map_ in self.derived:
             map_.fit(self.reader, self.splits.train)

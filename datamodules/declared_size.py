@@ -13,18 +13,19 @@ MAX_PIXELS = 100_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def check_declared(shape: Sequence[int], place: str, mend: str) -> None:
-    """Refuse a map, an image or a stack of channels that is too large to be one.
+def check_declared(shape: Sequence[int], place: str, mend: str, most: int = MAX_PIXELS) -> None:
+    """Refuse a map, an image or a stack of them that is too large to be one.
 
     Args:
         shape: as the file declares it.
         place: file, and key in it.
         mend: what to do.
+        most: elements that it may have.
 
     Raises:
-        ValueError: if it has more than :data:`MAX_PIXELS` elements.
+        ValueError: if it has more.
     """
-    if math.prod(int(length) for length in shape) > MAX_PIXELS:
+    if math.prod(int(length) for length in shape) > most:
         size = "x".join(f"{int(length)}" for length in shape)
         raise ValueError(f"{place}: declares {size} values, which no frame has; {mend}")
 

@@ -3,10 +3,11 @@
 import csv
 import errno
 import os
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
@@ -23,6 +24,9 @@ from datamodules.declared_size import check_declared, dataset_shape, declared_si
 FIRST_TRIED = 50
 
 MEND = "fetch or make it again"
+
+#: What to do about frames of several sizes, of which each may be whole.
+ONE_SIZE = "frames of one set share one size: bring all to one, or list those of one size alone"
 
 #: A file of this name says that a folder in another data set's format holds Rooms, the built-in synthetic set.
 ROOMS_MARKER = "ROOMS.txt"
@@ -101,13 +105,15 @@ def read_bytes(path: Path, mend: str = MEND) -> bytes:
 
 
 def read_first(read: Callable[[Item], Content], items: Iterable[Item]) -> Content:
-    """What is read of the first item that can be read, of at most 50: one broken frame does not hide the others.
+    """What is read of the first item that can be read, of the first and last 25: one broken part does not hide another.
 
     Raises:
         FileNotFoundError | ValueError: what reading the first item raises, if none can be read.
     """
     first: Exception | None = None
-    for item in islice(items, FIRST_TRIED):
+    everything = list(items)
+    half = FIRST_TRIED // 2
+    for item in everything if len(everything) <= FIRST_TRIED else everything[:half] + everything[-half:]:
         try:
             return read(item)
         except (FileNotFoundError, ValueError) as error:
@@ -230,15 +236,16 @@ def number_lines(path: Path, origin: str) -> list[tuple[int, str]]:
 
     Raises:
         FileNotFoundError: if it is missing, saying where it comes from.
-        ValueError: if it cannot be read, is empty, or is not UTF-8, naming the line.
+        ValueError: if it cannot be read, is empty, or is not UTF-8, or UTF-16 with a byte order mark, naming the line.
     """
     content = read_bytes(path, origin)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b"\n") + 1
         raise ValueError(f"{printable(path)}: line {number} is not UTF-8 text; save the file as UTF-8") from error
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    rows = re.split(r"\r\n|\r|\n", text)  # not what else Unicode calls the end of a line: names may hold it
+    lines = [(number, line.strip()) for number, line in enumerate(rows, start=1) if line.strip()]
     if not lines:
         raise ValueError(f"{printable(path)}: names no frame; {origin}")
     return lines
@@ -286,6 +293,23 @@ def write_text_atomically(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def path_named(folder: Path, name: str) -> Path:
+    """The file that a list calls so, whatever system the list was made on.
+
+    Backslashes separate folders as slashes do, and an accented letter may be one character or two: macOS writes two.
+
+    Args:
+        folder: that the name is relative to.
+        name: as in the list; a slash in front means nothing.
+    """
+    path = folder / name.replace("\\", "/").lstrip("/")
+    if not name.isascii() and not path.exists():
+        for form in ("NFC", "NFD"):
+            if (other := Path(unicodedata.normalize(form, str(path)))).exists():
+                return other
+    return path
+
+
 def names_in(folder: Path) -> set[str]:
     """Names of what is in a folder; none where there is no such folder.
 
@@ -320,7 +344,9 @@ def require_files(paths: Iterable[Path]) -> None:
         FileNotFoundError: if some are not, naming the first, and how many.
     """
     if missing := missing_files(paths):
+        alike = sorted(name for name in names_in(missing[0].parent) if name.casefold() == missing[0].name.casefold())
+        found = f" (there is {printable(alike[0])}: capitals count)" if alike else ""
         raise FileNotFoundError(
-            f"{printable(missing[0])} is missing, one of {len(missing)} missing files that the lists name; complete "
-            "the data, or take their lines out (`segdepth data verify` names them all)"
+            f"{printable(missing[0])} is missing{found}, one of {len(missing)} missing files that the lists name; "
+            "complete the data, or take their lines out (`segdepth data verify` names them all)"
         )

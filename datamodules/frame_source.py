@@ -65,6 +65,13 @@ class FrameSource(LightningDataModule, ABC):
     def read_splits(self, reader: FrameReader) -> Splits:
         """Who is trained, validated and tested on what, as positions in the reader, before scenes are held out."""
 
+    def check_training_part(self) -> None:
+        """Check that it is known who is trained on.
+
+        Raises:
+            FileNotFoundError: if the file that says so is missing.
+        """
+
     @property
     def has_validation_part(self) -> bool:
         """Whether the data set has a validation part of its own, as configured."""
@@ -106,7 +113,7 @@ class FrameSource(LightningDataModule, ABC):
     def remarks(self) -> tuple[str, ...]:
         """What must be said beside all figures of these frames: where they say they come from, how coarse depth is."""
         levels = coarse_levels(self.reader, spread(self.splits.test or self.splits.train, PROBED_FRAMES))
-        coarse = f"depth of {levels} levels" if levels else ""
+        coarse = f"depth of {levels} levels, 8 bits or fewer" if levels else ""
         return tuple(filter(None, (self.reader.provenance, coarse, *self.reader.depth_remarks)))
 
     @cached_property

@@ -56,6 +56,7 @@ class FrameReader(ABC):
         provides: keys of the frames' ``maps`` and ``facts``.
         size: height and width of every frame.
         scenes: scene of every frame.
+        frame_numbers: number of every frame in its scene.
         provenance: where the files themselves say that they come from; empty where they do not.
         depth_remarks: what else must be said of their depth beside figures.
     """
@@ -65,6 +66,7 @@ class FrameReader(ABC):
     provides: frozenset[str]
     size: tuple[int, int]
     scenes: Sequence[str]
+    frame_numbers: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.scenes)

@@ -75,6 +75,7 @@ class HyperSimReader(FrameReader):
         self.labels = labels
         self.min_depth, self.max_depth = min_depth, max_depth
         self.scenes = tuple(frame.scene for frame in frames)
+        self.frame_numbers = tuple(CAMERA_STRIDE * frame.camera + frame.frame for frame in frames)
         depth_files = (frame.path(root, "depth_meters") for frame in frames)
         try:
             height, width = read_first(lambda path: read_hdf5(path, "float", (None, None)), depth_files).shape
@@ -126,7 +127,7 @@ class HyperSimReader(FrameReader):
             maps=maps,
             intrinsics=torch.from_numpy(camera_matrix(self.cameras[name.scene], *self.size)).float(),
             scene=name.scene,
-            frame=CAMERA_STRIDE * name.camera + name.frame,
+            frame=self.frame_numbers[position],
             index=position,
         )
 

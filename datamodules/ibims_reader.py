@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import MEND, decode_image, printable, read_depth_png, read_first, read_lines, read_rgb
+from datamodules.files import MEND, ONE_SIZE, decode_image, printable, read_depth_png, read_first, read_lines, read_rgb
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import load_matlab5
 
@@ -112,7 +112,7 @@ class IBimsReader(FrameReader):
         """
         fields, place = self._load(self.names[position]), partial(self._place, self.names[position])
         if fields["rgb"].shape[1:] != self.size:
-            raise ValueError(f"{place('rgb')} is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {MEND}")
+            raise ValueError(f"{place('rgb')} is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {ONE_SIZE}")
         for name in ("depth", "mask_invalid", "mask_transp", *self._maps):
             if fields[name].shape != self.size:
                 raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {self.size}; {MEND}")

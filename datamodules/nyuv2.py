@@ -208,9 +208,23 @@ class NYUv2DataModule(DepthDataModule):
 
     @cached_property
     def _tree(self) -> dict[str, list[TreeFrame]]:
+        tree = {"test": self._read_part("test")}
+        try:
+            tree["train"] = self._read_part("train")
+        except FileNotFoundError:  # said by `check_training_part` where it is needed
+            tree["train"] = []
+        return tree
+
+    def _read_part(self, part: str) -> list[TreeFrame]:
+        name = self.lists[part]
         if self.found_layout == "bts":
-            return {part: read_bts(self.folder, part, name) for part, name in self.lists.items()}
-        return {part: read_marigold(self.folder, part, self.depth, name) for part, name in self.lists.items()}
+            return read_bts(self.folder, part, name)
+        return read_marigold(self.folder, part, self.depth, name)
+
+    def check_training_part(self) -> None:
+        """Check that a tree's training list is there; without it the tree can be tested on."""
+        if self.store is None and self.found_layout != "labeled" and not self._tree["train"]:
+            self._read_part("train")
 
     @cached_property
     def _labeled(self) -> NYUv2Reader:

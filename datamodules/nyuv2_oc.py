@@ -116,6 +116,11 @@ class OcclusionReader(FrameReader):
         self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
 
     @property
+    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
+        """As the reader says."""
+        return self.reader.frame_numbers
+
+    @property
     def indices(self) -> Sequence[int]:
         """As the reader says."""
         return self.reader.indices

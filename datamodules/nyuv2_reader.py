@@ -270,7 +270,7 @@ def read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
     """Training and test frames of a splits file, 0-based and in its order.
 
     Args:
-        path: MATLAB file with ``trainNdxs`` and ``testNdxs``, 1-based.
+        path: MATLAB file with ``trainNdxs``, which may be empty, and ``testNdxs``, 1-based.
         count: number of frames of the labelled file that it belongs to.
 
     Raises:
@@ -278,7 +278,8 @@ def read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
         ValueError: if it is damaged, or its indices are not different whole numbers in 1..count.
     """
     content = load_matlab5(path)
-    train, test = (_read_indices(path, content, key, count) for key in ("trainNdxs", "testNdxs"))
+    train = [] if np.size(content.get("trainNdxs", 0)) == 0 else _read_indices(path, content, "trainNdxs", count)
+    test = _read_indices(path, content, "testNdxs", count)
     if shared := sorted(set(train) & set(test)):
         raise ValueError(
             f"{printable(path)}: keys `trainNdxs` and `testNdxs` share {len(shared)} frames, the first is "

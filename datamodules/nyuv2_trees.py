@@ -9,7 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datamodules.files import number_lines, printable, read_depth_png, read_first, read_rgb, require_files
+from datamodules.files import (
+    ONE_SIZE,
+    number_lines,
+    path_named,
+    printable,
+    read_depth_png,
+    read_first,
+    read_rgb,
+    require_files,
+)
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics
 
@@ -22,6 +31,10 @@ BTS_ORIGIN = "it comes with BTS (train_test_inputs/), NeWCRFs (data_splits/) and
 
 MARIGOLD_LISTS = {"train": "filename_list_train.txt", "test": "filename_list_test.txt"}
 MARIGOLD_ORIGIN = "it comes with Marigold (data_split/nyu_depth/labeled/); put it beside the images"
+
+
+#: A name ends with what images end with; ``None`` and numbers stand for themselves.
+_NAMES = re.compile(r"\S.*?\.(?:jpe?g|png|tiff?|bmp)(?!\S)|\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,11 @@ def find_list(root: Path, names: Sequence[str], origin: str) -> Path:
     raise FileNotFoundError(f"{printable(root / names[0])} is missing: {origin}")
 
 
+def split_names(line: str) -> list[str]:
+    """Names of images in a line, which may hold blanks, and what stands behind or between them."""
+    return _NAMES.findall(line) or [line]
+
+
 def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFrame]:
     """Frames of one part of a BTS tree, in the order of its list.
 
@@ -69,16 +87,16 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
     """
     path = find_list(root, [list_file or BTS_LISTS[part]], BTS_ORIGIN)
     frames: list[TreeFrame] = []
-    lines = [(number, line.split()) for number, line in number_lines(path, BTS_ORIGIN)]
-    first = lines[0][1][0].lstrip("/")
-    folder = next((root / name for name in BTS_FOLDERS[part] if (root / name / first).is_file()), root)
+    lines = [(number, split_names(line)) for number, line in number_lines(path, BTS_ORIGIN)]
+    first = lines[0][1][0]
+    folder = next((root / name for name in BTS_FOLDERS[part] if path_named(root / name, first).is_file()), root)
     for number, words in lines:
         match = re.search(r"(\d+)\.\w+$", words[0])
         if len(words) < 2 or match is None:
             raise ValueError(f"{printable(path)}: line {number} is not `colour.jpg depth.png focal`; {BTS_ORIGIN}")
         if words[1] == "None":
             continue
-        image, depth = (folder / word.lstrip("/") for word in words[:2])
+        image, depth = (path_named(folder, word) for word in words[:2])
         frame = int(match[1])
         frames.append(TreeFrame(image, depth, image.parent.name, frame, frame if part == "test" else len(frames)))
     if not frames:
@@ -99,15 +117,15 @@ def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file:
     path = find_list(root, [list_file or MARIGOLD_LISTS[part]], MARIGOLD_ORIGIN)
     frames = []
     for number, line in number_lines(path, MARIGOLD_ORIGIN):
-        words = line.split()
+        words = split_names(line)
         match = re.search(r"rgb_(\d+)\.\w+$", words[0])
         if len(words) != 3 or match is None:
             raise ValueError(
                 f"{printable(path)}: line {number} is not `rgb.png depth.png filled.png`; {MARIGOLD_ORIGIN}"
             )
-        image = root / words[0]
+        image = path_named(root, words[0])
         index = int(match[1]) - 1
-        truth = root / words[2 if depth == "filled" else 1]
+        truth = path_named(root, words[2 if depth == "filled" else 1])
         frames.append(TreeFrame(image, truth, image.parent.name, index, index))
     return frames
 
@@ -130,6 +148,7 @@ class TreeReader(FrameReader):
     def __init__(self, frames: Sequence[TreeFrame], *, min_depth: float, max_depth: float, border: Border = "keep"):
         self.frames = tuple(frames)
         self.scenes = tuple(frame.scene for frame in frames)
+        self.frame_numbers = tuple(frame.frame for frame in frames)
         self.min_depth, self.max_depth = min_depth, max_depth
         self.border = border
         height, width = read_first(lambda frame: read_rgb(frame.image), self.frames).shape[1:]
@@ -166,12 +185,17 @@ class TreeReader(FrameReader):
         """
         frame = self.frames[position]
         image, depth = read_rgb(frame.image), self.read_depth(position)
-        for path, size in ((frame.image, image.shape[1:]), (frame.depth, depth.shape[1:])):
-            if tuple(size) != self.size:
-                raise ValueError(
-                    f"{printable(path)}: is {size[0]}x{size[1]} pixels, the data set's first frame "
-                    f"{self.size[0]}x{self.size[1]}; fetch or make it again"
-                )
+        (height, width), depth_size = image.shape[1:], depth.shape[1:]
+        if depth_size != (height, width):
+            raise ValueError(
+                f"{printable(frame.depth)}: is {depth_size[0]}x{depth_size[1]} pixels, its image "
+                f"{printable(frame.image)} {height}x{width}; take the two that belong together"
+            )
+        if (height, width) != self.size:
+            raise ValueError(
+                f"{printable(frame.image)}: is {height}x{width} pixels, the data set's first frame "
+                f"{self.size[0]}x{self.size[1]}; {ONE_SIZE}"
+            )
         return Frame(
             image=blacken_border(image) if self.border == "black" else image,
             maps={"depth": depth},

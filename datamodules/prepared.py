@@ -59,6 +59,11 @@ class PreparedReader(FrameReader):
         return "\n".join([self.reader.identity, *map(repr, self.steps), *map(describe, self.maps)])
 
     @property
+    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
+        """As the reader says."""
+        return self.reader.frame_numbers
+
+    @property
     def indices(self) -> Sequence[int]:
         """As the reader says."""
         return self.reader.indices

@@ -246,6 +246,11 @@ class StoreReader(FrameReader):
         return str(self.index["identity"])
 
     @property
+    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
+        """Read of every frame, which few commands ask for."""
+        return [int(self._values(position, "facts", ("frame",))["frame"]) for position in range(len(self))]
+
+    @property
     def indices(self) -> Sequence[int]:
         """As in the data the store was made of."""
         return list(self.index["indices"])

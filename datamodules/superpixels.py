@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
+#: Pixels below which OpenCV's SEEDS crashes or never ends.
+SMALLEST_SEEDS = 4
+
+#: Weight of distance at which SLIC sees no colour any more.
+MOST_COMPACT = 1e4
+
 Image = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -133,15 +139,24 @@ class SeedsSuperpixels(Superpixels):
         """Refuse sizes at which OpenCV makes another number than it is asked for (640x480 and 576: 480).
 
         Raises:
-            ValueError: naming both numbers.
+            ValueError: naming both numbers, or for a size at which OpenCV crashes or never ends.
             ImportError: without OpenCV's contrib modules.
         """
-        self._create(height, width)
+        if self.size < SMALLEST_SEEDS:
+            raise ValueError(
+                f"SeedsSuperpixels: `size` is {self.size}, but SEEDS moves pixels between superpixels of several; "
+                f"set `superpixels.init_args.size` to {SMALLEST_SEEDS} or more, or take datamodules.GridSuperpixels"
+            )
+        if self.count(height, width) > 1:
+            self._create(height, width)
 
     def segment(self, image: Image) -> NDArray[Any]:
         """Ids of a contiguous image."""
         import cv2
 
+        self.check(*image.shape[:2])
+        if self.count(*image.shape[:2]) == 1:  # OpenCV makes four, or never comes back
+            return np.zeros(image.shape[:2], np.int64)
         seeds = self._create(*image.shape[:2])
         seeds.iterate(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), self.iterations)
         return seeds.getLabels()
@@ -151,10 +166,15 @@ class SeedsSuperpixels(Superpixels):
         seeds = _seeds(width, height, count, self.num_levels, self.prior, self.histogram_bins)
         made = seeds.getNumberOfSuperpixels()
         if made != count:
+            fits = height % self.size == width % self.size == 0
+            mend = (
+                "it halves blocks from 2 or 3 pixels up, as sizes 8, 12, 16, 24 and 32 allow: set one of them"
+                if fits
+                else f"make height and width multiples of {self.size} (`crop`, `resize`, `eval_size`) or set another"
+            )
             raise ValueError(
                 f"SeedsSuperpixels: OpenCV makes {made} superpixels of a {height}x{width} image where {count} of "
-                f"{self.size}x{self.size} pixels are due; make height and width multiples of {self.size} "
-                "(`crop`, `resize`, `eval_size`) or set another `superpixels.init_args.size`"
+                f"{self.size}x{self.size} pixels are due; {mend} (`superpixels.init_args.size`)"
             )
         return seeds
 
@@ -180,7 +200,8 @@ class SlicSuperpixels(Superpixels):
     """SLIC: Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", PAMI 2012, in Lab.
 
     SLIC does not promise a number. Where it makes more than :meth:`count`, the smallest are merged into the neighbour
-    with the longest common border; where it makes fewer, the last ids are empty.
+    with the longest common border; where it makes fewer, the last ids are empty. In noise it joins nearly all of them:
+    where fewer than half come out, distance is given more weight until they do.
 
     Args:
         size: edge of a superpixel in pixels, on average.
@@ -195,8 +216,11 @@ class SlicSuperpixels(Superpixels):
         """Ids of a contiguous image."""
         from skimage.segmentation import slic
 
-        count = self.count(*image.shape[:2])
-        labels = slic(image, n_segments=count, compactness=self.compactness, start_label=0)
+        count, compactness = self.count(*image.shape[:2]), self.compactness
+        labels = slic(image, n_segments=count, compactness=compactness, start_label=0)
+        while 2 * (labels.max() + 1) < count and compactness < MOST_COMPACT:
+            compactness *= 10
+            labels = slic(image, n_segments=count, compactness=compactness, start_label=0)
         while labels.max() >= count:
             labels = merge_smallest(labels)
         return labels

@@ -120,7 +120,7 @@ class SegdepthCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
         self.datamodule.prepare_data()
-        self.datamodule.setup()
+        self.datamodule.setup(self.subcommand if self.subcommand in ("test", "predict") else None)
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
         self._let_tests_go_on()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from experiments.command_line import data_parser, named_config, parse, take_flag
 from experiments.compose import ConfigError, compose
 from experiments.folder_names import check_folder_name
 from experiments.packages import package_versions
-from experiments.prediction_files import HDF5_SUFFIXES, PredictionFiles
+from experiments.prediction_files import HDF5_SUFFIXES, STACK_SUFFIXES, PredictionFiles
 from experiments.run_folder import RUN_ENVIRONMENT, name_run
 from experiments.stored_predictions import StoredPredictions
 from lightning_modules.evaluation import EvaluationOptions
@@ -56,7 +57,8 @@ class Task:
 
     Attributes:
         predictions: folder of one file a frame, named by the frame's number in its data set counted from 1 (0001.npy,
-            .npz, .exr in metres; .png in 16 bits), or an HDF5 file of all maps.
+            .npz, .exr, .pfm, .tiff in metres; .png, .tiff in 16 bits), or of such a folder a scene; or an HDF5, .npy
+            or .npz file of all maps.
         output: folder for figures, table and pictures; null makes one under runs/, where `segdepth compare` finds it.
         method: name of the method; null takes that of the predictions.
         scale: steps a metre of 16-bit integers.
@@ -152,7 +154,7 @@ def draw_boundary_curve(arguments: Sequence[str]) -> None:
 def name_of(predictions: Path) -> str:
     """What a set of predictions is called: its folder, or its file without ending."""
     source = predictions.resolve()
-    return source.stem if source.suffix.lower() in HDF5_SUFFIXES else source.name
+    return source.stem if source.suffix.lower() in (*HDF5_SUFFIXES, *STACK_SUFFIXES) else source.name
 
 
 def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
@@ -204,8 +206,9 @@ def find_predictions(task: Task, module: DepthDataModule) -> PredictionFiles:
     indices = module.reader.indices
     test = [indices[position] for position in module.splits.test]
     files = PredictionFiles(
-        task.predictions, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse
-    )
+        task.predictions, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse,
+        names=partial(names_of, module),
+    )  # fmt: skip
     if not files.missing:
         return files
     count = f"{len(files.missing)} of {len(test)} predictions are missing"
@@ -219,6 +222,13 @@ def find_predictions(task: Task, module: DepthDataModule) -> PredictionFiles:
     present = [position for position in module.splits.test if indices[position] not in missing]
     module.splits = replace(module.splits, test=present)
     return files
+
+
+def names_of(module: DepthDataModule) -> dict[int, tuple[str, int]]:
+    """Scene and number in it of each test frame, by its number in the data set."""
+    reader = module.reader
+    indices, numbers = reader.indices, reader.frame_numbers
+    return {indices[position]: (reader.scenes[position], int(numbers[position])) for position in module.splits.test}
 
 
 def make_trainer(task: Task, folder: Path, method: str) -> Trainer:

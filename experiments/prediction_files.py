@@ -1,8 +1,7 @@
 """Depth predictions on disk, made by any program: one file a frame, or one HDF5 file."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import h5py
@@ -11,13 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.declared_size import check_declared
 from datamodules.files import open_hdf5, printable
-from experiments.prediction_formats import FORMATS, MEND, read_map
+from experiments.prediction_formats import FORMATS, MEND, open_npy, read_map, read_npz
+from experiments.prediction_scenes import NUMBERED, find_in_scenes
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
-#: A name that holds one number: ``1``, ``0001``, ``depth_00001_pred``.
-NUMBERED = re.compile(r"\D*(\d+)\D*")
+#: Suffixes of files that hold the maps of all frames, one below the other.
+STACK_SUFFIXES = (".npy", ".npz")
+
+#: Elements that such a file may declare: 100,000 frames of 480x640.
+MAX_STACK = 30_720_000_000
 
 #: Of each frame, by 0-based number: where its map lies, for messages, and what reads it.
 Readers = dict[int, tuple[str, Callable[[], NDArray]]]
@@ -26,20 +30,22 @@ Readers = dict[int, tuple[str, Callable[[], NDArray]]]
 class PredictionFiles:
     """Depth of each frame of a test set, read when it is asked for.
 
-    A folder holds one ``.png``, ``.npy``, ``.npz`` or ``.exr`` a frame, whose name holds one number: the frame's own in
-    its data set, counted from 1. A ``.h5`` or ``.hdf5`` file holds a map a frame under such names, or one array of all
-    maps: a row for each test frame, in the order of the test set, or for each frame of the whole data set.
+    A folder holds one file a frame (:data:`FORMATS`), whose name holds one number: the frame's own in its data set,
+    counted from 1; or it holds such a folder a scene (:func:`find_in_scenes`). A ``.h5`` or ``.hdf5`` file holds a map
+    a frame under such names, or, as an ``.npy`` or ``.npz`` file, one array of all maps: a row for each test frame, in
+    the order of the test set, or for each frame of the whole data set.
 
     The dtype says the unit: floats are metres, unsigned 16-bit integers are ``scale`` steps a metre with 0 where
     nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size.
 
     Args:
-        source: the folder or HDF5 file.
+        source: the folder or file.
         frames: 0-based numbers of the test frames in their data set, in the order of the test set.
         total: frames of the whole data set.
         scale: steps a metre of 16-bit integers.
         key: array to read of each ``.npz`` that holds several, or dataset or group of an HDF5 file.
         inverse: the maps hold 1 / depth, whose 0 is infinitely far.
+        names: scene and number in it of each frame, by number in the data set; None if there are no folders of scenes.
 
     Attributes:
         missing: those of ``frames`` without a prediction.
@@ -58,14 +64,17 @@ class PredictionFiles:
         scale: float = 1000.0,
         key: str | None = None,
         inverse: bool = False,
+        names: Callable[[], Mapping[int, tuple[str, int]]] | None = None,
     ):
         if not scale > 0:
             raise ValueError(f"`--scale` is steps a metre and must be positive, got {scale:g}")
         self.source, self.scale, self.key, self.inverse = source, scale, key, inverse
         if source.suffix.lower() in HDF5_SUFFIXES:
             self._readers = self._find_maps(frames, total)
+        elif source.suffix.lower() in STACK_SUFFIXES and source.is_file():
+            self._readers = self._find_rows(frames, total)
         else:
-            self._readers = self._find_files()
+            self._readers = self._find_files(names)
         self.missing = [index for index in frames if index not in self._readers]
 
     def read(self, index: int) -> Tensor:
@@ -93,19 +102,38 @@ class PredictionFiles:
         with np.errstate(divide="ignore", over="ignore"):
             return (1 / metres if self.inverse else metres).astype(np.float32)
 
-    def _find_files(self) -> Readers:
+    def _find_rows(self, frames: Sequence[int], total: int) -> Readers:
+        """Those of one NumPy array."""
+        shape = self._stack().shape
+        rows = self._rows(self.key or "array", shape, frames, total)
+        return {
+            index: (f"{printable(self.source)}: row {row}", partial(self._read_row, row)) for index, row in rows.items()
+        }
+
+    def _read_row(self, row: int) -> NDArray:
+        return np.array(self._stack()[row])
+
+    def _stack(self) -> NDArray:
+        """All maps: an ``.npy`` file as it lies on disk, an ``.npz`` file read once in each process."""
+        if self.source.suffix.lower() == ".npy":
+            return open_npy(self.source)
+        return _read_stack(self.source, self.key, self.source.stat().st_mtime_ns)
+
+    def _find_files(self, names: Callable[[], Mapping[int, tuple[str, int]]] | None) -> Readers:
         """Those of a folder."""
         if not self.source.is_dir():
             raise FileNotFoundError(
-                f"{printable(self.source)}: is neither a folder of predictions nor an HDF5 file "
-                f"({', '.join(HDF5_SUFFIXES)})"
+                f"{printable(self.source)}: is neither a folder of predictions nor a file of them all "
+                f"({', '.join((*HDF5_SUFFIXES, *STACK_SUFFIXES))})"
             )
-        names = sorted(path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
-        paths = {index: self.source / name for index, name in self._by_number(names).items()}
+        here = sorted(path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
+        paths = {index: self.source / name for index, name in self._by_number(here).items()}
+        if not paths and names is not None and any(path.is_dir() for path in self.source.iterdir()):
+            paths = find_in_scenes(self.source, names())
         if not paths:
             raise FileNotFoundError(
                 f"{printable(self.source)}: holds no prediction; name files by the frames' numbers, such as 0001.npy "
-                f"({', '.join(FORMATS)})"
+                f"({', '.join(FORMATS)}), in this folder or in one a scene, named by it"
             )
         return {index: (printable(path), partial(read_map, path, self.key)) for index, path in paths.items()}
 
@@ -116,7 +144,8 @@ class PredictionFiles:
                 raise ValueError(f"{printable(self.source)}: key `{self.key}` is missing (found: {', '.join(file)})")
             place = file if self.key is None else file[self.key]
             items = place.values() if isinstance(place, h5py.Group) else [place]
-            shapes = {str(item.name): item.shape for item in items if isinstance(item, h5py.Dataset)}
+            arrays = [item for item in items if isinstance(item, h5py.Dataset) and item.shape is not None]
+            shapes = {str(item.name): item.shape for item in arrays}
         first = next(iter(shapes), "")
         if len(shapes) == 1 and len(shapes[first]) > 2:
             rows = self._rows(first, shapes[first], frames, total)
@@ -162,4 +191,12 @@ class PredictionFiles:
 
     def _read_hdf5(self, name: str, row: int | tuple[()] = ()) -> NDArray:
         with open_hdf5(self.source, mend=MEND) as file:
+            shape = file[name].shape
+            check_declared(shape if row == () else shape[1:], f"{printable(self.source)}: key `{name}`", MEND)
             return np.asarray(file[name][row])
+
+
+@lru_cache(maxsize=1)
+def _read_stack(path: Path, key: str | None, written: int) -> NDArray:
+    """The array of an ``.npz`` file as it is since it was written."""
+    return read_npz(path, key, MAX_STACK)

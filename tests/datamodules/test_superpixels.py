@@ -104,3 +104,32 @@ def test_seeds_remembers_nothing_of_the_image_before(levels):
         fresh = cv2.ximgproc.createSuperpixelSEEDS(96, 64, 3, algorithm.count(64, 96), levels, 2, 5, False)
         fresh.iterate(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), 15)
         np.testing.assert_array_equal(algorithm(image), fresh.getLabels())
+
+
+EXTREME = {
+    "flat": lambda h, w: np.full((h, w, 3), 128, np.uint8),
+    "noise": lambda h, w: np.random.default_rng(0).integers(0, 256, (h, w, 3), dtype=np.uint8),
+    "stripes": lambda h, w: np.broadcast_to((np.arange(w) % 2 * 255).astype(np.uint8)[None, :, None], (h, w, 3)).copy(),
+}
+
+
+@pytest.mark.parametrize("kind", [SeedsSuperpixels, SlicSuperpixels, GridSuperpixels])
+@pytest.mark.parametrize(("size", "height", "width"), [(8, 48, 64), (16, 16, 16), (4, 4, 4), (2, 2, 2), (2, 8, 8)])
+@pytest.mark.parametrize("name", EXTREME)
+def test_extreme_pictures_come_out_as_asked(kind, size, height, width, name):
+    """Noise made one superpixel of SLIC's 48, and SEEDS four superpixels where one was due."""
+    if kind is SeedsSuperpixels:
+        size, height, width = max(size, 4), max(height, 4), max(width, 4)
+    superpixels = kind(size)
+    superpixels.check(height, width)
+    ids = superpixels(EXTREME[name](height, width))
+    assert ids.shape == (height, width)
+    assert len(np.unique(ids)) >= superpixels.count(height, width) / 2
+
+
+def test_sizes_that_seeds_cannot_have_are_refused_with_their_cause():
+    for size in (1, 2, 3):
+        with pytest.raises(ValueError, match=f"`size` is {size}, but SEEDS moves pixels"):
+            SeedsSuperpixels(size).check(16, 16)  # OpenCV would end the process, or never come back
+    with pytest.raises(ValueError, match=r"makes 36 .* where 49 .*; it halves blocks"):
+        SeedsSuperpixels(7).check(49, 49)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,12 @@ import pytest
 import yaml
 from lightning.pytorch import Callback
 
+from datamodules import NYUv2DataModule
 from experiments import evaluate_command
 from experiments.__main__ import main
 from experiments.compose import ConfigError
 from experiments.evaluate_command import evaluate
+from tests.datamodules.test_nyuv2_trees import write_frame
 from tests.experiments.conftest import tiny
 
 #: Numbers of the tiny set's test frames, counted from 1.
@@ -98,6 +101,43 @@ def test_every_form_gives_the_same_figures(workplace, guess, no_pictures):
         assert png[name] == pytest.approx(figures[name], abs=5e-4)
     inverse = run(write(workplace / "inverse", 1 / guess), "--inverse", "true", output="out_inverse")
     assert inverse == pytest.approx(figures, rel=1e-5)
+
+
+def test_folders_of_scenes_and_one_array(workplace, guess, no_pictures):
+    figures = run(write(workplace / "npy", guess), output="out_npy")
+    for number in NUMBERS:
+        folder = workplace / "scenes" / f"office_{(number - 1) // 2:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{(number - 1) % 2:02d}.npy", guess[number - 1])
+    assert run(workplace / "scenes", output="out_scenes") == figures
+    np.save(workplace / "all.npy", guess[4:])
+    assert run(workplace / "all.npy", output="out_all") == figures
+
+
+def test_data_of_which_only_the_test_part_is_there(workplace, no_pictures):
+    """A BTS tree without its training list, or without the training files that its list names."""
+    root = workplace / "data/nyuv2"
+    shutil.rmtree(root)
+    pairs = [(f"bathroom/rgb_{n:05d}.jpg", f"bathroom/sync_depth_{n:05d}.png") for n in (45, 46)]
+    for image, depth in pairs:
+        write_frame(root / "test", image, depth)
+    lines = [f"{image} {depth} 518.8579\n" for image, depth in pairs]
+    (root / "nyudepthv2_test_files_with_gt.txt").write_text("".join(lines))
+    mine = workplace / "mine"
+    mine.mkdir()
+    for number in (46, 47):
+        np.save(mine / f"{number:04d}.npy", np.full((24, 32), 2.5, np.float32))
+    figures = run(mine, output="out_list")
+    assert figures["abs_rel"] < 1e-6
+    absent = "kitchen_0001/rgb_1.jpg kitchen_0001/sync_1.png 518.8\n"
+    (root / "nyudepthv2_train_files_with_gt.txt").write_text(60 * absent)
+    with pytest.warns(UserWarning, match="no figures of the training median"):
+        assert run(mine, output="out_files") == figures
+    module = NYUv2DataModule(str(root), crop=(32, 32))
+    for stage in ("test", "predict"):
+        module.setup(stage)
+    with pytest.raises(FileNotFoundError, match=r"kitchen_0001/rgb_1\.jpg is missing, one of"):
+        module.setup("fit")
 
 
 def test_another_unit_is_said_beside_the_figures(workplace, guess, no_pictures, capsys):

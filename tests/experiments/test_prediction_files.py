@@ -1,6 +1,7 @@
 """Predictions on disk: every format gives the map that was written, and a wrong file is one line."""
 
 import sys
+import zipfile
 
 import cv2
 import h5py
@@ -163,6 +164,135 @@ class TestHdf5:
         (tmp_path / "mine.h5").write_bytes(b"no HDF5 at all")
         assert "truncated, or not an HDF5 file" in complaint(tmp_path / "mine.h5")
         assert "is missing" in complaint(tmp_path / "yours.h5")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pfm(folder, depth, order):
+    header = f"Pf\n8 6\n{'-' if order == '<' else ''}1.0\n".encode()
+    (folder / "0005.pfm").write_bytes(header + depth[4][::-1].astype(f"{order}f4").tobytes())
+    np.testing.assert_array_equal(open_files(folder).read(4)[0].numpy(), depth[4])
+    (folder / "0005.pfm").write_bytes(header + b"\0" * 100)
+    assert "truncated, or too long: 100 bytes for 6x8" in complaint(folder)
+    (folder / "0005.pfm").write_bytes(header.replace(b"Pf", b"PF"))
+    assert "colour image" in complaint(folder)
+    (folder / "0005.pfm").write_bytes(b"")
+    assert "truncated" in complaint(folder)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff"])
+def test_tiff(folder, depth, suffix):
+    cv2.imwrite(str(folder / f"0005.{suffix}"), depth[4])
+    cv2.imwrite(str(folder / f"0006.{suffix}"), (1000 * depth[5]).astype(np.uint16))
+    files = open_files(folder)
+    np.testing.assert_array_equal(files.read(4)[0].numpy(), depth[4])
+    np.testing.assert_allclose(files.read(5)[0].numpy(), depth[5], atol=1.1e-3)
+    path = folder / f"0005.{suffix}"
+    path.write_bytes(path.read_bytes()[:60])
+    assert "truncated" in complaint(folder)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 8), (3, 1, 6, 8), (3, 6, 8, 1)])
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_one_array_of_all_maps(tmp_path, depth, suffix, shape):
+    path, whole, odd = (tmp_path / f"{name}.{suffix}" for name in ("mine", "whole", "odd"))
+    for place, maps in ((path, depth[:3].reshape(shape)), (whole, depth), (odd, depth[:5])):
+        {"npy": np.save, "npz": np.savez_compressed}[suffix](place, maps)
+    files = open_files(path)
+    assert files.missing == []
+    for row, index in enumerate(FRAMES):
+        np.testing.assert_array_equal(files.read(index)[0].numpy(), depth[row])
+    np.testing.assert_array_equal(open_files(whole).read(7)[0].numpy(), depth[7])
+    assert "3 test frames and 8 in all" in complaint(odd)
+    odd.write_bytes(b"no array")
+    assert "truncated" in complaint(odd)
+
+
+#: Scene and number in it of the test frames.
+SCENES = {4: ("kitchen_0001", 0), 5: ("kitchen_0001", 1), 7: ("office_0002", 10_003)}
+
+
+class TestFoldersOfScenes:
+    def found(self, folder, depth, paths):
+        for path, row in paths.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            np.save(folder / path, depth[row])
+        files = open_files(folder, names=lambda: SCENES)
+        assert files.missing == []
+        for index in FRAMES:
+            np.testing.assert_array_equal(files.read(index)[0].numpy(), depth[index])
+
+    def test_numbered_as_the_data_set(self, folder, depth):
+        self.found(folder, depth, {"kitchen_0001/0005.npy": 4, "kitchen_0001/0006.npy": 5, "office_0002/0008.npy": 7})
+
+    def test_numbered_in_the_scene(self, folder, depth):
+        paths = {"a/kitchen_0001/d_0000.npy": 4, "a/kitchen_0001/d_0001.npy": 5}
+        self.found(folder, depth, {**paths, "a/office_0002/images/cam_01/frame.0003.npy": 7, "a/else/0005.npy": 0})
+
+    def test_two_files_of_a_frame(self, folder, depth):
+        with pytest.raises(ValueError, match=r"of one frame; keep one"):
+            self.found(folder, depth, {"kitchen_0001/x/5.npy": 4, "kitchen_0001/y/5.npy": 4})
+
+    def test_no_scene_of_the_data_set(self, folder, depth):
+        (folder / "garage").mkdir()
+        np.save(folder / "garage/0005.npy", depth[4])
+        assert "in one a scene" in complaint(folder, names=lambda: SCENES)
+
+
+class TestHostileFiles:
+    def declare(self, path, shape, dtype="<f4", content=b""):
+        with path.open("wb") as file:
+            header = {"descr": dtype, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(content)
+
+    def pack(self, path, source, packing=zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(path, "w", packing) as archive:
+            archive.write(source, "depth.npy")
+
+    def test_a_kilobyte_that_declares_a_terabyte(self, folder):
+        self.declare(folder / "0005.npy", (10**6, 10**6))
+        assert "truncated, or not a NumPy file" in complaint(folder)
+        self.pack(folder / "0006.npz", folder / "0005.npy")
+        assert "declares 1000000x1000000 values" in complaint(folder, 5)
+
+    def test_a_bomb(self, folder):
+        """16 million zeros are packed into 16 kB; what is declared is looked at first."""
+        self.declare(folder / "bomb", (20_000, 20_000), "|u1", bytes(2**24))
+        self.pack(folder / "0005.npz", folder / "bomb")
+        assert "declares 20000x20000" in complaint(folder)
+
+    def test_encrypted(self, folder, depth):
+        np.savez(folder / "0005.npz", depth=depth[4])
+        content = bytearray((folder / "0005.npz").read_bytes())
+        for magic, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            content[content.index(magic) + offset] |= 1
+        (folder / "0005.npz").write_bytes(content)
+        assert "is encrypted" in complaint(folder)
+
+    @pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+    def test_a_damaged_member_of_any_packing(self, folder, depth, packing):
+        np.save(folder / "0006.npy", depth[5])
+        self.pack(folder / "0005.npz", folder / "0006.npy", packing)
+        np.testing.assert_array_equal(open_files(folder).read(4)[0].numpy(), depth[5])
+        content = bytearray((folder / "0005.npz").read_bytes())
+        content[60:90] = bytes(30)
+        (folder / "0005.npz").write_bytes(content)
+        assert "truncated, or not a NumPy file" in complaint(folder)
+
+    def test_text(self, folder):
+        np.savez(folder / "0005.npz", depth=np.array([["a", "b"]]))
+        assert "is <U1, depth is in floats" in complaint(folder)
+        with zipfile.ZipFile(folder / "0006.npz", "w") as archive:
+            archive.writestr("readme.txt", "no array")
+        assert "truncated, or not a NumPy file" in complaint(folder, 5)
+
+    def test_hdf5_without_content(self, tmp_path):
+        with h5py.File(tmp_path / "mine.h5", "w") as file:
+            file["depth"] = h5py.Empty("f4")
+        assert "holds neither" in complaint(tmp_path / "mine.h5")
+        with h5py.File(tmp_path / "mine.h5", "w") as file:
+            file.create_dataset("depth", (3, 10**6, 10**6), "f4", chunks=(1, 64, 64))
+        assert "declares 1000000x1000000" in complaint(tmp_path / "mine.h5")
 
 
 class TestBadFiles:
