@@ -66,6 +66,10 @@ def run(command: str, arguments: Sequence[str]) -> None:
 
     if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
         raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
+    if command in (*TRAINER_COMMANDS, "data", "evaluate"):
+        from experiments.arguments import check_names
+
+        check_names(command, arguments)
     try:
         if command in TRAINER_COMMANDS:
             from experiments.cli import run_trainer_command

@@ -20,10 +20,12 @@ from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, Worst
 from callbacks.run_recorder import PACKAGES, git_state
 from datamodules import DepthDataModule
 from datamodules.files import printable
+from experiments.arguments import named_config, take_flag
 from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
-from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
+from experiments.command_line import data_parser, parse, use_root
 from experiments.compose import ConfigError, compose
+from experiments.idle_options import refuse_idle
 from experiments.prediction_files import HDF5_SUFFIXES, PredictionFiles
 from experiments.run_folder import RUN_ENVIRONMENT, name_run
 from experiments.stored_predictions import StoredPredictions
@@ -174,8 +176,10 @@ def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespa
             *(named_config("data", name) for name in names),
             *changes,
             *(named_config("protocol", name) for name in protocols),
-        ]
+        ],
+        rest,
     )
+    refuse_idle("evaluate", composition.flags)
     data = composition.config.get("data", {})
     if "class_path" not in data:
         raise ConfigError("`segdepth evaluate` needs a data set: segdepth evaluate --data nyuv2 --predictions FOLDER")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 MEMORY = (
     "halve what is loaded at once by doubling `trainer.accumulate_grad_batches` (the recipe stays the same), or lower "
@@ -15,18 +16,37 @@ WORKERS = (
 )
 
 
+ACCELERATOR = (
+    "leave `trainer.accelerator` and `trainer.devices` at auto, which take what there is (else the CPU); "
+    "`segdepth doctor` says what is found here, and what a missing driver or a torch without CUDA lacks"
+)
+
+
 def explain_failure(error: BaseException) -> str | None:
-    """One line for memory that is full and workers that were killed; None for everything else."""
+    """One line for full memory, killed workers and accelerators that are not there; None for everything else."""
     for cause in _chain(error):
         text = str(cause)
         if isinstance(cause, torch.OutOfMemoryError):
             wanted = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
             return f"GPU memory is full{f' ({wanted[1]} more were wanted)' if wanted else ''}: {MEMORY}"
+        if isinstance(cause, MisconfigurationException) and (lacking := _lacking_accelerator(text)):
+            return f"{lacking}: {ACCELERATOR}"
         if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
             return f"memory is full: {MEMORY}"
         if isinstance(cause, RuntimeError) and (worker := re.search(r"DataLoader worker \(pid\(?s?\)? ?[^)]*\)", text)):
             signal = re.search(r"killed by signal: ([\w ]+)", text)
             return f"{worker[0]} was killed{f' by signal {signal[1]}' if signal else ''}: {WORKERS}"
+    return None
+
+
+def _lacking_accelerator(text: str) -> str | None:
+    """What Lightning misses on this machine; None if its complaint is another."""
+    if "No supported gpu backend" in text:
+        return "no GPU is found"
+    if wrong := re.search(r"`(\w+)Accelerator` can not run", text):
+        return f"no {wrong[1]} device is found"
+    if wrong := re.search(r"You requested gpu: (\[.*?\])\s*But your machine only has: (\[.*?\])", text):
+        return f"GPUs {wrong[1]} are asked for and {wrong[2]} are there"
     return None
 
 
