@@ -12,6 +12,7 @@ from callbacks.panels import Panels
 from callbacks.parameter_table import ParameterTable
 from callbacks.per_image_table import PerImageTable
 from callbacks.prediction_writer import PredictionWriter
+from callbacks.property_check import PropertyCheck
 from callbacks.retrieval_picture import RetrievalPicture
 from callbacks.run_logger import RunLogger
 from callbacks.run_recorder import RunRecorder
@@ -35,6 +36,7 @@ __all__ = [
     "ParameterTable",
     "PerImageTable",
     "PredictionWriter",
+    "PropertyCheck",
     "RetrievalPicture",
     "RunLogger",
     "RunRecorder",

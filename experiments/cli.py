@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from callbacks import ExactResume, NonFiniteReport, RunRecorder, StagedTraining
+from callbacks import ExactResume, NonFiniteReport, PropertyCheck, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.run_logger import RunLogger, finish_run
 from datamodules import DepthDataModule
@@ -54,7 +54,7 @@ class SegdepthCLI(LightningCLI):
             DepthModule,
             DepthDataModule,
             trainer_class=ExperimentTrainer,
-            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), StagedTraining()]},
+            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), PropertyCheck(), StagedTraining()]},
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from callbacks.property_check import property_fault
+
 MEMORY = (
     "halve what is loaded at once by doubling `trainer.accumulate_grad_batches` (the recipe stays the same), or lower "
     "`data.init_args.batch_size`, or set `trainer.precision` to bf16-mixed"
@@ -23,12 +25,14 @@ ACCELERATOR = (
 
 
 def explain_failure(error: BaseException) -> str | None:
-    """One line for full memory, killed workers and accelerators that are not there; None for everything else."""
+    """One line for full memory, killed workers, absent accelerators and properties that fail inside; else None."""
     for cause in _chain(error):
         text = str(cause)
         if isinstance(cause, torch.OutOfMemoryError):
             wanted = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
             return f"GPU memory is full{f' ({wanted[1]} more were wanted)' if wanted else ''}: {MEMORY}"
+        if isinstance(cause, AttributeError) and (fault := property_fault(cause.obj, str(cause.name))):
+            return fault
         if isinstance(cause, MisconfigurationException) and (lacking := _lacking_accelerator(text)):
             return f"{lacking}: {ACCELERATOR}"
         if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
