@@ -12,6 +12,7 @@ from callbacks.panels import Panels
 from callbacks.parameter_table import ParameterTable
 from callbacks.per_image_table import PerImageTable
 from callbacks.prediction_writer import PredictionWriter
+from callbacks.property_check import PropertyCheck
 from callbacks.resumable_test import ResumableTest
 from callbacks.retrieval_picture import RetrievalPicture
 from callbacks.run_logger import RunLogger
@@ -36,6 +37,7 @@ __all__ = [
     "ParameterTable",
     "PerImageTable",
     "PredictionWriter",
+    "PropertyCheck",
     "ResumableTest",
     "RetrievalPicture",
     "RunLogger",

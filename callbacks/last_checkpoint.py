@@ -34,6 +34,7 @@ class LastCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self.signals = StopSignals()
         self.path = Path()
+        self._began = False
         self._saved_at = 0.0
         self._saved_step = -1
 
@@ -54,6 +55,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signals over."""
+        self._began = True
         self._saved_at = time.monotonic()
         self.signals.install()
         self.signals.note_earlier(trainer)  # while the model was set up
@@ -90,14 +92,19 @@ class LastCheckpoint(Checkpoint):
             self._stop(trainer, received)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Say where training can go on; weights in the middle of a step are not worth saving."""
+        """Say where training can go on, if it began; weights in the middle of a step are not worth saving."""
         self.signals.restore()
-        if trainer.state.fn == TrainerFn.FITTING and not isinstance(exception, SystemExit):
-            if self.path.is_file():
-                hint = f"{self.path} is left; go on with the same command and `--ckpt_path last`"
-            else:
-                hint = "before the first checkpoint; nothing is left to go on from"
-            rank_zero_info(f"interrupted at step {trainer.global_step}: {hint}")
+        if trainer.state.fn != TrainerFn.FITTING or not self._began or isinstance(exception, SystemExit):
+            return
+        interrupted = isinstance(exception, KeyboardInterrupt)
+        ended = "interrupted" if interrupted else "stopped by an error"
+        if self.path.is_file():
+            hint = f"{self.path} is left; go on with the same command and `--ckpt_path last`"
+        elif interrupted:
+            hint = "before the first checkpoint; nothing is left to go on from"
+        else:
+            return  # the error is what there is to say
+        rank_zero_info(f"{ended} at step {trainer.global_step}: {hint}")
 
     def _agree(self, trainer: Trainer) -> tuple[bool, int]:
         """Whether to save, and the signal to stop for, 0 without one; the same on all processes."""

@@ -73,6 +73,10 @@ def run(command: str, arguments: Sequence[str]) -> None:
         raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
     if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):
         check_address_limit()
+    if command in (*TRAINER_COMMANDS, "data", "evaluate"):
+        from experiments.arguments import check_names
+
+        check_names(command, arguments)
     try:
         if command in TRAINER_COMMANDS:
             from experiments.cli import run_trainer_command

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from datamodules.files import write_text_atomically
-from experiments.command_line import take_flag
+from experiments.arguments import take_flag
 from experiments.compose import ConfigError, compose, experiment_names
 from experiments.finished_runs import RunResult, read_runs
 from experiments.published import PublishedTable, read_published, select_tables

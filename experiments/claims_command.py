@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from datamodules.files import write_text_atomically
+from experiments.arguments import take_flag
 from experiments.claims_file import claim_files, find_claims, read_claims
 from experiments.claims_list import list_claims, list_markdown, print_list
 from experiments.claims_numbers import interval_text
@@ -15,7 +16,6 @@ from experiments.claims_outcomes import ArmRun, judge_claims
 from experiments.claims_plot import write_figure
 from experiments.claims_report import figure_name, write_report
 from experiments.claims_spec import ClaimsSpec
-from experiments.command_line import take_flag
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError, compose
 from experiments.sweep_command import (

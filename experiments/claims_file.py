@@ -11,6 +11,7 @@ import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.arguments import named_file
 from experiments.claims_spec import (
     COSTS,
     FEWEST_SEEDS,
@@ -24,7 +25,6 @@ from experiments.claims_spec import (
     Relation,
     Stated,
 )
-from experiments.command_line import named_file
 from experiments.compose import EXPERIMENTS, ConfigError
 from experiments.published import METRICS, PAPERS, read_published
 from lightning_modules.metrics.directions import better

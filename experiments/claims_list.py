@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from experiments.arguments import take_flag
 from experiments.claims_outcomes import ArmRun, ClaimState, claim_states, judge_claims
 from experiments.claims_printed import PrintedOutcome, judge_printed
 from experiments.claims_report import finished
 from experiments.claims_spec import Claim, ClaimsSpec
-from experiments.command_line import take_flag
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError
 from experiments.finished_runs import read_json

@@ -16,19 +16,21 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks import ExactResume, NonFiniteReport, ResumableTest, RunRecorder, StagedTraining
+from callbacks import ExactResume, NonFiniteReport, PropertyCheck, ResumableTest, RunRecorder, StagedTraining
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.other_processes import OtherProcesses
 from callbacks.run_logger import RunLogger, finish_run
 from callbacks.stop_signals import StopSignals
 from datamodules import DepthDataModule
 from datamodules.files import ROOMS_MARKER
+from experiments.arguments import take_flag
 from experiments.banner import print_banner
 from experiments.checkpoint_file import check_checkpoint
-from experiments.command_line import take_flag
 from experiments.compose import Composition, ConfigError, compose
+from experiments.config_checks import check_composition
 from experiments.explain import explain
 from experiments.failures import explain_failure
+from experiments.idle_options import idle_in_trainer
 from experiments.packages import package_versions
 from experiments.plain_weights import fit_weights, plain_weights
 from experiments.published import oracle_mark, tables_of
@@ -58,13 +60,15 @@ class SegdepthCLI(LightningCLI):
             DepthModule,
             DepthDataModule,
             trainer_class=ExperimentTrainer,
-            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), StagedTraining(), ResumableTest()]},
+            trainer_defaults={
+                "callbacks": [ExactResume(), NonFiniteReport(), PropertyCheck(), StagedTraining(), ResumableTest()]
+            },
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
             save_config_callback=RunRecorder,
             save_config_kwargs={"profile": composition.profile, "versions": package_versions},
-            parser_kwargs={"exit_on_error": False},
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
             args=args,
         )
 
@@ -138,6 +142,8 @@ class SegdepthCLI(LightningCLI):
             self.datamodule.trainer = self.trainer  # as Lightning does when it starts: whose processes share a batch
             batch = self.datamodule.describe_batch()
         if self.trainer.is_global_zero:
+            if idle := idle_in_trainer(str(self.subcommand), self.composition.flags):
+                print(f"without effect in `{self.subcommand}`: {', '.join(f'--{flag}' for flag in idle)}")
             print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
 
     def _bound_waiting(self) -> None:
@@ -202,10 +208,10 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     names = [*named, *names]
     if not names and not {"-h", "--help"} & set(rest) and not any(a.startswith("--help") for a in rest):
         raise ConfigError(f"`segdepth {command}` needs a configuration: segdepth {command} --config shed_hybrid")
-    composition = compose(names)
+    composition = compose(names, rest)
+    if names:
+        check_composition(composition, names)
     config = ["--config", yaml.safe_dump(composition.config)] if names else []
-    for flag in rest:
-        composition.sources.pop(flag.removeprefix("--").partition("=")[0], None)  # set by the command line, not a file
     torch.set_float32_matmul_precision("high")
     quieten()
     inherited = RUN_ENVIRONMENT in os.environ

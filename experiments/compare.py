@@ -14,6 +14,7 @@ from experiments.comparison.wandb_report import publish
 from experiments.compose import ConfigError
 from experiments.finished_runs import RunResult, read_runs
 from experiments.published import PublishedTable, read_published, select_tables
+from experiments.suggest import did_you_mean, known_experiments
 
 METRICS = ("abs_rel", "baseline_abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
 
@@ -47,7 +48,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         ConfigError: for a negative budget.
     """
-    parser = argparse.ArgumentParser(prog="segdepth compare", description="Runs side by side.")
+    parser = argparse.ArgumentParser(prog="segdepth compare", description="Runs side by side.", allow_abbrev=False)
     parser.add_argument("experiments", nargs="*", help="names of experiments; all by default")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--tag", help="only runs with this tag, such as quick or rooms")
@@ -80,10 +81,12 @@ def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -
         ConfigError: if there is none, or a name selects none.
     """
     runs = find_runs(options.root, read_runs(options.root, options.experiments), options.experiments)
-    if not runs:
+    if not runs and not known_experiments(options.root):
         raise ConfigError(f"no finished run under {options.root}: `make exp NAME=shed_hybrid` makes one")
+    check_metrics(options.metrics, runs)
     if absent := sorted(set(options.experiments) - {run.experiment for run in runs}):
-        raise ConfigError(f"no run of {', '.join(absent)} under {options.root}")
+        meant = did_you_mean(absent[0], known_experiments(options.root))
+        raise ConfigError(f"no run of {', '.join(absent)} under {options.root}; {meant}")
     if options.paper:
         own = {row.experiment for table in tables for row in table.rows}
         runs = [run for run in runs if run.experiment in own]
@@ -96,6 +99,18 @@ def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -
         wanted = " and ".join(filter(None, (options.paper, options.tag and f"the tag `{options.tag}`")))
         raise ConfigError(f"no run of {wanted} under {options.root}")
     return runs
+
+
+def check_metrics(names: Sequence[str], runs: Sequence[RunRecord]) -> None:
+    """Refuse a figure that is asked for and that no run has.
+
+    Raises:
+        ConfigError: naming it and the nearest.
+    """
+    known = {figure for run in runs for result in run.results for figure in result.figures}
+    for name in names:
+        if known and name not in known and name not in METRICS:
+            raise ConfigError(f"--metrics: no run has a figure `{name}`; {did_you_mean(name, known)}")
 
 
 def print_table(results: Sequence[RunResult], metrics: Sequence[str], title: str) -> None:

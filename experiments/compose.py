@@ -26,15 +26,15 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any, cast
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config_error import ConfigError as ConfigError
+from experiments.config_file import ConfigFile, read_config
+from experiments.flag_values import flag_values, resolve, spelt_out
+from experiments.suggest import did_you_mean
+
 EXPERIMENTS = Path(__file__).parent
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used: one line naming file, key and mend."""
 
 
 @dataclass
@@ -45,13 +45,27 @@ class Composition:
         config: what LightningCLI parses.
         profile: name of the profile in force.
         experiment: stem of the first file.
-        sources: file that set each dotted key last.
+        sources: file that set each dotted key last; what a flag has set is not in it.
+        lines: line of the key in that file, where it is known.
+        flags: dotted keys that the command line sets, spelt out, in order.
     """
 
     config: dict[str, Any]
     profile: str
     experiment: str
     sources: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+    def place(self, key: str) -> str:
+        """Where a key was set: ``file:line``, or the command line."""
+        if key not in self.sources:
+            # an element of a list has no place of its own, nor has what a whole mapping was given for
+            parents = [key[:end] for end in range(len(key)) if key[end] == "." and key[:end] in self.sources]
+            if not parents or any(f"{key}.".startswith(f"{flag}.") for flag in self.flags):
+                return "command line"
+            key = parents[-1]
+        return f"{self.sources[key]}:{self.lines[key]}" if key in self.lines else self.sources[key]
 
 
 def experiment_names() -> list[str]:
@@ -63,43 +77,90 @@ def find_config(name: str, relative_to: Path | None = None) -> Path:
     """Path of a configuration: a file, or a name relative to ``relative_to`` or to the suite's ``experiments`` folder.
 
     Raises:
-        ConfigError: if there is none, with the list of experiments.
+        ConfigError: if there is none, with the nearest names.
     """
     folders = [Path(), *([relative_to] if relative_to else []), EXPERIMENTS]
     for folder in folders:
         for candidate in (folder / name, folder / f"{name}.yaml"):
             if candidate.is_file():
                 return candidate
-    raise ConfigError(f"no experiment or configuration `{name}`; experiments: {', '.join(experiment_names())}")
+    kind = Path(name).parent
+    if kind != Path() and (EXPERIMENTS / kind).is_dir():  # `data/nyu2` is meant to be a data set
+        there = [path.stem for path in (EXPERIMENTS / kind).glob("*.yaml")]
+        meant = did_you_mean(Path(name).stem, there, prefix=f"{kind}/")
+    else:
+        own = [path.name for folder in folders[:-1] for path in folder.glob("*.yaml")]
+        meant = did_you_mean(name, [*experiment_names(), *own], "`make` lists all")
+    raise ConfigError(f"no experiment or configuration `{name}`; {meant}")
 
 
-def compose(names: Sequence[str]) -> Composition:
+def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
     """Merge configurations in order; see the module's text for the keys ``base``, ``profile`` and ``profiles``.
 
+    Args:
+        names: of configurations.
+        flags: rest of the command line. Interpolations see what they set; they are not merged in.
+
     Raises:
-        ConfigError: for a missing file, broken YAML, an unknown profile, or an interpolation that does not resolve.
+        ConfigError: for a missing file, broken YAML, a list in the place of a mapping, or an interpolation that does
+            not resolve.
     """
     experiment = find_config(names[0]).stem if names else ""
-    merged = OmegaConf.create({})
-    sections: DictConfig = OmegaConf.create({})
-    sources: dict[str, str] = {}
-    profile = ""
+    layers = _Layers()
     counterparts: dict[Path, Path] = {}
-    for path, content in _expand_all(names, counterparts):
-        sections = _merge(sections, OmegaConf.create(content.pop("profiles", {})))
-        layers = [content]
-        if "profile" in content:
-            profile = content.pop("profile")
-            layers.append(cast(dict[str, Any], OmegaConf.to_container(sections.get(profile, OmegaConf.create({})))))
-        for layer in layers:
-            merged = _merge(merged, OmegaConf.create(layer))
-            sources |= dict.fromkeys(_dotted_keys(layer), min(str(path), os.path.relpath(path), key=len))
+    for file in _expand_all(names, counterparts):
+        layers.add(file)
+    merged, places = layers.merged, layers.places
+    plain = _plain(merged)
+    set_by_flags = {spelt_out(key, plain): value for key, value in flag_values(flags)}
+    for key in list(places):
+        if any(key == flag or key.startswith(f"{flag}.") for flag in set_by_flags):
+            del places[key]
+    sources = {key: place[0] for key, place in places.items()}
+    lines = {key: place[1] for key, place in places.items() if place[1]}
     try:
-        config = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+        config = resolve(merged, set_by_flags)
     except OmegaConfBaseException as error:
-        raise ConfigError(_explain_interpolation(error, sources)) from error
+        raise ConfigError(_explain_interpolation(error, Composition({}, "", "", sources, lines))) from error
     _add_tests(config, sources.get("tests", "configuration"))
-    return Composition(config, profile, experiment, sources)
+    return Composition(config, layers.profile, experiment, sources, lines, tuple(set_by_flags))
+
+
+#: File, and line in it or 0.
+_Place = tuple[str, int]
+
+
+class _Layers:
+    """Files merged so far, with the place where each key was set last."""
+
+    def __init__(self) -> None:
+        self.merged = OmegaConf.create({})
+        self.profile = ""
+        self.places: dict[str, _Place] = {}
+        self._sections = OmegaConf.create({})
+        self._section_places: dict[str, _Place] = {}
+
+    def add(self, file: ConfigFile) -> None:
+        """Merge a file; one that names a profile is followed by that profile's sections of all files."""
+        content = dict(file.content)
+        shown = min(str(file.path), os.path.relpath(file.path), key=len)
+        sections = content.pop("profiles", None) or {}
+        places = {key: (shown, file.lines.get(f"profiles.{key}", 0)) for key in _dotted_keys(sections)}
+        self._sections = _merge(self._sections, sections, self._section_places, places)
+        self._section_places |= places
+        named = "profile" in content
+        if named:
+            self.profile = content.pop("profile")
+        self._put(content, {key: (shown, file.lines.get(key, 0)) for key in _dotted_keys(content)})
+        if named:
+            section = _plain(self._sections).get(self.profile) or {}
+            start = f"{self.profile}."
+            own = {key.removeprefix(start): p for key, p in self._section_places.items() if key.startswith(start)}
+            self._put(section, {key: own[key] for key in _dotted_keys(section)})
+
+    def _put(self, content: dict[str, Any], places: dict[str, _Place]) -> None:
+        self.merged = _merge(self.merged, content, self.places, places)
+        self.places |= places
 
 
 def _add_tests(config: dict[str, Any], source: str) -> None:
@@ -119,50 +180,61 @@ def _add_tests(config: dict[str, Any], source: str) -> None:
     arguments["test_protocols"] = protocols
 
 
-def _expand_all(names: Sequence[str], counterparts: dict[Path, Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Contents of all files, of a file's counterpart where one that was merged before names it (``instead``)."""
+def _expand_all(names: Sequence[str], counterparts: dict[Path, Path]) -> Iterator[ConfigFile]:
+    """All files, a file's counterpart where one that was merged before names it (``instead``)."""
     for name in names:
         path = find_config(name).resolve()
-        for expanded, content in _expand([counterparts.get(path, find_config(name))]):
-            for there, here in (content.pop("instead", None) or {}).items():
-                counterparts[find_config(there).resolve()] = find_config(here, relative_to=expanded.parent)
-            yield expanded, content
+        for file in _expand([counterparts.get(path, find_config(name))]):
+            for there, here in (file.content.pop("instead", None) or {}).items():
+                counterparts[find_config(there).resolve()] = find_config(here, relative_to=file.path.parent)
+            yield file
 
 
-def _expand(paths: Sequence[Path], including: tuple[Path, ...] = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Contents of the files and, before each, of what it builds on."""
+def _expand(paths: Sequence[Path], including: tuple[Path, ...] = ()) -> Iterator[ConfigFile]:
+    """The files and, before each, what it builds on."""
     for path in paths:
         if path in including:
             raise ConfigError(f"{path}: key `base` includes itself through {' -> '.join(map(str, including))}")
-        content = _read(path)
-        base = [find_config(name, relative_to=path.parent) for name in content.pop("base", None) or []]
+        file = read_config(path)
+        base = [find_config(name, relative_to=path.parent) for name in file.content.pop("base", None) or []]
         yield from _expand(base, (*including, path))
-        yield path, content
+        yield file
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}:{where} is not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping, this file holds a {type(content).__name__}")
-    return content
+def _merge(
+    first: DictConfig, second: Mapping[str, Any], before: Mapping[str, _Place], after: Mapping[str, _Place]
+) -> DictConfig:
+    """The second over the first; where it names another class, arguments that only the first's has are forgotten.
+
+    Raises:
+        ConfigError: where one has a mapping and the other a list, naming both places.
+    """
+    old = _plain(first)
+    for key, new_kind, old_kind in _conflicts(old, second):
+        (file, line), there = after[key], before.get(key, ("", 0))
+        earlier = f" in {there[0]}:{there[1]}" if there[1] else ""
+        raise ConfigError(f"{file}:{line}: key `{key}` is a {new_kind}, but a {old_kind}{earlier}")
+    kept = _without_foreign_arguments(old, second)
+    return cast(DictConfig, OmegaConf.merge(OmegaConf.create(kept), OmegaConf.create(dict(second))))
 
 
-def _merge(first: DictConfig, second: DictConfig) -> DictConfig:
-    """The second over the first; where it names another class, arguments that only the first's has are forgotten."""
-    kept = _without_foreign_arguments(_plain(first), _plain(second))
-    return cast(DictConfig, OmegaConf.merge(OmegaConf.create(kept), second))
+def _conflicts(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Keys of which one side has a mapping and the other a list, with what the new side has and what the old."""
+    for key, value in new.items():
+        present = old.get(key)
+        if isinstance(value, Mapping) and isinstance(present, Mapping):
+            yield from _conflicts(present, value, f"{prefix}{key}.")
+        elif isinstance(value, Mapping) and isinstance(present, list):
+            yield f"{prefix}{key}", "mapping", "list"
+        elif isinstance(value, list) and isinstance(present, Mapping):
+            yield f"{prefix}{key}", "list", "mapping"
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(config))
 
 
-def _without_foreign_arguments(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+def _without_foreign_arguments(first: dict[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict(first)
     for key, new in second.items():
         old = first.get(key)
@@ -200,12 +272,13 @@ def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _dotted_keys(value, f"{dotted}.")
 
 
-def _explain_interpolation(error: OmegaConfBaseException, sources: Mapping[str, str]) -> str:
+def _explain_interpolation(error: OmegaConfBaseException, composition: Composition) -> str:
     key = error.full_key or ""
     message = str(error).splitlines()[0]
     if "DATA_ROOT" in message:
         message = (
-            "DATA_ROOT is not set: set it to the folder that holds nyuv2/ (and the other data sets), "
-            "or take the built-in set with `--config data/rooms`"
+            "DATA_ROOT is not set: set it to the folder that holds nyuv2/ (and the other data sets), or name this one "
+            f"itself (`--{key} FOLDER`), or take the built-in set with `--config data/rooms`"
         )
-    return f"{sources.get(key, 'configuration')}: key `{key}`: {message}"
+    where = composition.place(key) if key in composition.sources else "configuration"
+    return f"{where}: key `{key}`: {message}"

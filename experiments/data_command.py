@@ -6,13 +6,15 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules import DepthDataModule
-from experiments.command_line import data_parser, parse, take_flag, use_root
-from experiments.compose import EXPERIMENTS, Composition, ConfigError, compose
+from experiments.arguments import name_configs, take_flag
+from experiments.command_line import data_parser, parse, use_root
+from experiments.compose import Composition, ConfigError, compose
 from experiments.data_convert import convert
 from experiments.data_preview import preview
 from experiments.data_rooms import rooms
 from experiments.data_status import status
 from experiments.data_verify import verify
+from experiments.idle_options import refuse_idle
 
 USAGE = """usage: segdepth data COMMAND ...
 
@@ -44,7 +46,7 @@ def data(arguments: Sequence[str]) -> None:
         print(USAGE)
     elif command in PLAIN_COMMANDS:
         run = PLAIN_COMMANDS[command]
-        parser = ArgumentParser(prog=f"segdepth data {command}", exit_on_error=False)
+        parser = ArgumentParser(prog=f"segdepth data {command}", exit_on_error=False, allow_abbrev=False)
         parser.add_function_arguments(run)
         run(**vars(parser.instantiate(parse(parser, rest, Composition({}, "", "")))))
     elif command in FRAME_COMMANDS:
@@ -70,22 +72,13 @@ def open_data(
     if {"-h", "--help"} & set(rest):
         parser.parse_args(["--help"])
     use_root(rest)
-    composition = compose(names)
+    composition = compose(names, rest)
     config = {"data": composition.config.get("data", {})}
     named = {flag.partition("=")[0] for flag in rest} & {"--data", "--data.class_path"}
     if "class_path" not in config["data"] and not named:
         raise ConfigError(f"`segdepth data {command}` needs a data set: segdepth data {command} nyuv2")
     options = parse(parser, ["--config", yaml.safe_dump(config), *rest], composition)
+    refuse_idle(command, composition.flags)
     module = parser.instantiate(options).data
     module.prepare_data()
     return module, {key: value for key, value in vars(options).items() if key not in ("config", "root", "data")}
-
-
-def name_configs(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the names at their head spelt out: ``nyuv2`` is ``--config data/nyuv2``."""
-    rest = list(arguments)
-    flags: list[str] = []
-    while rest and not rest[0].startswith("-"):
-        name = rest.pop(0)
-        flags += ["--config", f"data/{name}" if (EXPERIMENTS / "data" / f"{name}.yaml").is_file() else name]
-    return flags + rest

@@ -21,7 +21,9 @@ def doctor(arguments: Sequence[str]) -> None:
         SystemExit: with status 1 if something would stop `make exp`.
     """
     parser = argparse.ArgumentParser(
-        prog="segdepth doctor", description="Environment, hardware, data, W&B, weights and git, and what is wrong."
+        prog="segdepth doctor",
+        description="Environment, hardware, data, W&B, weights and git, and what is wrong.",
+        allow_abbrev=False,
     )
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (runs)")
     parser.add_argument("--json", action="store_true", help="print JSON")

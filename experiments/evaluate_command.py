@@ -20,11 +20,13 @@ from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, Worst
 from callbacks.run_recorder import git_state
 from datamodules import DepthDataModule
 from datamodules.files import printable, write_text_atomically
+from experiments.arguments import named_config, take_flag
 from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
-from experiments.command_line import data_parser, named_config, parse, take_flag, use_root
+from experiments.command_line import data_parser, parse, use_root
 from experiments.compose import ConfigError, compose
 from experiments.folder_names import check_folder_name
+from experiments.idle_options import refuse_idle
 from experiments.packages import package_versions
 from experiments.prediction_files import HDF5_SUFFIXES, STACK_SUFFIXES, PredictionFiles
 from experiments.run_folder import RUN_ENVIRONMENT, name_run
@@ -178,8 +180,10 @@ def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespa
             *(named_config("data", name) for name in names),
             *changes,
             *(named_config("protocol", name) for name in protocols),
-        ]
+        ],
+        rest,
     )
+    refuse_idle("evaluate", composition.flags)
     data = composition.config.get("data", {})
     if "class_path" not in data:
         raise ConfigError("`segdepth evaluate` needs a data set: segdepth evaluate --data nyuv2 --predictions FOLDER")

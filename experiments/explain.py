@@ -1,20 +1,30 @@
 """From jsonargparse's nested error report to one line that names file, key and mend."""
 
-import difflib
 import inspect
 import re
+import textwrap
+from dataclasses import fields, is_dataclass
 from pydoc import locate
 
 from experiments.compose import Composition
+from experiments.run_folder import RunSettings
+from experiments.suggest import nearest
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _UNKNOWN = re.compile(
-    r"Option '([^']+)' is not accepted|does not accept option '([^']+)'|unrecognized arguments: --(\S+)"
+    r"Option '([^']+)' is not accepted|does not accept option '([^']+)'|unrecognized arguments: (?:--)?([^\s=]+)"
 )
 _EXPECTED = re.compile(
     r"Expected an? (?:<class '([^']+)'>|typing\.Literal\[([^\]]+)\]|(.+?))(?:\. Got value: (.*))?$", re.M
 )
+
+
+#: Keys at the top of a configuration.
+TOP = ("model", "data", "trainer", "run", "seed_everything", "ckpt_path", "base", "tests", "profile", "profiles")
+
+#: Characters of a value that are printed.
+LONGEST = 100
 
 
 def explain(message: str, composition: Composition) -> str:
@@ -22,36 +32,64 @@ def explain(message: str, composition: Composition) -> str:
 
     Args:
         message: jsonargparse's report: nested ``Parser key`` blocks, each with the class it concerns and complaints.
-        composition: which file set which key.
+        composition: which file set which key, and where.
     """
     keys, classes = _KEY.findall(message), _CLASS.findall(message)
     key = ".init_args.".join(keys)
     if unknown := _UNKNOWN.search(message):
         name = next(group for group in unknown.groups() if group)
-        key = f"{key}.init_args.{name}" if key and classes else name
-        return f"{_source(key, composition)}: there is no key `{key}`{_suggest(key, classes)}"
+        if key and classes:
+            plain = is_dataclass(locate(classes[-1]))  # configured by its fields alone, without `init_args`
+            argument = f"{key}.{name}" if plain else f"{key}.init_args.{name}"
+            return _unknown_argument(argument, f"{key}.class_path", classes[-1], composition)
+        return f"{composition.place(name)}: there is no key `{name}`{_suggest(name, composition)}"
     if classes and (missing := re.search(r"(?:has no attribute|No module named) .*", message)):
         key = f"{key}.class_path"
-        return f"{_source(key, composition)}: key `{key}`: there is no class `{classes[-1]}` ({missing.group()})"
-    return f"{_source(key, composition)}: key `{key}`: {_expected(message)}"
+        return f"{composition.place(key)}: key `{key}`: there is no class `{classes[-1]}` ({missing.group()})"
+    return f"{composition.place(key)}: key `{key}`: {_expected(message)}"
 
 
-def _source(key: str, composition: Composition) -> str:
-    """File that set a key; what no file set was a flag."""
-    return composition.sources.get(key, "command line")
-
-
-def _suggest(key: str, classes: list[str]) -> str:
+def _unknown_argument(key: str, class_key: str, class_path: str, composition: Composition) -> str:
+    """An argument that its class does not take: a slip of who wrote it, or of who wrote a class that lacks it."""
     parent, _, name = key.rpartition(".")
-    if parent.endswith("init_args") and classes:
-        known = _parameters(locate(classes[-1]))
-    elif parent == "trainer":
-        known = _parameters(locate("lightning.pytorch.Trainer"))
-    else:
-        known = ["model", "data", "trainer", "run", "seed_everything", "ckpt_path", "base", "profile", "profiles"]
-        parent, name = "", key.split(".")[0]
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean `{parent}{'.' if parent else ''}{near[0]}`?" if near else f"; known: {', '.join(known)}"
+    known = _parameters(locate(class_path))
+    near = nearest(name, known)
+    setter, owner = composition.sources.get(key), composition.sources.get(class_key)
+    if not near and setter is not None and owner is not None and setter != owner:
+        return (
+            f"{composition.place(class_key)}: `{class_path}` takes no `{name}`, which {composition.place(key)} sets; "
+            "give the class that argument"
+        )
+    mend = f"did you mean `{parent}.{near[0]}`?" if near else f"known: {', '.join(known)}"
+    return f"{composition.place(key)}: there is no key `{key}`; {mend}"
+
+
+def _suggest(key: str, composition: Composition) -> str:
+    """The full name of the key that is likely meant: a near one, or one that is so called elsewhere."""
+    known = _all_keys(composition)
+    parent, _, name = key.rpartition(".")
+    siblings = {full.rpartition(".")[2]: full for full in known if full.rpartition(".")[0] == parent} if parent else {}
+    if near := nearest(name, siblings):
+        return f"; did you mean `{siblings[near[0]]}`?"
+    anywhere = {full.rpartition(".")[2]: full for full in reversed(known) if "." in full}
+    if name in anywhere:
+        return f"; did you mean `{anywhere[name]}`?"
+    if near := nearest(key.split(".")[0], TOP):
+        return f"; did you mean `{near[0]}`?"
+    if near := nearest(name, anywhere):
+        return f"; did you mean `{anywhere[near[0]]}`?"
+    return f"; known: {', '.join(TOP)}"
+
+
+def _all_keys(composition: Composition) -> list[str]:
+    """Dotted keys of the trainer, of the run, and of the classes that the configuration names."""
+    known = [f"trainer.{name}" for name in _parameters(locate("lightning.pytorch.Trainer"))]
+    known += [f"run.{field.name}" for field in fields(RunSettings)]
+    for section in ("model", "data"):
+        class_path = (composition.config.get(section) or {}).get("class_path")
+        made = locate(class_path) if isinstance(class_path, str) else None
+        known += [f"{section}.init_args.{name}" for name in _parameters(made)]
+    return known
 
 
 def _parameters(cls: object) -> list[str]:
@@ -71,4 +109,4 @@ def _expected(message: str) -> str:
     kinds = [name.replace("NoneType", "null") or f"one of {choices}" if name or choices else other
              for name, choices, other, _ in innermost]  # fmt: skip
     got = innermost[0][3] or (re.findall(r"Given value: (.*)", message) or [""])[0]
-    return f"expected {' or '.join(dict.fromkeys(kinds))}, got {got}"
+    return f"expected {' or '.join(dict.fromkeys(kinds))}, got {textwrap.shorten(got, LONGEST, placeholder=' ...')}"

@@ -18,8 +18,8 @@ from callbacks.point_clouds import colored_cloud, write_ply
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.splits import spread
+from experiments.arguments import take_changes
 from experiments.cli import quieten
-from experiments.command_line import take_changes
 from experiments.compose import ConfigError
 from experiments.finished_model import FinishedModel, open_run
 

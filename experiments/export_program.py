@@ -13,8 +13,8 @@ from torch.export import Dim, ExportedProgram
 
 from datamodules.files import printable
 from datamodules.sample import collate
+from experiments.arguments import take_changes
 from experiments.cli import quieten
-from experiments.command_line import take_changes
 from experiments.compose import ConfigError
 from experiments.finished_model import open_run
 from lightning_modules import DepthModule

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from callbacks.other_processes import explain_lost_process
+from callbacks.property_check import property_fault
 from experiments.address_space import limit_hint
 
 MEMORY = (
@@ -18,8 +20,17 @@ WORKERS = (
 )
 
 
+ACCELERATOR = (
+    "leave `trainer.accelerator` and `trainer.devices` at auto, which take what there is (else the CPU); "
+    "`segdepth doctor` says what is found here, and what a missing driver or a torch without CUDA lacks"
+)
+
+
 def explain_failure(error: BaseException) -> str | None:
-    """One line for memory that is full, workers that were killed and processes that are lost; None for all else."""
+    """Say in one line what failed, where its own message does not; None where it does.
+
+    That is full memory, killed workers, lost processes, absent accelerators and properties that fail inside.
+    """
     for cause in _chain(error):
         text = str(cause)
         if isinstance(cause, torch.OutOfMemoryError):
@@ -27,6 +38,10 @@ def explain_failure(error: BaseException) -> str | None:
             return f"GPU memory is full{f' ({wanted[1]} more were wanted)' if wanted else ''}: {MEMORY}"
         if line := explain_lost_process(cause):
             return line
+        if isinstance(cause, AttributeError) and (fault := property_fault(cause.obj, str(cause.name))):
+            return fault
+        if isinstance(cause, MisconfigurationException) and (lacking := _lacking_accelerator(text)):
+            return f"{lacking}: {ACCELERATOR}"
         if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
             return f"memory is full: {MEMORY}{limit_hint()}"
         if isinstance(cause, RuntimeError) and "can't start new thread" in text:
@@ -37,6 +52,17 @@ def explain_failure(error: BaseException) -> str | None:
         if isinstance(cause, RuntimeError) and (worker := re.search(r"DataLoader worker \(pid\(?s?\)? ?[^)]*\)", text)):
             signal = re.search(r"killed by signal: ([\w ]+)", text)
             return f"{worker[0]} was killed{f' by signal {signal[1]}' if signal else ''}: {WORKERS}"
+    return None
+
+
+def _lacking_accelerator(text: str) -> str | None:
+    """What Lightning misses on this machine; None if its complaint is another."""
+    if "No supported gpu backend" in text:
+        return "no GPU is found"
+    if wrong := re.search(r"`(\w+)Accelerator` can not run", text):
+        return f"no {wrong[1]} device is found"
+    if wrong := re.search(r"You requested gpu: (\[.*?\])\s*But your machine only has: (\[.*?\])", text):
+        return f"GPUs {wrong[1]} are asked for and {wrong[2]} are there"
     return None
 
 

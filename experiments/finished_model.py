@@ -8,10 +8,12 @@ from pathlib import Path
 import yaml
 
 from datamodules import DepthDataModule
+from experiments.arguments import take_flag
 from experiments.checkpoint_file import check_checkpoint, read_checkpoint
-from experiments.command_line import data_parser, parse, take_flag
+from experiments.command_line import data_parser, parse
 from experiments.compose import ConfigError, compose
 from experiments.run_folder import find_checkpoint
+from experiments.suggest import known_experiments, nearest
 from lightning_modules import DepthModule
 
 #: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
@@ -68,8 +70,12 @@ def find_run(name: str, root: Path, which: str) -> tuple[Path, Path]:
             folder = folder.resolve()
             return folder, find_checkpoint(folder.parents[1], folder.parent.name, which, folder.name)
     if not (root / name).is_dir():
+        known = known_experiments(root)
+        runs = [f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/*/config.yaml")]
+        near = nearest(name, [*known, *runs])
+        meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known) or 'none'}."
         raise ConfigError(
-            f"no run `{name}`: name a run's folder, or an experiment that has runs under {root} (`--root`)"
+            f"no run `{name}`; {meant} Name a run's folder, or an experiment that has runs under {root} (`--root`)"
         )
     checkpoint = find_checkpoint(root, name, which)
     return checkpoint.parents[1].resolve(), checkpoint
@@ -89,7 +95,7 @@ def open_run(name: str, root: Path, which: str = "best", changes: Sequence[str] 
     """
     folder, checkpoint = find_run(name, root, which)
     named, flags = take_flag(changes, "--config", "-c")
-    composition = compose([str(folder / "config.yaml"), *named])
+    composition = compose([str(folder / "config.yaml"), *named], flags)
     config = {key: composition.config[key] for key in ("model", "data")}
     for part, key, value in NOT_NEEDED:
         if key in config[part].get("init_args", {}):

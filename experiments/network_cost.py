@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from experiments.arguments import take_flag
 from experiments.claims_spec import COSTS
-from experiments.command_line import take_flag
 from experiments.compose import compose
 from lightning_modules import DepthModule
 

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from callbacks.checkpoint_io import PREVIOUS, damage, previous
 from experiments.compose import ConfigError
 from experiments.folder_names import check_folder_name
+from experiments.suggest import nearest
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
 RUN_ENVIRONMENT = "SEGDEPTH_RUN"
@@ -92,8 +93,11 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
     pattern = f"{run or '*'}/checkpoints/{which}.ckpt"
     files = [*(root / experiment).glob(pattern), *map(_replaced, (root / experiment).glob(_previous_of(pattern)))]
     if not files:
+        names = [path.name for path in (root / experiment).glob("*") if path.is_dir()]
+        near = f"; did you mean the run `{found[0]}`?" if run and (found := nearest(run, names)) else ""
         raise ConfigError(
             f"no {root / experiment / pattern}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`)"
+            f"{near}"
         )
     newest = max(dict.fromkeys(files), key=_age)
     for path in (newest, previous(newest)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from experiments.command_line import take_flag
+from experiments.arguments import take_flag
 from experiments.compose import Composition, ConfigError, compose
 from experiments.sweep_points import Point, Sweep, flags
 

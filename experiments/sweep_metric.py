@@ -5,7 +5,8 @@ from functools import cache
 
 import yaml
 
-from experiments.command_line import data_parser, parse, take_flag
+from experiments.arguments import take_flag
+from experiments.command_line import data_parser, parse
 from experiments.compose import ConfigError, compose
 from experiments.sweep_jobs import Job
 from experiments.sweep_points import Sweep
@@ -38,7 +39,7 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
 
 def _unvalidated(configs: tuple[str, ...], flags: tuple[str, ...]) -> str | None:
     """Name of the data that a run would train on without validation; None if it validates, or has no data to ask."""
-    composition = compose(configs)
+    composition = compose(configs, flags)
     if "class_path" not in (composition.config.get("data") or {}):
         return None
     parser = data_parser("segdepth sweep", "segdepth sweep FILE [options] [-- flags of `segdepth exp`]")

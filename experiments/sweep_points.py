@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from experiments.command_line import named_file
+from experiments.arguments import named_file
 from experiments.compose import EXPERIMENTS, ConfigError
 
 SWEEPS = EXPERIMENTS / "sweeps"

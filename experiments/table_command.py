@@ -19,7 +19,9 @@ def table(arguments: Sequence[str]) -> None:
         ConfigError: for an unknown table, or a run whose files cannot be read.
     """
     parser = argparse.ArgumentParser(
-        prog="segdepth table", description="Published figures beside those of finished runs, with the difference."
+        prog="segdepth table",
+        description="Published figures beside those of finished runs, with the difference.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "tables", nargs="*", help="a paper, such as shed, or a table, such as shed/table2; all by default"

@@ -288,15 +288,28 @@ class DepthModule(LightningModule, ABC):
         data = getattr(getattr(self.trainer, "datamodule", None), "name", "")
         checkpoint["origin"] = {"method": type(self).__name__, "data": data}
 
+    def build_optimizer(self, build: OptimizerCallable, *, trained_only: bool = False) -> Optimizer:
+        """An optimizer of the method's parameters, each group at its own rate (``lr_scale``).
+
+        Args:
+            build: makes it from groups of parameters.
+            trained_only: leave frozen parameters out.
+
+        Raises:
+            ValueError: if ``lr_scale`` names parameters that there are not.
+        """
+        optimizer = build(parameter_groups(self.named_parameters(), self.lr_scale, trained_only=trained_only))
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("lr_scale", 1.0)
+        return optimizer
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and the schedule over all steps of the run.
 
         Raises:
             ValueError: if the schedule needs an end that the trainer does not have.
         """
-        optimizer = self.optimizer(parameter_groups(self.named_parameters(), self.lr_scale))
-        for group in optimizer.param_groups:
-            group["lr"] *= group.pop("lr_scale", 1.0)
+        optimizer = self.build_optimizer(self.optimizer)
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps) and self.schedule.name != "constant":
             raise ValueError(f"schedule `{self.schedule.name}` needs an end: set `trainer.max_epochs` or `max_steps`")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, cast
 
 import torch
@@ -103,7 +104,9 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         if unknown := set(self.groups or ()) - set(GROUPS):
-            raise ValueError(f"`evaluation.groups`: no group `{min(unknown)}`; groups: {', '.join(GROUPS)}")
+            near = get_close_matches(min(unknown), GROUPS, n=1)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            raise ValueError(f"`evaluation.groups`: no group `{min(unknown)}`; {meant}groups: {', '.join(GROUPS)}")
 
     def restricted(self, groups: Sequence[str] | None) -> "EvaluationOptions":
         """The same, of those groups that are among ``groups`` too; None for all.

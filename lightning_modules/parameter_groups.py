@@ -1,45 +1,65 @@
 """Parts of a network that learn at their own rates."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
 
 def parameter_groups(
-    parameters: Iterable[tuple[str, nn.Parameter]], lr_scale: Mapping[str, float]
+    parameters: Iterable[tuple[str, nn.Parameter]], lr_scale: Mapping[str, float], *, trained_only: bool = False
 ) -> list[dict[str, Any]]:
     """Split parameters into the groups that an optimizer takes, by the beginnings of their names.
 
     Args:
-        parameters: names and parameters.
+        parameters: names and parameters, all that the method has.
         lr_scale: factor on the learning rate, by beginning of the name, whole parts of it (``network.backbone`` does
             not begin ``network.backbones.0``); of several that fit the longest counts.
+        trained_only: leave out what is frozen; a beginning may then fit frozen parameters alone.
 
     Returns:
         The parameters that no beginning fits first, then a group for each, in order, with the factor as ``lr_scale``;
         groups without a parameter are left out.
 
     Raises:
-        ValueError: if a factor is negative, or a beginning fits no parameter.
+        ValueError: as :func:`check_lr_scale` does.
     """
-    if bad := [prefix for prefix, scale in lr_scale.items() if scale < 0]:
-        raise ValueError(f"`model.init_args.lr_scale.{bad[0]}` must not be negative, got {lr_scale[bad[0]]}")
+    named = list(parameters)
+    check_lr_scale([name for name, _ in named], lr_scale)
     groups: dict[str | None, list[nn.Parameter]] = {prefix: [] for prefix in (None, *lr_scale)}
-    met: set[str] = set()
-    parts: dict[str, None] = {}
-    for name, parameter in parameters:
-        parts[".".join(name.split(".")[:2])] = None
-        fitting = [prefix for prefix in lr_scale if f"{name}.".startswith(f"{prefix}.")]
-        met.update(fitting)
-        groups[max(fitting, key=len, default=None)].append(parameter)
-    if strangers := [prefix for prefix in lr_scale if prefix not in met]:
-        raise ValueError(
-            f"`model.init_args.lr_scale`: no parameter's name begins with `{strangers[0]}`; "
-            f"there are {', '.join(parts)}"
-        )
+    for name, parameter in named:
+        if parameter.requires_grad or not trained_only:
+            fitting = [prefix for prefix in lr_scale if f"{name}.".startswith(f"{prefix}.")]
+            groups[max(fitting, key=len, default=None)].append(parameter)
     return [
         {"params": own} | ({} if prefix is None else {"lr_scale": lr_scale[prefix]})
         for prefix, own in groups.items()
         if own
     ]
+
+
+def check_lr_scale(names: Iterable[str], lr_scale: Mapping[str, float]) -> None:
+    """Check that each factor is one, of parameters that there are.
+
+    Args:
+        names: of all parameters.
+        lr_scale: factor by beginning of the name.
+
+    Raises:
+        ValueError: if a factor is negative, or a beginning fits no parameter, with the nearest one.
+    """
+    if bad := [prefix for prefix, scale in lr_scale.items() if scale < 0]:
+        raise ValueError(f"`model.init_args.lr_scale.{bad[0]}` must not be negative, got {lr_scale[bad[0]]}")
+    if not lr_scale:
+        return
+    parts = [name.split(".") for name in names]
+    known = dict.fromkeys(".".join(words[:end]) for words in parts for end in range(1, len(words) + 1))
+    for prefix in lr_scale:
+        if prefix not in known:
+            near = get_close_matches(prefix, known, n=1)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            there = ", ".join(dict.fromkeys(".".join(words[:2]) for words in parts))
+            raise ValueError(
+                f"`model.init_args.lr_scale`: no parameter's name begins with `{prefix}`; {meant}there are {there}"
+            )

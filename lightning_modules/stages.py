@@ -136,12 +136,12 @@ class StagedModule(DepthModule, Generic[S]):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer of the trained parameters, and the schedule over the stage's own steps; none without any."""
-        stage, parameters = self.stage, [p for p in self.parameters() if p.requires_grad]
-        if not parameters:
+        stage = self.stage
+        if not any(parameter.requires_grad for parameter in self.parameters()):
             return None
         epochs = sum(stage.epochs for stage in self.stages)
         steps = int(self.trainer.estimated_stepping_batches) * stage.epochs // max(epochs, 1)
-        optimizer = (stage.optimizer or self.optimizer)(parameters)
+        optimizer = self.build_optimizer(stage.optimizer or self.optimizer, trained_only=True)
         scheduler = (stage.schedule or self.schedule).build(optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

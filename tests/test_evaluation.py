@@ -184,7 +184,7 @@ def test_relative_disparity_has_boundaries_after_its_alignment():
 
 
 def test_an_unknown_group_is_refused_by_name():
-    with pytest.raises(ValueError, match="no group `clouds`; groups: depth, unit, object, boundary"):
+    with pytest.raises(ValueError, match=r"no group `clouds`; did you mean `cloud`\? groups: depth, unit, object"):
         EvaluationOptions(groups=("depth", "clouds"))
 
 

@@ -1,5 +1,7 @@
 """Region Support Network as a method: what each stage predicts, learns and needs; how stages are put together."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,28 @@ def test_the_truth_as_depth():
     assert not list(module.network.parameters())
     assert module.configure_optimizers() is None
     assert module.requires == {"region_support"}
+
+
+def test_learning_rates_are_scaled_in_every_stage(monkeypatch):
+    scale = {"network.generation": 0.1, "network.refinement": 0.5, "network.generation.features": 0.01}
+    module = make(
+        GENERATION, REFINEMENT, TOGETHER, optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0), lr_scale=scale
+    )
+    monkeypatch.setattr(type(module), "trainer", SimpleNamespace(estimated_stepping_batches=9), raising=False)
+    for number, rates in enumerate(({0.1, 0.01}, {0.5}, {0.5, 0.1, 0.01})):
+        module.enter_stage(number)
+        optimizer = module.configure_optimizers()["optimizer"]
+        assert {group["lr"] for group in optimizer.param_groups} == rates
+        trained = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+        assert trained == {parameter for parameter in module.parameters() if parameter.requires_grad}
+
+
+def test_learning_rates_of_nothing_are_refused_in_every_stage():
+    module = make(GENERATION, REFINEMENT, lr_scale={"network.generatio": 0.1})
+    for number in range(2):
+        module.enter_stage(number)
+        with pytest.raises(ValueError, match=r"begins with `network\.generatio`; did you mean `network\.generation`"):
+            module.build_optimizer(module.optimizer, trained_only=True)
 
 
 @pytest.mark.parametrize("step", [1, 2])

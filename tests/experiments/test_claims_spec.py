@@ -8,9 +8,9 @@ from pydoc import locate
 import pytest
 import yaml
 
+from experiments.arguments import take_flag
 from experiments.claims_file import CLAIMS, find_claims, read_claims
 from experiments.claims_spec import Comparison, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
-from experiments.command_line import take_flag
 from experiments.compose import ConfigError, compose, experiment_names
 
 CLAIM = {

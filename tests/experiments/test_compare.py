@@ -64,7 +64,8 @@ def test_without_a_page(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "no finished run under"),
+        (["shed_hybird"], r"no run of shed_hybird under .*; did you mean `shed_hybrid`\?"),
+        (["--metrics", "abs_rell"], r"no run has a figure `abs_rell`; did you mean `abs_rel`"),
         (["--tag", "nope"], r"no run with the tag `nope` under .*; tags: "),
         (["--paper", "mti_net"], "no run of mti_net under"),
         (["--embed_mb", "-1"], "--embed_mb: need megabytes"),

@@ -45,9 +45,20 @@ def test_a_profile_applies_the_sections_of_the_files_before_it(write):
     assert compose([experiment, quick]).profile == "quick"
 
 
-def test_unknown_experiment_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no experiment or configuration `shed_hibrid`; experiments: .*shed_hybrid"):
-        compose(["shed_hibrid"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("shed_hibrid", "did you mean `shed_hybrid`"),
+        ("shed_hyb", "did you mean `shed_hybrid`"),
+        ("data/nyu2", "did you mean `data/nyuv2`"),
+        ("profile/quik", r"did you mean `profile/quick`\?$"),
+        ("xyzzy", "`make` lists all$"),
+    ],
+)
+def test_unknown_configuration_names_the_nearest(name, message):
+    with pytest.raises(ConfigError, match=f"no experiment or configuration `{name}`; {message}") as error:
+        compose([name])
+    assert len(str(error.value)) < 150  # not all 68 names
 
 
 def test_broken_yaml_names_file_and_line(tmp_path):
@@ -64,6 +75,43 @@ def test_a_file_that_is_no_mapping(tmp_path):
         compose([str(path)])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a: 1\nb: d\xe9p\xf4t\n", r"mine\.yaml: line 2 is not UTF-8"),
+        (b"a: 1\nmodel: [1]\n", r"mine\.yaml:2: key `model`: expected a mapping, got \[1\]"),
+        (b"model: 3\n", r"mine\.yaml:1: key `model`: expected a mapping, got 3"),
+        (b"base: [1]\n", r"mine\.yaml:1: key `base`: expected a list of names"),
+        (b"model:\n  init_args: [1]\n", r"mine\.yaml:2: key `model.init_args` is a list, but a mapping in .*:\d+"),
+        (b"a: 1\nb: 2\na: 3\n", r"mine\.yaml:3: key `a` stands in line 1 already"),
+        (b"a: &a {b: *a}\n", r"mine\.yaml:1: key `a.b`: an anchor that holds itself"),
+    ],
+)
+def test_files_of_the_wrong_shape(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text)
+    with pytest.raises(ConfigError, match=message) as error:
+        compose(["data/rooms", "dpt_hybrid", "data/rooms", str(path)])
+    assert "\n" not in str(error.value)
+
+
+def test_single_names_need_no_brackets(write, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    assert compose([write("one", base="dpt_hybrid")]).config == compose(["dpt_hybrid"]).config
+    (tested,) = compose([write("two", base="data/hypersim", tests="data/nyuv2")]).config["data"]["init_args"][
+        "extra_tests"
+    ]
+    assert tested["class_path"] == "datamodules.NYUv2DataModule"
+
+
+def test_what_a_profile_section_sets_is_named_by_where_it_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("a: 1\nprofiles:\n  small:\n    b: {c: 1}\n")
+    (tmp_path / "small.yaml").write_text("profile: small\n")
+    composition = compose(["mine.yaml", "small.yaml"])
+    assert composition.place("b.c") == "mine.yaml:4"
+
+
 def test_circular_base(write):
     write("a", base=["b"])
     b = write("b", base=["a"])
@@ -71,9 +119,39 @@ def test_circular_base(write):
         compose([b])
 
 
+def test_interpolations_see_flags(monkeypatch):
+    """Model and protocol follow the data's range, by whatever spelling it is set."""
+    for flags in (["--data.init_args.max_depth", "5"], ["--data.max_depth=5"]):
+        arguments = compose(["dpt_hybrid", "data/rooms"], flags).config["model"]["init_args"]
+        assert arguments["max_depth"] == arguments["protocol"]["max_depth"] == 5
+    size = ["--data.init_args.superpixels.init_args.size", "8"]
+    assert compose(["shed_hybrid", "data/rooms"], size).config["model"]["init_args"]["superpixel_size"] == 8
+    whole = ["--data.init_args.superpixels", "{class_path: datamodules.GridSuperpixels, init_args: {size: 4}}"]
+    assert compose(["shed_hybrid", "data/rooms"], whole).config["model"]["init_args"]["superpixel_size"] == 4
+    # what a flag takes away is for the parser, or the method, to miss
+    assert compose(["shed_hybrid", "data/rooms"], ["--data.init_args.superpixels", "null"])
+
+
+def test_flags_are_seen_not_merged():
+    """The parser lays them over the configuration, by its own rules."""
+    composition = compose(["dpt_hybrid", "data/rooms"], ["--data.init_args.max_depth", "5", "--trainer.max_epochs=2"])
+    assert composition.config["data"]["init_args"]["max_depth"] == 10
+    assert composition.config["trainer"]["max_epochs"] == 50
+    assert composition.flags == ("data.init_args.max_depth", "trainer.max_epochs")
+    assert composition.place("data.init_args.max_depth") == "command line"
+
+
+def test_a_root_on_the_command_line_needs_no_environment(monkeypatch):
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    for flags in (["--data.init_args.root", "here"], ["--data.root=here"]):
+        assert compose(["dpt_hybrid"], flags).config["data"]["init_args"]["root"] == "here"
+    with pytest.raises(ConfigError, match=r"nyuv2_oc\.yaml:7: key `data.init_args.boundaries`: DATA_ROOT is not set"):
+        compose(["dpt_hybrid", "data/nyuv2_oc"], ["--data.init_args.root", "here"])
+
+
 def test_missing_data_root_says_what_to_do(monkeypatch):
     monkeypatch.delenv("DATA_ROOT", raising=False)
-    with pytest.raises(ConfigError, match=r"nyuv2\.yaml: key `data.init_args.root`: DATA_ROOT is not set.*data/rooms"):
+    with pytest.raises(ConfigError, match=r"nyuv2\.yaml:10: key `data.init_args.root`: DATA_ROOT is not.*data/rooms"):
         compose(["shed_hybrid"])
     assert compose(["shed_hybrid", "data/rooms"]).config["data"]["init_args"]["root"] is None
 

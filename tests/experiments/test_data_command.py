@@ -273,6 +273,13 @@ class TestCommandLine:
             (["verify", "nyuv2", "--workers", "many"], ["workers", "many"]),
             (["verify", "nyuv2", "--data.init_args.max_dept", "3"], ["max_dept", "did you mean", "max_depth"]),
             (["verify", "nyuv2", "--root", "nowhere"], ["nowhere/nyuv2"]),
+            (["verify", "nyuv2", "--data.init_args.root", "nowhere"], ["nowhere/"]),
+            (["verify", "nyu2"], ["did you mean `nyuv2`"]),
+            (
+                ["convert", "nyuv2", "--output", "o", "--data.init_args.resize", "[24, 32]"],
+                ["--data.init_args.resize", "changes nothing in `convert`", "preprocess"],
+            ),
+            (["verify", "nyuv2", "--data.num_workers", "2"], ["--data.init_args.num_workers", "`--workers`"]),
         ],
     )
     def test_one_line_for_what_cannot_be_used(self, workplace, capsys, arguments, words):

@@ -105,8 +105,10 @@ def test_what_cannot_be_searched_is_one_line(write, content, message):
 
 
 def test_unknown_sweep_names_those_that_there_are(tmp_path):
-    with pytest.raises(ConfigError, match="hybrid_seeds, mti_net_ablations, "):
+    with pytest.raises(ConfigError, match=r"no sweep `shed_segment`; did you mean `shed_segments`"):
         find_sweep("shed_segment")
+    with pytest.raises(ConfigError, match=r"there are hybrid_seeds, mti_net_ablations, .*, or name a file"):
+        find_sweep("xyzzy")
     broken = tmp_path / "broken.yaml"
     broken.write_text("method: [")
     with pytest.raises(ConfigError, match=r"broken\.yaml: not YAML"):

@@ -81,4 +81,4 @@ def check_count(k: int, n: int) -> None:
         ValueError: if k exceeds n.
     """
     if k > n:
-        raise ValueError(f"{k} segments cannot be seeded from {n} tokens; lower `num_segments` or enlarge the image")
+        raise ValueError(f"{k} segments cannot be seeded from {n} tokens; lower `segments` or enlarge the image")

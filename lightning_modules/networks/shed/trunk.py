@@ -132,7 +132,9 @@ class SHEDTrunk(nn.Module):
         blocks = list(blocks)
         levels = len(num_segments)
         if list(num_segments) != sorted(set(num_segments), reverse=True) or levels == 0 or min(num_segments) < 1:
-            raise ValueError(f"`num_segments` is {list(num_segments)}, but must be positive and decreasing")
+            raise ValueError(
+                f"`segments` is {list(num_segments)}, but must be positive and decreasing, from fine to coarse"
+            )
         stages = (1 + reverse) * levels
         if blocks_per_stage is None:
             blocks_per_stage, left_over = divmod(len(blocks) - base_blocks, stages)

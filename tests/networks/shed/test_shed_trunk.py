@@ -195,7 +195,7 @@ def test_blocks_are_split_in_half_in_order():
     [
         ({"count": 10}, r"10 ViT blocks given, 12 needed: 2 x 3 levels x 2 `blocks_per_stage` \+ 0 `base_blocks`"),
         ({"base_blocks": 2}, "12 ViT blocks given, 14 needed"),
-        ({"num_segments": (6, 12, 3)}, "`num_segments` is .* positive and decreasing"),
+        ({"num_segments": (6, 12, 3)}, "`segments` is .* positive and decreasing"),
         ({"map_levels": (0, 4)}, r"`map_levels` is \[0, 4\]; choose some of \[0, 1, 2, 3\]"),
         ({"s0": "none"}, "`s0` is 'none'; choose one of nearest, area"),
         ({"cls": "none"}, "`cls` is 'none'"),

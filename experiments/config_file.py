@@ -1,0 +1,93 @@
+"""One YAML file of a configuration: its content, and the line in which each key stands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.config_error import ConfigError
+
+#: Keys that hold names of files; a single name may stand without brackets.
+NAME_LISTS = ("base", "tests")
+#: Keys that hold mappings.
+SECTIONS = ("model", "data", "trainer", "run", "profiles", "instead")
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A file as it was read.
+
+    Attributes:
+        path: of the file.
+        content: its mapping; ``base`` and ``tests`` are lists.
+        lines: line of each dotted key, counted from 1.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    lines: dict[str, int]
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Read a file.
+
+    Raises:
+        ConfigError: if it is no YAML in UTF-8, no mapping, has a key twice, or a list where a mapping belongs.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}: line {line} is not UTF-8 text; save the file in that encoding") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        content = {} if node is None else loader.construct_document(node) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}:{where} is not valid YAML: {reason}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping, this file holds a {type(content).__name__}")
+    lines = dict(_lines(node, path)) if isinstance(node, yaml.MappingNode) else {}
+    return ConfigFile(path, _checked(content, path, lines), lines)
+
+
+def _checked(content: dict[str, Any], path: Path, lines: dict[str, int]) -> dict[str, Any]:
+    """The content, single names as lists."""
+    for key in NAME_LISTS:
+        names = content.get(key)
+        if isinstance(names, str):
+            content[key] = names = [names]
+        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise ConfigError(f"{path}:{lines.get(key, 1)}: key `{key}`: expected a list of names, got {names!r}")
+    for key in SECTIONS:
+        section = content.get(key)
+        if section is not None and not isinstance(section, dict):
+            raise ConfigError(f"{path}:{lines.get(key, 1)}: key `{key}`: expected a mapping, got {section!r}")
+    return content
+
+
+def _lines(
+    node: yaml.MappingNode, path: Path, prefix: str = "", within: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[str, int]]:
+    """Dotted keys and their lines; YAML itself would take the last of two keys of one name without a word."""
+    met: dict[str, int] = {}
+    for key, value in node.value:
+        line, name = key.start_mark.line + 1, str(key.value)
+        if name in met:
+            raise ConfigError(
+                f"{path}:{line}: key `{prefix}{name}` stands in line {met[name]} already, and only one of the two "
+                "would count; make them one"
+            )
+        met[name] = line
+        yield f"{prefix}{name}", line
+        if value in (above := (*within, node)):
+            raise ConfigError(f"{path}:{line}: key `{prefix}{name}`: an anchor that holds itself")
+        if isinstance(value, yaml.MappingNode):
+            yield from _lines(value, path, f"{prefix}{name}.", above)
