@@ -1,6 +1,8 @@
 """Where a run lives: ``runs/<experiment>/<run>/``."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoint_io import PREVIOUS, damage, previous
 from experiments.compose import ConfigError
+from experiments.folder_lock import work_in
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
 RUN_ENVIRONMENT = "SEGDEPTH_RUN"
@@ -43,6 +46,32 @@ class RunSettings:
     def folder(self) -> Path:
         """The run's own folder."""
         return Path(self.root) / str(self.experiment) / str(self.name)
+
+
+@contextmanager
+def take_folder(experiment: Path, name: str | None, data: str, profile: str, mend: str) -> Iterator[Path]:
+    """Hold the folder of a run, of which no two commands may write at once.
+
+    A run without a name gets :func:`name_run`'s, with ``-2``, ``-3``, ... behind it where another has that one already.
+
+    Args:
+        experiment: folder of the experiment's runs.
+        name: of the run; None for a new one.
+        data: for its name.
+        profile: for its name.
+        mend: what to do where another process is at work in the folder.
+
+    Yields:
+        The run's folder.
+
+    Raises:
+        ConfigError: if another process is at work there, or no folder can be made.
+    """
+    fresh = not name and not os.environ.get(RUN_ENVIRONMENT) and int(os.environ.get("WORLD_SIZE", "1")) == 1
+    with work_in(experiment / (name or name_run(data, profile)), mend, fresh=fresh) as folder:
+        if fresh:
+            os.environ[RUN_ENVIRONMENT] = folder.name  # the other processes of this run are told
+        yield folder
 
 
 def name_run(data: str, profile: str) -> str:
