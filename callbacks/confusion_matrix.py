@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from callbacks.gathering import gather_objects
+from datamodules.files import write_text_atomically
 
 Counts = NDArray[np.int64]
 
@@ -47,7 +48,7 @@ class ConfusionMatrix(Callback):
         rows = class_rows(counts, names)
         picture = folder / f"confusion_{dataset}.png"
         draw_confusion(counts, names, f"{dataset}: true and predicted classes").savefig(picture, dpi=100)
-        (folder / f"class_iou_{dataset}.csv").write_text(as_csv(rows), encoding="utf-8")
+        write_text_atomically(folder / f"class_iou_{dataset}.csv", as_csv(rows))
         if isinstance(trainer.logger, WandbLogger):
             data = [[dataset, *row] for row in rows]
             trainer.logger.log_table(f"test/class_iou/{dataset}", columns=["dataset", *COLUMNS], data=data)

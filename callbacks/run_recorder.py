@@ -17,6 +17,8 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from datamodules.files import write_text_atomically
+
 PACKAGES = (
     "torch", "torchvision", "lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
     "opencv-contrib-python", "wandb", "omegaconf", "jsonargparse", "numpy", "h5py", "scikit-image",
@@ -62,9 +64,9 @@ class RunRecorder(SaveConfigCallback):
             datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
             suffix = f"-{TrainerFn(stage).value}-{datamodule.name}"
         config = self.parser.dump(self.config, skip_none=False)
-        (folder / f"config{suffix}.yaml").write_text(config, encoding="utf-8")
+        write_text_atomically(folder / f"config{suffix}.yaml", config)
         environment = self.environment(trainer, pl_module)
-        (folder / f"environment{suffix}.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+        write_text_atomically(folder / f"environment{suffix}.json", json.dumps(environment, indent=2))
         if isinstance(trainer.logger, Logger):
             plain = {key: value for key, value in self.config.as_dict().items() if key != "config"}
             record = {**plain, "environment": environment}

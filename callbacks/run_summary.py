@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.run_logger import RunLogger
+from datamodules.files import set_aside, write_text_atomically
 from lightning_modules.metrics.boundary import empty_remark
 from lightning_modules.metrics.details import is_detail
 
@@ -23,14 +24,16 @@ OUTPUTS = (
 def merge_json(path: Path, figures: dict[str, float]) -> None:
     """Add figures to a flat JSON file, atomically; earlier figures under other keys stay.
 
-    A figure that is not finite becomes ``null``: JSON has no word for it.
+    A file that cannot be read is set aside. A figure that is not finite becomes ``null``: JSON has no word for it.
     """
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    earlier: dict[str, Any] = {}
+    if path.exists():
+        try:
+            earlier = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            set_aside(path, error)
     added = {key: value if math.isfinite(value) else None for key, value in figures.items()}
-    temporary.write_text(json.dumps({**earlier, **added}, indent=2, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)
+    write_text_atomically(path, json.dumps({**earlier, **added}, indent=2, sort_keys=True))
 
 
 class RunSummary(Callback):

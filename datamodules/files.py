@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -263,6 +264,13 @@ def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file that appears when it is whole; raises as :func:`written_atomically` does."""
     with written_atomically(path, "choose another place, or make room") as file:
         file.write(text.encode())
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Give a broken file another name, so that it can be written anew and nothing of it is lost."""
+    kept = path.with_name(f"{path.name}.broken")
+    path.replace(kept)
+    warnings.warn(f"{printable(path)}: cannot be read ({error}); it is kept as {kept.name}", stacklevel=2)
 
 
 def names_in(folder: Path) -> set[str]:

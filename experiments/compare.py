@@ -12,7 +12,7 @@ from experiments.comparison.page import MEGABYTE, write_page
 from experiments.comparison.run_records import RunRecord, find_runs
 from experiments.comparison.wandb_report import publish
 from experiments.compose import ConfigError
-from experiments.finished_runs import RunResult, read_runs
+from experiments.finished_runs import RunResult
 from experiments.published import PublishedTable, read_published, select_tables
 
 METRICS = ("abs_rel", "baseline_abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
@@ -22,7 +22,7 @@ def compare(arguments: Sequence[str]) -> None:
     """Print one row per run and test set, and write the page.
 
     Raises:
-        ConfigError: if there is no run, a name selects none, or a file of a run cannot be read.
+        ConfigError: if there is no run, or a name selects none.
     """
     options = read_command_line(arguments)
     tables = select_tables(read_published(), [options.paper] if options.paper else [])
@@ -79,7 +79,7 @@ def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -
     Raises:
         ConfigError: if there is none, or a name selects none.
     """
-    runs = find_runs(options.root, read_runs(options.root, options.experiments), options.experiments)
+    runs = find_runs(options.root, options.experiments, frames=options.html)
     if not runs:
         raise ConfigError(f"no finished run under {options.root}: `make exp NAME=shed_hybrid` makes one")
     if absent := sorted(set(options.experiments) - {run.experiment for run in runs}):

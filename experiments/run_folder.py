@@ -1,7 +1,7 @@
 """Where a run lives: ``runs/<experiment>/<run>/``."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from callbacks.checkpoint_io import PREVIOUS, damage, previous
 from experiments.compose import ConfigError
 from experiments.folder_lock import work_in
+from experiments.run_files import in_order
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
 RUN_ENVIRONMENT = "SEGDEPTH_RUN"
@@ -113,7 +114,7 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
         raise ConfigError(
             f"no {root / experiment / pattern}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`)"
         )
-    newest = max(dict.fromkeys(files), key=_age)
+    newest = _newest(files)
     for path in (newest, previous(newest)):
         reason = damage(path) if path.exists() else "missing"
         if reason is None:
@@ -149,6 +150,15 @@ def _previous_of(pattern: str) -> str:
 def _replaced(path: Path) -> Path:
     """The file of which this one is the one before."""
     return path.with_name(path.name.replace(f"{PREVIOUS}.", "."))
+
+
+def _newest(files: Sequence[Path]) -> Path:
+    """That of the run which was started last, as it recorded: file times are those of copies, too."""
+    by_run = {path.parents[1]: path for path in files}
+    if len(by_run) == 1:
+        return files[0]
+    ordered = in_order(by_run, lambda folder: _age(by_run[folder]))
+    return by_run[ordered[-1]] if ordered else max(files, key=_age)
 
 
 def _age(path: Path) -> float:
