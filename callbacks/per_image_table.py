@@ -1,6 +1,7 @@
 """One row per test image, from all processes, each image once."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from callbacks.gathering import gather_objects
+from datamodules.files import set_aside, write_text_atomically
 
 Row = dict[str, Any]
 
@@ -49,13 +51,13 @@ class PerImageTable(Callback):
         if not trainer.is_global_zero or not rows:
             return
         path = Path(trainer.default_root_dir) / "per_image.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
         earlier = earlier_rows(path, {row["dataset"] for row in rows})
         columns = columns_of([*rows, *earlier])
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=columns)
-            writer.writeheader()
-            writer.writerows(sorted([*rows, *earlier], key=lambda row: row["dataset"]))
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=columns)
+        writer.writeheader()
+        writer.writerows(sorted([*rows, *earlier], key=lambda row: row["dataset"]))
+        write_text_atomically(path, text.getvalue())
         if isinstance(trainer.logger, WandbLogger):
             columns = columns_of(rows)
             data = [[row.get(name) for name in columns] for row in rows]
@@ -68,8 +70,18 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
 
 
 def earlier_rows(path: Path, tested: set[str]) -> list[Row]:
-    """Rows of a table that are of none of some test sets, as text, in their order; none where there is no table."""
+    """Rows of a table that are of none of some test sets, as text, in their order; none where there is no table.
+
+    A broken table is set aside.
+    """
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["dataset"] not in tested]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows: list[Row] = list(csv.DictReader(file, strict=True))
+        if any(None in row or None in row.values() or not row.get("dataset") for row in rows):
+            raise ValueError("a line is cut")
+    except (ValueError, csv.Error) as error:
+        set_aside(path, error)
+        return []
+    return [row for row in rows if row["dataset"] not in tested]

@@ -73,6 +73,7 @@ def never_fatal(
 class RunLogger(WandbLogger):
     """W&B logger of one run; a run without a key, or with ``WANDB_MODE=offline``, is kept on disk for a later sync.
 
+    With ``WANDB_MODE=disabled`` nothing is logged or written.
     The module's docstring says how a run is resumed and sent. ``WANDB_ENTITY`` names the user or team.
 
     Args:
@@ -96,7 +97,8 @@ class RunLogger(WandbLogger):
         upload_best: bool = False,
     ):
         os.environ.setdefault("WANDB_SILENT", "true")  # RunSummary says where the run is
-        self.failed = False
+        self.disabled = os.environ.get("WANDB_MODE") == "disabled"
+        self.failed = self.disabled
         self.folder = Path(save_dir) / "wandb"
         self.upload_best = upload_best
         self._defined: dict[str, str] = {}
@@ -298,6 +300,8 @@ class RunLogger(WandbLogger):
 
     def sync_hint(self) -> str:
         """One line saying where the run is on W&B, or how to send all its parts there, in order."""
+        if self.disabled:
+            return "W&B: disabled by WANDB_MODE"
         if self.failed:
             return f"W&B: logging ended early; {self._sync_command()} sends what there is"
         experiment = self.experiment

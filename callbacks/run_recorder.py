@@ -17,6 +17,8 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from datamodules.files import write_text_atomically
+
 
 def git_state(folder: Path) -> dict[str, Any]:
     """Commit of the checkout that holds ``folder``, and whether tracked files differ from it; empty outside git."""
@@ -65,9 +67,9 @@ class RunRecorder(SaveConfigCallback):
             datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
             suffix = f"-{TrainerFn(stage).value}-{datamodule.name}"
         config = self.parser.dump(self.config, skip_none=False)
-        (folder / f"config{suffix}.yaml").write_text(config, encoding="utf-8")
+        write_text_atomically(folder / f"config{suffix}.yaml", config)
         environment = self.environment(trainer, pl_module)
-        (folder / f"environment{suffix}.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+        write_text_atomically(folder / f"environment{suffix}.json", json.dumps(environment, indent=2))
         if isinstance(trainer.logger, Logger):
             plain = {key: value for key, value in self.config.as_dict().items() if key != "config"}
             record = {**plain, "environment": environment}

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.run_logger import RunLogger
-from datamodules.files import write_text_atomically
+from datamodules.files import set_aside, write_text_atomically
 from lightning_modules.metrics.boundary import empty_remark
 from lightning_modules.metrics.details import is_count, is_detail
 
@@ -24,9 +24,14 @@ OUTPUTS = (
 def merge_json(path: Path, figures: dict[str, float]) -> None:
     """Add figures to a flat JSON file, atomically; earlier figures under other keys stay.
 
-    A figure that is not finite becomes ``null``: JSON has no word for it.
+    A file that cannot be read is set aside. A figure that is not finite becomes ``null``: JSON has no word for it.
     """
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    earlier: dict[str, Any] = {}
+    if path.exists():
+        try:
+            earlier = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            set_aside(path, error)
     added = {key: value if math.isfinite(value) else None for key, value in figures.items()}
     write_text_atomically(path, json.dumps({**earlier, **added}, indent=2, sort_keys=True))
 

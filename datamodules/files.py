@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import unicodedata
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -308,6 +309,13 @@ def path_named(folder: Path, name: str) -> Path:
             if (other := Path(unicodedata.normalize(form, str(path)))).exists():
                 return other
     return path
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Give a broken file another name, so that it can be written anew and nothing of it is lost."""
+    kept = path.with_name(f"{path.name}.broken")
+    path.replace(kept)
+    warnings.warn(f"{printable(path)}: cannot be read ({error}); it is kept as {kept.name}", stacklevel=2)
 
 
 def names_in(folder: Path) -> set[str]:

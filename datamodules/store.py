@@ -98,7 +98,7 @@ def write_store(reader: FrameReader, folder: Path, plan: StorePlan, workers: int
     frames = iter(DataLoader(_Frames(reader, positions), batch_size=None, num_workers=workers))
     for number in remaining:
         path = shard_path(folder, number)
-        partial = path.with_suffix(".part")
+        partial = path.with_suffix(f".{os.getpid()}.part")  # two conversions at once must not write into one file
         with h5py.File(partial, "w", libver="latest") as file:
             for row, _ in enumerate(shards(len(reader))[number]):
                 _append(file, row, next(frames), plan.compression)
@@ -108,6 +108,12 @@ def write_store(reader: FrameReader, folder: Path, plan: StorePlan, workers: int
             os.fsync(written.fileno())
         partial.rename(path)
     _write_index(folder, reader, plan)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what conversions that were interrupted have left half-written."""
+    for path in folder.glob("frames-*.part"):
+        path.unlink(missing_ok=True)
 
 
 def _check_plan(folder: Path, plan: StorePlan) -> None:

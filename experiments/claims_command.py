@@ -65,7 +65,7 @@ def claims(arguments: Sequence[str]) -> None:
     todo = sum(not job.is_finished for job in jobs.values())
     slots = make_slots(options.devices, options.jobs or jobs_at_a_time(options.devices, todo))
     status = run_jobs(list(jobs.values()), slots)
-    runs = [ArmRun(arm, seed, RunRecord(job.folder, ())) for (arm, seed), job in jobs.items()]
+    runs = [ArmRun(arm, seed, RunRecord(job.folder)) for (arm, seed), job in jobs.items()]
     report = options.output or options.root / GROUP / path.stem / "report.md"
     for written in write(report, spec, runs, shlex.join(["segdepth", "claims", path.stem, "--", *extra])):
         print(f"  {os.path.relpath(written)}")

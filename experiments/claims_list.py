@@ -17,7 +17,7 @@ from experiments.claims_report import finished
 from experiments.claims_spec import Claim, ClaimsSpec
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError
-from experiments.finished_runs import read_json
+from experiments.run_files import in_order, read_json
 from experiments.sweep_jobs import Job
 from experiments.table_formats import to_markdown
 from experiments.table_layout import Sheet
@@ -139,8 +139,9 @@ def _measured(
 
 def _commands(root: Path) -> Iterator[list[str]]:
     """Words after `exp` of the commands that made the finished runs, the newest first."""
-    for path in sorted(root.glob("*/*/metrics.json"), key=lambda path: path.stat().st_mtime, reverse=True):
-        words = str(read_json(path.with_name("environment.json")).get("command", "")).split()
+    folders = [path.parent for path in root.glob("*/*/metrics.json")]
+    for folder in reversed(in_order(folders, lambda folder: (folder / "metrics.json").stat().st_mtime)):
+        words = str(read_json(folder / "environment.json").get("command", "")).split()
         if "exp" in words:
             yield words[words.index("exp") + 1 :]
 
@@ -172,7 +173,7 @@ def _runs(spec: ClaimsSpec, root: Path, extra: Sequence[str], make_jobs: MakeJob
         jobs = make_jobs(spec, root, extra)
     except ConfigError:
         return []
-    return [ArmRun(arm, seed, RunRecord(job.folder, ())) for (arm, seed), job in jobs.items()]
+    return [ArmRun(arm, seed, RunRecord(job.folder)) for (arm, seed), job in jobs.items()]
 
 
 def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:

@@ -32,14 +32,16 @@ class ArmRun:
 
     @cached_property
     def figures(self) -> dict[str, float]:
-        """``metrics.json``, NaN for a figure that is not finite; empty if the run is not finished."""
+        """``metrics.json``, NaN for a figure that is not finite; empty if the run is not finished, or broken."""
+        if not self.record.is_readable(frames=True):
+            return {}
         content = read_json(self.record.folder / "metrics.json")
         return {key: math.nan if value is None else float(value) for key, value in content.items()}
 
     @cached_property
     def frames(self) -> dict[str, FrameTable]:
-        """``per_image.csv``, by test set."""
-        return self.record.frame_tables()
+        """``per_image.csv``, by test set; empty if the run is broken."""
+        return self.record.frame_tables() if self.record.is_readable(frames=True) else {}
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
     ``*_noise2/delta1`` that of the variant ``noise2`` of every test set.
     """
     keys = sorted({key for run in runs for key in run.figures if key.startswith("test/")})
-    variants = {name: shown["variant"] for run in runs for name, shown in variants_in(run.record.folder).items()}
+    variants = {
+        name: shown["variant"] for run in runs if run.figures for name, shown in variants_in(run.record.folder).items()
+    }
     return [key for key in keys if _names(metric, key, variants)]
 
 

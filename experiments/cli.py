@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ from experiments.run_folder import (
     RUN_ENVIRONMENT,
     RunSettings,
     find_checkpoint,
-    name_run,
     resume_checkpoint,
+    take_folder,
     was_requeued,
 )
 from experiments.trainer import ExperimentTrainer
@@ -52,10 +53,12 @@ class SegdepthCLI(LightningCLI):
     Args:
         composition: the merged configuration that ``args`` carries, for names and error messages.
         args: subcommand and flags.
+        holding: what lets go of the run's folder when the command ends; by default the process holds it to its end.
     """
 
-    def __init__(self, composition: Composition, args: list[str]):
+    def __init__(self, composition: Composition, args: list[str], holding: ExitStack | None = None):
         self.composition = composition
+        self.holding = holding or ExitStack()
         super().__init__(
             DepthModule,
             DepthDataModule,
@@ -101,7 +104,7 @@ class SegdepthCLI(LightningCLI):
         root = Path(str(config.data.init_args.get("root", ""))).expanduser()
         if (root / ROOMS_MARKER).is_file():  # synthetic data is never called by another set's name
             data = f"rooms-{data}"
-        run.name = run.name or name_run(data, self.composition.profile)
+        self._take_folder(run, data)
         goes_on = (run.resume or was_requeued()) and self.subcommand in ("exp", "fit")
         if goes_on and not config.get("ckpt_path") and (checkpoint := resume_checkpoint(run)):
             config.ckpt_path = str(checkpoint)
@@ -120,6 +123,13 @@ class SegdepthCLI(LightningCLI):
             config.return_predictions = False  # PredictionWriter writes them; a whole set would not fit in memory
         if self.subcommand == "test":
             config.verbose = False  # RunSummary prints the figures
+
+    def _take_folder(self, run: RunSettings, data: str) -> None:
+        """Name a run that has no name, and hold its folder: two commands at once would mix what they leave there."""
+        file = " --ckpt_path FILE" if self.subcommand not in ("exp", "fit") else ""
+        mend = f"wait until it ends, or work in another folder: `--run.name NAME{file}`"
+        place = take_folder(run.folder.parent, run.name, data, self.composition.profile, mend)
+        run.name = self.holding.enter_context(place).name
 
     def after_instantiate_classes(self) -> None:
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
@@ -216,25 +226,26 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
     quieten()
     inherited = RUN_ENVIRONMENT in os.environ
     StopSignals.latest = 0
-    try:
-        SegdepthCLI(composition, [command, *config, *rest])
-    except ArgumentError as error:
-        raise ConfigError(explain(str(error), composition)) from error
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into exit status 1
-            raise KeyboardInterrupt from None
-        raise
-    except Exception as error:
-        if line := explain_failure(error):
-            raise ConfigError(line) from error
-        if StopSignals.latest and not isinstance(error, OSError | ValueError):  # those say what is wrong, and where
-            print(f"segdepth: stopped by {signal.Signals(StopSignals.latest).name}", file=sys.stderr)
-            raise SystemExit(128 + StopSignals.latest) from error
-        raise
-    finally:
-        finish_run(failed=sys.exception() is not None)
-        if not inherited:
-            os.environ.pop(RUN_ENVIRONMENT, None)  # the next run of this process is another one
+    with ExitStack() as holding:
+        try:
+            SegdepthCLI(composition, [command, *config, *rest], holding)
+        except ArgumentError as error:
+            raise ConfigError(explain(str(error), composition)) from error
+        except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into exit status 1
+                raise KeyboardInterrupt from None
+            raise
+        except Exception as error:
+            if line := explain_failure(error):
+                raise ConfigError(line) from error
+            if StopSignals.latest and not isinstance(error, OSError | ValueError):  # those say what is wrong, and where
+                print(f"segdepth: stopped by {signal.Signals(StopSignals.latest).name}", file=sys.stderr)
+                raise SystemExit(128 + StopSignals.latest) from error
+            raise
+        finally:
+            finish_run(failed=sys.exception() is not None)
+            if not inherited:
+                os.environ.pop(RUN_ENVIRONMENT, None)  # the next run of this process is another one
 
 
 def quieten() -> None:

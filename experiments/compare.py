@@ -12,7 +12,7 @@ from experiments.comparison.page import MEGABYTE, write_page
 from experiments.comparison.run_records import RunRecord, find_runs
 from experiments.comparison.wandb_report import publish
 from experiments.compose import ConfigError
-from experiments.finished_runs import RunResult, read_runs
+from experiments.finished_runs import RunResult
 from experiments.published import PublishedTable, read_published, select_tables
 from experiments.suggest import did_you_mean, known_experiments
 
@@ -23,7 +23,7 @@ def compare(arguments: Sequence[str]) -> None:
     """Print one row per run and test set, and write the page.
 
     Raises:
-        ConfigError: if there is no run, a name selects none, or a file of a run cannot be read.
+        ConfigError: if there is no run, or a name selects none.
     """
     options = read_command_line(arguments)
     tables = select_tables(read_published(), [options.paper] if options.paper else [])
@@ -80,7 +80,7 @@ def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -
     Raises:
         ConfigError: if there is none, or a name selects none.
     """
-    runs = find_runs(options.root, read_runs(options.root, options.experiments), options.experiments)
+    runs = find_runs(options.root, options.experiments, frames=options.html)
     if not runs and not known_experiments(options.root):
         raise ConfigError(f"no finished run under {options.root}: `make exp NAME=shed_hybrid` makes one")
     check_metrics(options.metrics, runs)

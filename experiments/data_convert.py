@@ -11,9 +11,10 @@ import numpy as np
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.frames import Frame
-from datamodules.store import StorePlan, write_store
+from datamodules.store import StorePlan, remove_partial, write_store
 from experiments.compose import ConfigError
 from experiments.data_progress import count_workers, frame_progress
+from experiments.folder_lock import work_in
 
 GIGABYTE = 1e9
 
@@ -30,13 +31,20 @@ def convert(
         workers: processes that read; null takes up to 8, no more than there are free cores.
 
     Raises:
-        ConfigError: if the data set is a store already, or the disk is too small.
+        ConfigError: if the data set is a store already, another process writes there, or the disk is too small.
         ValueError: if the folder holds another store, or a frame cannot be read, naming its file.
     """
     if module.store is not None:
         raise ConfigError("the data set is read from a store already: leave out `data.init_args.store`")
+    with work_in(output.expanduser(), "wait until it ends, and the store is there"):
+        _convert(module, output.expanduser(), compression, workers)
+
+
+def _convert(module: DepthDataModule, output: Path, compression: Literal["lzf"] | None, workers: int | None) -> None:
+    """Write the store into a folder in which no other command is at work."""
     started = time.monotonic()
-    reader, output = module.reader, output.expanduser()
+    reader = module.reader
+    remove_partial(output)
     plan = StorePlan(
         name=module.name,
         identity=reader.identity,

@@ -11,6 +11,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules import DepthDataModule
+from datamodules.files import write_text_atomically
 from datamodules.frames import Frame, FrameReader
 from datamodules.nyuv2_format import looks_mirrored
 from datamodules.workers import use_one_thread
@@ -175,6 +176,6 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
             "suspicious": [finding for finding in findings if finding["error"] is None],
         }
         report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_text_atomically(report, json.dumps(content, indent=1))
     if broken:
         raise SystemExit(1)

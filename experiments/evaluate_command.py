@@ -25,11 +25,12 @@ from experiments.boundary_curve import write_boundary_curves
 from experiments.cli import quieten
 from experiments.command_line import data_parser, parse, use_root
 from experiments.compose import ConfigError, compose
+from experiments.folder_lock import work_in
 from experiments.folder_names import check_folder_name
 from experiments.idle_options import refuse_idle
 from experiments.packages import package_versions
 from experiments.prediction_files import HDF5_SUFFIXES, STACK_SUFFIXES, PredictionFiles
-from experiments.run_folder import RUN_ENVIRONMENT, name_run
+from experiments.run_folder import RUN_ENVIRONMENT, take_folder
 from experiments.stored_predictions import StoredPredictions
 from lightning_modules.evaluation import EvaluationOptions
 from lightning_modules.metrics import EvalProtocol
@@ -105,20 +106,22 @@ def evaluate(arguments: Sequence[str]) -> None:
     quieten()
     torch.set_float32_matmul_precision("high")  # as `test` does
     inherited = RUN_ENVIRONMENT in os.environ
+    mend = "wait until it ends, or choose another `--output`"
+    place = take_folder(Path("runs") / method, None, module.name, "", mend)
     try:
-        folder = task.output or Path("runs") / method / name_run(module.name, "")
-        if (folder / "metrics.json").exists():
-            raise ConfigError(f"{printable(folder)}: holds figures already; choose another `--output`")
-        trainer = make_trainer(task, folder, method)
-        if trainer.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
-            config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)))
-            write_text_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-            environment = describe(method, files, module, trainer)
-            write_text_atomically(folder / "environment.json", json.dumps(environment, indent=2))
-            print(f"{method}: {len(module.splits.test)} predictions of {module.name}, protocol {made.protocol.name}")
-        stored = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
-        trainer.test(stored, datamodule=module, verbose=False)
+        with work_in(task.output, mend) if task.output else place as folder:
+            if (folder / "metrics.json").exists():
+                raise ConfigError(f"{printable(folder)}: holds figures already; choose another `--output`")
+            trainer = make_trainer(task, folder, method)
+            if trainer.is_global_zero:
+                config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)))
+                write_text_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+                environment = describe(method, files, module, trainer)
+                write_text_atomically(folder / "environment.json", json.dumps(environment, indent=2))
+                frames = len(module.splits.test)
+                print(f"{method}: {frames} predictions of {module.name}, protocol {made.protocol.name}")
+            stored = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
+            trainer.test(stored, datamodule=module, verbose=False)
     finally:
         if not inherited:
             os.environ.pop(RUN_ENVIRONMENT, None)

@@ -1,6 +1,5 @@
 """Finished runs: their figures, and the record of how they were trained and tested."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.compose import ConfigError
 from experiments.published import ORACLES, oracle_mark
+from experiments.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
 
 #: Ends the name of a test set where a method was given predicted semantics instead of its true ones.
 PREDICTED_SEMANTICS = "_predicted_semantics"
@@ -104,12 +102,6 @@ class RunResult:
         return {}, {}
 
 
-def records(folder: Path) -> list[Path]:
-    """Records of how a run was made and tested, the newest first."""
-    found = [*folder.glob("environment.json"), *folder.glob("environment-test*.json")]
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
 def tested_data(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a record says of the data, then of each further test set."""
     data = environment.get("data", {})
@@ -143,58 +135,36 @@ def with_protocol(config: dict[str, Any], number: int) -> dict[str, Any]:
 def read_runs(root: Path, experiments: Sequence[str] = ()) -> list[RunResult]:
     """Results of every run with a ``metrics.json``, oldest first, one per test set.
 
+    A run of which a file cannot be read is left out, with a warning that names the file.
+
     Args:
         root: folder of all runs.
         experiments: names of experiments; all by default.
-
-    Raises:
-        ConfigError: if a file of a run cannot be read, naming it.
     """
-    results = []
-    for path in sorted(root.glob("*/*/metrics.json"), key=lambda path: (path.stat().st_mtime, path)):
-        if experiments and path.parent.parent.name not in experiments:
-            continue
-        environment = read_json(path.with_name("environment.json"))
-        by_dataset: dict[str, dict[str, float]] = {}
-        for key, value in read_json(path).items():
-            stage, dataset, metric = (*key.split("/", 2), "", "")[:3]
-            value = math.nan if value is None else value  # as RunSummary writes a figure that is not finite
-            if stage != "test" or not metric or not isinstance(value, int | float):
-                raise ConfigError(f"{path}: need `test/<data set>/<metric>: number`, got `{key}: {value}`")
-            by_dataset.setdefault(dataset, {})[metric] = value
-        results += [RunResult(path.parent, name, figures, environment) for name, figures in sorted(by_dataset.items())]
+    results: list[RunResult] = []
+    folders = [path.parent for path in root.glob("*/*/metrics.json")]
+    folders = [folder for folder in folders if not experiments or folder.parent.name in experiments]
+    for folder in in_order(folders, lambda folder: (folder / "metrics.json").stat().st_mtime, tests=True):
+        try:
+            results += read_run(folder)
+        except ConfigError as error:
+            leave_out(error)
     return results
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Content of a JSON file that holds an object; empty if there is no file.
+def read_run(folder: Path) -> list[RunResult]:
+    """Results of a run, one per test set; none if it is not finished.
 
     Raises:
-        ConfigError: if it holds anything else.
+        ConfigError: if a file cannot be read, naming it.
     """
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error}); test the run again, or move its folder away") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: need a JSON object, got {type(content).__name__}; test the run again")
-    return content
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Content of a run's configuration; empty if there is no file.
-
-    Raises:
-        ConfigError: if it is not a YAML mapping.
-    """
-    if not path.exists():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: need a YAML mapping, got {type(content).__name__}")
-    return content
+    check_records(folder)
+    path, environment = folder / "metrics.json", read_json(folder / "environment.json")
+    by_dataset: dict[str, dict[str, float]] = {}
+    for key, value in read_json(path).items():
+        stage, dataset, metric = (*key.split("/", 2), "", "")[:3]
+        value = math.nan if value is None else value  # as RunSummary writes a figure that is not finite
+        if stage != "test" or not metric or not isinstance(value, int | float):
+            raise ConfigError(f"{path}: need `test/<data set>/<metric>: number`, got `{key}: {value}`")
+        by_dataset.setdefault(dataset, {})[metric] = value
+    return [RunResult(folder, name, figures, environment) for name, figures in sorted(by_dataset.items())]

@@ -1,6 +1,8 @@
 """Where a run lives: ``runs/<experiment>/<run>/``."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +12,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoint_io import PREVIOUS, damage, previous
 from experiments.compose import ConfigError
+from experiments.folder_lock import work_in
 from experiments.folder_names import check_folder_name
+from experiments.run_files import in_order
 from experiments.suggest import nearest
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
@@ -57,6 +61,32 @@ class RunSettings:
         return Path(self.root) / str(self.experiment) / str(self.name)
 
 
+@contextmanager
+def take_folder(experiment: Path, name: str | None, data: str, profile: str, mend: str) -> Iterator[Path]:
+    """Hold the folder of a run, of which no two commands may write at once.
+
+    A run without a name gets :func:`name_run`'s, with ``-2``, ``-3``, ... behind it where another has that one already.
+
+    Args:
+        experiment: folder of the experiment's runs.
+        name: of the run; None for a new one.
+        data: for its name.
+        profile: for its name.
+        mend: what to do where another process is at work in the folder.
+
+    Yields:
+        The run's folder.
+
+    Raises:
+        ConfigError: if another process is at work there, or no folder can be made.
+    """
+    fresh = not name and not os.environ.get(RUN_ENVIRONMENT) and int(os.environ.get("WORLD_SIZE", "1")) == 1
+    with work_in(experiment / (name or name_run(data, profile)), mend, fresh=fresh) as folder:
+        if fresh:
+            os.environ[RUN_ENVIRONMENT] = folder.name  # the other processes of this run are told
+        yield folder
+
+
 def name_run(data: str, profile: str) -> str:
     """``<time>-<data set>[-<profile>]``, the same on every process of a run.
 
@@ -99,7 +129,7 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
             f"no {root / experiment / pattern}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`)"
             f"{near}"
         )
-    newest = max(dict.fromkeys(files), key=_age)
+    newest = _newest(files)
     for path in (newest, previous(newest)):
         reason = damage(path) if path.exists() else "missing"
         if reason is None:
@@ -135,6 +165,15 @@ def _previous_of(pattern: str) -> str:
 def _replaced(path: Path) -> Path:
     """The file of which this one is the one before."""
     return path.with_name(path.name.replace(f"{PREVIOUS}.", "."))
+
+
+def _newest(files: Sequence[Path]) -> Path:
+    """That of the run which was started last, as it recorded: file times are those of copies, too."""
+    by_run = {path.parents[1]: path for path in files}
+    if len(by_run) == 1:
+        return files[0]
+    ordered = in_order(by_run, lambda folder: _age(by_run[folder]))
+    return by_run[ordered[-1]] if ordered else max(files, key=_age)
 
 
 def _age(path: Path) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from experiments.folder_lock import is_held
 from experiments.run_folder import RUN_ENVIRONMENT
 from experiments.sweep_jobs import Job, try_lock, unlock
 
@@ -92,7 +93,11 @@ class GridRunner:
             self._stop(list(running.values()))
 
     def _start(self, job: Job, slot: Slot, running: dict[Slot, Running]) -> None:
-        if (lock := try_lock(job.lock)) is None:
+        lock = try_lock(job.lock)
+        if lock is not None and is_held(job.folder):  # by a command of its own, or a sweep of another name
+            unlock(lock)
+            lock = None
+        if lock is None:
             self.status[job.folder] = ELSEWHERE
             self.say(f"{self._place(job)} {job.title}: another process is at it")
             return

@@ -12,7 +12,8 @@ from rich.table import Table
 from callbacks.checkpoint_io import DamagedCheckpointError, load_mapped
 from callbacks.history import read_history
 from datamodules.files import write_text_atomically
-from experiments.finished_runs import read_json
+from experiments.compose import ConfigError
+from experiments.run_files import leave_out, read_json
 from experiments.sweep_jobs import Job
 from experiments.sweep_points import Sweep
 
@@ -29,7 +30,7 @@ def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[
     """
     rows = []
     for job in jobs:
-        figures = {key: math.nan if value is None else value for key, value in read_json(_metrics(job)).items()}
+        figures = _figures(job)
         own = {sweep.metric: figures.get(sweep.metric, best_score(job, sweep.metric))} if sweep.metric else {}
         run: Row = {"run": job.title, "status": status[job.folder]}
         rows.append({**run, **job.point, **own, **figures})
@@ -48,14 +49,16 @@ def best_score(job: Job, metric: str) -> float:
     Where the checkpoint was chosen by another figure, the validation at which that one had its best value tells.
     """
     path = job.folder / "checkpoints" / "best.ckpt"
-    if not job.is_finished:
+    if not job.is_finished or not path.exists():
         return math.nan
     try:
-        states = load_mapped(path)["callbacks"].values()
-    except (DamagedCheckpointError, KeyError):  # missing, cut off since, or another program's
+        states = load_mapped(path).get("callbacks", {}).values()
+        scores = {state["monitor"]: state["best_model_score"] for state in states if state.get("monitor")}
+        best = {monitor: float(score) for monitor, score in scores.items() if score is not None}
+    except (AttributeError, DamagedCheckpointError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        leave_out(ConfigError(f"{path}: cannot be read ({reason})"))
         return math.nan
-    scores = {state["monitor"]: state["best_model_score"] for state in states if state.get("monitor")}
-    best = {monitor: float(score) for monitor, score in scores.items() if score is not None}
     if metric in best:
         return best[metric]
     for line in read_history(job.folder / "history.jsonl"):
@@ -87,5 +90,11 @@ def table(sweep: Sweep, rows: Sequence[Row]) -> Table:
     return shown
 
 
-def _metrics(job: Job) -> Path:
-    return job.folder / "metrics.json"
+def _figures(job: Job) -> dict[str, Any]:
+    """The run's ``metrics.json``; nothing of a run whose file is broken, which is said."""
+    try:
+        content = read_json(job.folder / "metrics.json")
+    except ConfigError as error:
+        leave_out(error)
+        return {}
+    return {key: math.nan if value is None else value for key, value in content.items()}

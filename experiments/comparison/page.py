@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from datamodules.files import write_text_atomically
 from experiments.comparison.page_data import frame_data, history_data, page_data
 from experiments.comparison.pictures import embedded_pictures
 from experiments.comparison.run_records import RunRecord
@@ -52,10 +53,7 @@ def write_page(
     page = (HERE / "page.html").read_text(encoding="utf-8")
     for name in ("TITLE", "STYLE", "SCRIPT", "DATA"):  # data last: nothing in them is taken for a part
         page = page.replace(f"<!--{name}-->", parts[name])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_text_atomically(path, page)
     return path.stat().st_size
 
 

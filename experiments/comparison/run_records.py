@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 
 from callbacks.history import read_history
 from experiments.compose import ConfigError
-from experiments.finished_runs import RunResult, read_json, read_yaml
+from experiments.finished_runs import RunResult, read_run
+from experiments.run_files import leave_out, read_json, read_yaml
 
 #: Columns of ``per_image.csv`` that name the frame.
 FRAME_COLUMNS = ("dataset", "index", "scene", "frame")
@@ -38,16 +39,44 @@ class RunRecord:
 
     Attributes:
         folder: ``<root>/<experiment>/<run>``.
-        results: the run's figures, one per test set; none for a run that is not finished.
     """
 
     folder: Path
-    results: tuple[RunResult, ...]
 
     @property
     def experiment(self) -> str:
         """Name of the experiment."""
         return self.folder.parent.name
+
+    @cached_property
+    def results(self) -> tuple[RunResult, ...]:
+        """The run's figures, one per test set; none for a run that is not finished."""
+        return tuple(read_run(self.folder))
+
+    def is_readable(self, *, frames: bool) -> bool:
+        """Whether all files that a reader of the run needs can be read; says which cannot.
+
+        Args:
+            frames: whether figures of single images are needed.
+        """
+        return self._is_recorded and (not frames or self._has_frames)
+
+    @cached_property
+    def _is_recorded(self) -> bool:
+        return self._can_read(lambda: self.results)
+
+    @cached_property
+    def _has_frames(self) -> bool:
+        return self._can_read(self.frame_tables)
+
+    @staticmethod
+    def _can_read(read: Callable[[], object]) -> bool:
+        try:
+            read()
+        except ConfigError as error:
+            leave_out(error)
+            return False
+        return True
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -75,24 +104,32 @@ class RunRecord:
         Raises:
             ConfigError: naming file and line, if it cannot be read.
         """
+        return self._frame_tables
+
+    @cached_property
+    def _frame_tables(self) -> dict[str, FrameTable]:
         path = self.folder / "per_image.csv"
-        if not path.exists():
-            return {}
         rows: dict[str, list[tuple[tuple[int, str, str], list[float]]]] = {}
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if tuple(header[:4]) != FRAME_COLUMNS:
-                raise ConfigError(f"{path}: need the columns {','.join(FRAME_COLUMNS)} first; test the run again")
-            for cells in reader:
-                try:
+        header, number = [""], 0
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                reader = csv.reader(file)
+                header = next(reader, [])
+                if tuple(header[:4]) != FRAME_COLUMNS:
+                    raise ConfigError(f"{path}: need the columns {','.join(FRAME_COLUMNS)} first; test the run again")
+                for cells in reader:
+                    number = reader.line_num
                     dataset, index, scene, frame, *figures = cells
                     values = [float(cell) if cell else math.nan for cell in figures]
                     if len(cells) != len(header):
                         raise ValueError(f"{len(cells)} cells under {len(header)} columns")
                     rows.setdefault(dataset, []).append(((int(index), scene, frame), values))
-                except ValueError as error:
-                    raise ConfigError(f"{path}, line {reader.line_num}: {error}; test the run again") from error
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        except (ValueError, csv.Error) as error:
+            raise ConfigError(f"{path}, line {number}: {error}; test the run again") from error
         tables = {}
         for dataset, lines in rows.items():
             columns = zip(*(values for _, values in lines), strict=True)
@@ -114,20 +151,15 @@ class RunRecord:
         return self.folder / "thumbnails" / dataset / f"{index:04d}.jpg"
 
 
-def find_runs(root: Path, results: Sequence[RunResult], experiments: Sequence[str] = ()) -> list[RunRecord]:
-    """Every run under ``root``, in the order of their names.
+def find_runs(root: Path, experiments: Sequence[str] = (), *, frames: bool = True) -> list[RunRecord]:
+    """Every run under ``root``, in the order of their names; broken ones are left out, with a warning.
 
     Args:
         root: folder of all runs.
-        results: of those that are finished.
         experiments: names of experiments; all by default.
+        frames: whether a run whose ``per_image.csv`` is broken counts as broken.
     """
-    by_folder: dict[Path, list[RunResult]] = {}
-    for result in results:
-        by_folder.setdefault(result.folder, []).append(result)
     folders = sorted({path.parent for trace in TRACES for path in root.glob(f"*/*/{trace}")})
-    return [
-        RunRecord(folder, tuple(by_folder.get(folder, ())))
-        for folder in folders
-        if not experiments or folder.parent.name in experiments
-    ]
+    wanted = [folder for folder in folders if not experiments or folder.parent.name in experiments]
+    runs = (RunRecord(folder) for folder in wanted)
+    return [run for run in runs if run.is_readable(frames=frames)]

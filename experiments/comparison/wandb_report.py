@@ -10,7 +10,9 @@ from typing import Any
 
 import wandb
 
+from datamodules.files import write_text_atomically
 from experiments.comparison.run_records import RunRecord
+from experiments.run_files import read_json
 from lightning_modules.metrics.directions import better
 
 NAME = "segdepth comparison"
@@ -73,7 +75,7 @@ def save(modules: Modules, entity: str, project: str, figures: Sequence[str], me
     Returns:
         Addresses of workspace and report.
     """
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    known = read_json(memory)
     own = known.get(f"{entity}/{project}", {})
     made = {
         "workspace": make_workspace(modules, entity, project, figures),
@@ -87,7 +89,7 @@ def save(modules: Modules, entity: str, project: str, figures: Sequence[str], me
         for name in contents[kind]:
             setattr(target, name, getattr(new, name))
         addresses[kind] = target.save().url
-    memory.write_text(json.dumps({**known, f"{entity}/{project}": addresses}, indent=2), encoding="utf-8")
+    write_text_atomically(memory, json.dumps({**known, f"{entity}/{project}": addresses}, indent=2))
     return list(addresses.values())
 
 

@@ -208,3 +208,19 @@ def test_project_and_run_id_by_environment(tmp_path, monkeypatch):
     logger_of(tmp_path).log_metrics({"train/loss": 1.0}, 0)
     run = finished(tmp_path).run[0]
     assert (run.project, run.entity, run.run_id) == ("elsewhere", "lab", "sweep1")
+
+
+def test_disabled_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        logger = logger_of(tmp_path)
+        logger.log_hyperparams({"a": 1})
+        logger.define_best("val/abs_rel", "min")
+        logger.log_metrics({"val/abs_rel": 0.5}, 0)
+        logger.log_table("test/per_image", columns=["a"], data=[[1]])
+        logger.finalize("success")
+        finish_run()
+    assert logger.sync_hint() == "W&B: disabled by WANDB_MODE"
+    assert list(tmp_path.iterdir()) == []
+    assert wandb.run is None

@@ -131,7 +131,7 @@ def test_an_interrupted_comparison_goes_on(place, capsys):
 def test_a_report_of_nothing(place):
     describe(place)
     spec = read_claims(place / "two.yaml")
-    runs = [ArmRun(arm, seed, RunRecord(place / arm / str(seed), ())) for seed in spec.seeds for arm in spec.arms]
+    runs = [ArmRun(arm, seed, RunRecord(place / arm / str(seed))) for seed in spec.seeds for arm in spec.arms]
     report, figure = write(place / "report.md", spec, runs, "segdepth claims two")
     assert "No run is finished." in report.read_text()
     assert "CPU" not in report.read_text()
@@ -178,7 +178,7 @@ def judged(folder, figures, spec=None, tables=None):
         if tables is not None:
             with (run / "per_image.csv").open("w", newline="") as file:
                 csv.writer(file).writerows([["dataset", "index", "scene", "frame", "rmse"], *tables[arm, seed]])
-        runs.append(ArmRun(arm, seed, RunRecord(run, ())))
+        runs.append(ArmRun(arm, seed, RunRecord(run)))
     return judge_claims(read_claims(folder / "two.yaml"), runs)
 
 
@@ -197,7 +197,7 @@ def test_variants_of_a_test_set_are_judged_only_where_they_are_named(place):
         run.mkdir(parents=True)
         (run / "metrics.json").write_text(json.dumps(content))
         (run / "environment.json").write_text(json.dumps({"data": {"name": "rooms", "variants": described}}))
-        runs.append(ArmRun(arm, 0, RunRecord(run, ())))
+        runs.append(ArmRun(arm, 0, RunRecord(run)))
     assert matching_keys(runs, "rmse") == ["test/rooms/rmse"]
     assert matching_keys(runs, "noise2/rmse") == ["test/rooms_noise2/rmse"]
     assert matching_keys(runs, "rooms_whole/rmse") == ["test/rooms_whole/rmse"]

@@ -10,7 +10,6 @@ from experiments.compare import compare
 from experiments.comparison import wandb_report
 from experiments.comparison.run_records import find_runs
 from experiments.compose import ConfigError
-from experiments.finished_runs import read_runs
 from tests.helpers.synthetic_runs import write_run
 
 
@@ -39,7 +38,7 @@ def test_the_page_carries_figures_frames_and_curves(tmp_path):
 def test_synthetic_figures_stand_beside_no_published_ones(tmp_path):
     write_run(tmp_path / "shed_hybrid" / "one", dataset="rooms")
     compare(["--root", str(tmp_path), "--wandb", "false"])
-    (run,) = find_runs(tmp_path, read_runs(tmp_path), [])
+    (run,) = find_runs(tmp_path)
     assert [result.dataset for result in run.results] == ["rooms"]
     data = blocks(tmp_path / "compare.html")["data"]
     rows = [row for row in json.dumps(data).split("{") if '"rooms"' in row]

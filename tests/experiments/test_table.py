@@ -411,11 +411,15 @@ def test_tests_on_several_sets_in_one_run_each_have_their_record(runs, show):
         ("config.yaml", "a: [", r"one/config\.yaml: not YAML"),
     ],
 )
-def test_a_broken_file_of_a_run_is_one_line(runs, name, content, message):
+def test_a_run_with_a_broken_file_is_left_out_in_one_line(runs, name, content, message, capsys):
     (runs() / name).write_text(content)
-    with pytest.raises(ConfigError, match=message) as caught:
-        table(["--root", str(runs.root)])
-    assert "\n" not in str(caught.value)
+    runs(run="two", figures={"test/nyuv2/abs_rel": 0.4321})
+    table(["--root", str(runs.root), "shed"])
+    said = capsys.readouterr()
+    (warning,) = said.err.splitlines()
+    assert re.search(message, warning)
+    assert "left out" in warning
+    assert "0.432" in said.out
 
 
 # Formats
