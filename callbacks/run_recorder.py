@@ -40,7 +40,6 @@ class RunRecorder(SaveConfigCallback):
     Args:
         parser: that parsed the configuration.
         config: the configuration.
-        profile: name of the profile in force.
         versions: gives the versions of packages, by name.
     """
 
@@ -48,11 +47,9 @@ class RunRecorder(SaveConfigCallback):
         self,
         parser: LightningArgumentParser,
         config: Namespace,
-        profile: str = "",
         versions: Callable[[], dict[str, str]] = dict,
     ):
         super().__init__(parser, config, save_to_log_dir=False)
-        self.profile = profile
         self.versions = versions
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -82,7 +79,7 @@ class RunRecorder(SaveConfigCallback):
         return {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "profile": self.profile,
+            "profile": (self.config.get("run") or {}).get("profile") or "",
             "seed": self.config.get("seed_everything"),
             **git_state(Path(__file__).parent),
             "python": platform.python_version(),

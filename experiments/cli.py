@@ -17,15 +17,23 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks import ExactResume, NonFiniteReport, PropertyCheck, ResumableTest, RunRecorder, StagedTraining
+from callbacks import (
+    ExactResume,
+    NonFiniteReport,
+    PropertyCheck,
+    ResumableTest,
+    RunRecorder,
+    RunSummary,
+    StagedTraining,
+)
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.other_processes import OtherProcesses
 from callbacks.run_logger import RunLogger, finish_run
 from callbacks.stop_signals import StopSignals
 from datamodules import DepthDataModule
-from datamodules.files import ROOMS_MARKER
 from experiments.arguments import take_flag
 from experiments.banner import print_banner
+from experiments.changed_tests import changes, data_label, name_of, own_config
 from experiments.checkpoint_file import check_checkpoint
 from experiments.compose import Composition, ConfigError, compose
 from experiments.config_checks import check_composition
@@ -35,6 +43,7 @@ from experiments.idle_options import idle_in_trainer
 from experiments.packages import package_versions
 from experiments.plain_weights import fit_weights, plain_weights
 from experiments.published import oracle_mark, tables_of
+from experiments.run_files import read_json
 from experiments.run_folder import (
     RUN_ENVIRONMENT,
     RunSettings,
@@ -70,7 +79,7 @@ class SegdepthCLI(LightningCLI):
             subclass_mode_data=True,
             seed_everything_default=0,
             save_config_callback=RunRecorder,
-            save_config_kwargs={"profile": composition.profile, "versions": package_versions},
+            save_config_kwargs={"versions": package_versions},
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
             args=args,
         )
@@ -100,18 +109,18 @@ class SegdepthCLI(LightningCLI):
             found = find_checkpoint(Path(run.root), run.experiment, config.ckpt_path, run.name)
             config.ckpt_path = str(found)
             run.name = found.parent.parent.name  # whatever is done with a run's checkpoint belongs to the run
-        data = config.data.class_path.rsplit(".", 1)[-1].removesuffix("DataModule").lower()
-        root = Path(str(config.data.init_args.get("root", ""))).expanduser()
-        if (root / ROOMS_MARKER).is_file():  # synthetic data is never called by another set's name
-            data = f"rooms-{data}"
+        data = data_label(config.data.as_dict())
         self._take_folder(run, data)
         goes_on = (run.resume or was_requeued()) and self.subcommand in ("exp", "fit")
         if goes_on and not config.get("ckpt_path") and (checkpoint := resume_checkpoint(run)):
             config.ckpt_path = str(checkpoint)
-        run.tags = list(dict.fromkeys([run.experiment, data, *filter(None, [self.composition.profile]), *run.tags]))
+        run.profile = self._profile(run)
+        run.tags = list(dict.fromkeys([run.experiment, data, *filter(None, [run.profile]), *run.tags]))
         for key, value in vars(run).items():
             config.run[key] = value
-        config.trainer.default_root_dir = str(run.folder)
+        if self.subcommand == "test":
+            self._stand_beside(run, data)
+        config.trainer.default_root_dir = str(run.place)
         self.run_settings = run
         self._point_logger(config.trainer.get("logger"), run)
         _choose_monitor(config.trainer.get("callbacks"), run.monitor)
@@ -123,6 +132,29 @@ class SegdepthCLI(LightningCLI):
             config.return_predictions = False  # PredictionWriter writes them; a whole set would not fit in memory
         if self.subcommand == "test":
             config.verbose = False  # RunSummary prints the figures
+
+    def _profile(self, run: RunSettings) -> str:
+        """Profile in force: named now, or when the run was made whose saved configuration this is; "" for none."""
+        if self.composition.profile or run.profile is not None:
+            return self.composition.profile or str(run.profile)
+        if not self.composition.config.get("trainer", {}).get("default_root_dir"):
+            return ""
+        return str(read_json(run.folder / "environment.json").get("profile", "unknown"))  # of an older run
+
+    def _stand_beside(self, run: RunSettings, data: str) -> None:
+        """Give a test that differs from the run's own a folder of its own."""
+        config = self.config[self.subcommand]
+        made_with = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+        own = own_config(run.folder, data)
+        changed = changes(made_with, own, run.folder) if own else {}
+        if changed and not run.test_name:
+            run.test_name = config.run.test_name = name_of(changed)
+        if changed:
+            options = ", ".join(sorted(changed))
+            rank_zero_info(
+                f"this test differs from the run's own in {options}: its figures stand beside those, in {run.place} "
+                f"(`--run.test_name` names it, `segdepth compare --test {run.test_name}` shows it)"
+            )
 
     def _take_folder(self, run: RunSettings, data: str) -> None:
         """Name a run that has no name, and hold its folder: two commands at once would mix what they leave there."""
@@ -154,7 +186,9 @@ class SegdepthCLI(LightningCLI):
         if self.trainer.is_global_zero:
             if idle := idle_in_trainer(str(self.subcommand), self.composition.flags):
                 print(f"without effect in `{self.subcommand}`: {', '.join(f'--{flag}' for flag in idle)}")
-            print_banner(self.run_settings, self.composition.profile, self.model, self.datamodule.describe(), batch)
+            print_banner(
+                self.run_settings, str(self.run_settings.profile), self.model, self.datamodule.describe(), batch
+            )
 
     def _bound_waiting(self) -> None:
         """Let no process wait for another without end."""
@@ -178,6 +212,8 @@ class SegdepthCLI(LightningCLI):
         config = self.config[self.subcommand].as_dict()
         watching = config["trainer"]["callbacks"]
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, RunSummary):
+                callback.method = callback.method or str(self.run_settings.experiment)
             if isinstance(callback, ResumableTest):
                 callback.settings = {**{key: config[key] for key in ("model", "data")}, "callbacks": watching}
 
@@ -190,8 +226,8 @@ class SegdepthCLI(LightningCLI):
     def _point_logger(self, logger: Any, run: RunSettings) -> None:
         """Tell :class:`~callbacks.RunLogger` of the run; any other logger is the user's own affair."""
         if getattr(logger, "class_path", "").endswith("RunLogger"):
-            logger.init_args.save_dir = str(run.folder)
-            logger.init_args.name = f"{run.experiment}/{run.name}"
+            logger.init_args.save_dir = str(run.place)
+            logger.init_args.name = "/".join(filter(None, (run.experiment, run.name, run.test_name)))
             tables = tables_of(str(run.experiment))
             method = self.config[self.subcommand].model.class_path.rsplit(".", 1)[-1]
             papers = dict.fromkeys(table.partition("/")[0] for table in tables)

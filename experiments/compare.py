@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from experiments.changed_tests import find_tests
 from experiments.comparison.page import MEGABYTE, write_page
 from experiments.comparison.run_records import RunRecord, find_runs
 from experiments.comparison.wandb_report import publish
@@ -51,6 +52,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="segdepth compare", description="Runs side by side.", allow_abbrev=False)
     parser.add_argument("experiments", nargs="*", help="names of experiments; all by default")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--test", default="", help="a further test of each run, in the place of its own")
     parser.add_argument("--tag", help="only runs with this tag, such as quick or rooms")
     parser.add_argument("--paper", help="only experiments of a paper, such as shed, or a table, such as shed/table2")
     parser.add_argument("--metrics", nargs="+", default=METRICS, help="figures to print; the page has all")
@@ -80,7 +82,12 @@ def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -
     Raises:
         ConfigError: if there is none, or a name selects none.
     """
-    runs = find_runs(options.root, options.experiments, frames=options.html)
+    runs = find_runs(options.root, options.experiments, frames=options.html, test=options.test)
+    if not runs and options.test:
+        known = sorted({name for run in find_runs(options.root, frames=False) for name in find_tests(run.folder)})
+        raise ConfigError(
+            f"--test: no run under {options.root} has a test `{options.test}`; {did_you_mean(options.test, known)}"
+        )
     if not runs and not known_experiments(options.root):
         raise ConfigError(f"no finished run under {options.root}: `make exp NAME=shed_hybrid` makes one")
     check_metrics(options.metrics, runs)

@@ -1,5 +1,6 @@
 """Finished runs: their figures, and the record of how they were trained and tested."""
 
+import glob
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from experiments.changed_tests import TESTS
 from experiments.compose import ConfigError
 from experiments.published import ORACLES, oracle_mark
 from experiments.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
@@ -24,12 +26,19 @@ class RunResult:
         dataset: name of the test set, as in metric keys.
         figures: metric name to figure.
         environment: record of the command that made the run; empty where there is none.
+        test: name of a further test of the run; empty for its own.
     """
 
     folder: Path
     dataset: str
     figures: dict[str, float]
     environment: dict[str, Any]
+    test: str = ""
+
+    @property
+    def place(self) -> Path:
+        """Where the test's records lie."""
+        return self.folder / TESTS / self.test if self.test else self.folder
 
     @property
     def experiment(self) -> str:
@@ -79,7 +88,7 @@ class RunResult:
     @cached_property
     def variant(self) -> dict[str, Any]:
         """What sets the view of the test frames apart from the run's own, as ``Variant.describe``; empty if nothing."""
-        return variants_in(self.folder).get(self.dataset, {})
+        return variants_in(self.place).get(self.dataset, {})
 
     @cached_property
     def tested_with(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,7 +102,7 @@ class RunResult:
             ConfigError: if a record cannot be read.
         """
         tested_on = self.dataset.removesuffix(PREDICTED_SEMANTICS)
-        for path in records(self.folder):
+        for path in records(self.place):
             environment = read_json(path)
             for number, tested in enumerate(tested_data(environment)):
                 if tested_on in (tested.get("name"), *(shown["name"] for shown in tested.get("variants", []))):
@@ -132,7 +141,7 @@ def with_protocol(config: dict[str, Any], number: int) -> dict[str, Any]:
     return {**config, "model": {**model, "init_args": {**arguments, "protocol": protocols[number]}}}
 
 
-def read_runs(root: Path, experiments: Sequence[str] = ()) -> list[RunResult]:
+def read_runs(root: Path, experiments: Sequence[str] = (), test: str = "") -> list[RunResult]:
     """Results of every run with a ``metrics.json``, oldest first, one per test set.
 
     A run of which a file cannot be read is left out, with a warning that names the file.
@@ -140,26 +149,34 @@ def read_runs(root: Path, experiments: Sequence[str] = ()) -> list[RunResult]:
     Args:
         root: folder of all runs.
         experiments: names of experiments; all by default.
+        test: a further test, in the place of the runs' own; runs without it are passed over.
     """
     results: list[RunResult] = []
-    folders = [path.parent for path in root.glob("*/*/metrics.json")]
+    pattern = f"{TESTS}/{glob.escape(test)}/metrics.json" if test else "metrics.json"
+    up = 2 if test else 0
+    folders = [path.parents[up] for path in root.glob(f"*/*/{pattern}")]
     folders = [folder for folder in folders if not experiments or folder.parent.name in experiments]
-    for folder in in_order(folders, lambda folder: (folder / "metrics.json").stat().st_mtime, tests=True):
+    for folder in in_order(folders, lambda folder: (folder / pattern).stat().st_mtime, tests=True):
         try:
-            results += read_run(folder)
+            results += read_run(folder, test)
         except ConfigError as error:
             leave_out(error)
     return results
 
 
-def read_run(folder: Path) -> list[RunResult]:
+def read_run(folder: Path, test: str = "") -> list[RunResult]:
     """Results of a run, one per test set; none if it is not finished.
+
+    Args:
+        folder: of the run.
+        test: a further test of it, in the place of its own.
 
     Raises:
         ConfigError: if a file cannot be read, naming it.
     """
-    check_records(folder)
-    path, environment = folder / "metrics.json", read_json(folder / "environment.json")
+    place = folder / TESTS / test if test else folder
+    check_records(place)
+    path, environment = place / "metrics.json", read_json(folder / "environment.json")
     by_dataset: dict[str, dict[str, float]] = {}
     for key, value in read_json(path).items():
         stage, dataset, metric = (*key.split("/", 2), "", "")[:3]
@@ -167,4 +184,4 @@ def read_run(folder: Path) -> list[RunResult]:
         if stage != "test" or not metric or not isinstance(value, int | float):
             raise ConfigError(f"{path}: need `test/<data set>/<metric>: number`, got `{key}: {value}`")
         by_dataset.setdefault(dataset, {})[metric] = value
-    return [RunResult(folder, name, figures, environment) for name, figures in sorted(by_dataset.items())]
+    return [RunResult(folder, name, figures, environment, test) for name, figures in sorted(by_dataset.items())]

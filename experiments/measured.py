@@ -6,7 +6,7 @@ than it is.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -172,13 +172,29 @@ def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
         wanted = f"{'about ' if expected.rough else ''}{expected.frames:,}"
         said.append(f"{frames:,} frames instead of {wanted}" if frames else "unknown number of frames")
     said += result.said_of_data
-    limit = config.get("trainer", {}).get("limit_test_batches")
-    if limit is not None and not (isinstance(limit, float) and limit == 1):  # the integer 1 is a single batch
-        said.append(f"limit_test_batches {limit}")
+    said += limits(config.get("trainer") or {})
     protocol = protocol_of(result).get("name", "unknown")
     if expected.protocol and protocol != expected.protocol:
         said.append(f"protocol {protocol} instead of {expected.protocol}")
     return tuple(said)
+
+
+def limits(trainer: Mapping[str, Any]) -> list[str]:
+    """What kept a run from being trained and tested whole."""
+    said = []
+    for name in ("limit_train_batches", "limit_test_batches"):
+        limit = trainer.get(name)
+        if limit is not None and not (isinstance(limit, float) and limit == 1):  # the integer 1 is a single batch
+            said.append(f"{name} {limit}")
+    if trainer.get("overfit_batches"):
+        said.append(f"overfit_batches {trainer['overfit_batches']}")
+    if trainer.get("max_time") is not None:
+        said.append(f"max_time {trainer['max_time']}")
+    if 0 in (trainer.get("max_epochs"), trainer.get("max_steps")):
+        said.append("not trained")
+    if trainer.get("fast_dev_run"):
+        said.append("fast_dev_run")
+    return said
 
 
 def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:

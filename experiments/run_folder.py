@@ -11,6 +11,7 @@ from typing import Literal
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoint_io import PREVIOUS, damage, previous
+from experiments.changed_tests import TESTS
 from experiments.compose import ConfigError
 from experiments.folder_lock import work_in
 from experiments.folder_names import check_folder_name
@@ -37,6 +38,9 @@ class RunSettings:
         wait_minutes: how long processes of a run wait for each other before it ends; a `timeout` of the configured
             strategy counts instead.
         tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.
+        test_name: of a `test` that is to stand beside the run's own, in ``tests/<name>`` of its folder; by default one
+            that differs from it is named after what differs.
+        profile: in force; saved with the run, never set by hand.
 
     Raises:
         ConfigError: for a name that cannot be a folder's.
@@ -50,15 +54,23 @@ class RunSettings:
     resume: bool = False
     tested: Literal["best", "last"] = "best"
     wait_minutes: float = 10.0
+    test_name: str | None = None
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         check_folder_name("--run.experiment", self.experiment)
         check_folder_name("--run.name", self.name)
+        check_folder_name("--run.test_name", self.test_name)
 
     @property
     def folder(self) -> Path:
         """The run's own folder."""
         return Path(self.root) / str(self.experiment) / str(self.name)
+
+    @property
+    def place(self) -> Path:
+        """Where figures and pictures go: the run's own folder, or that of a further test of it."""
+        return self.folder / TESTS / self.test_name if self.test_name else self.folder
 
 
 @contextmanager

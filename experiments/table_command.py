@@ -27,6 +27,7 @@ def table(arguments: Sequence[str]) -> None:
         "tables", nargs="*", help="a paper, such as shed, or a table, such as shed/table2; all by default"
     )
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--test", default="", help="a further test of each run, in the place of its own")
     parser.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown")
     parser.add_argument("--output", type=Path, help="file to write; standard output by default")
     parser.add_argument(
@@ -37,9 +38,10 @@ def table(arguments: Sequence[str]) -> None:
     )
     options = parser.parse_args(arguments)
     tables = select_tables(read_published(), options.tables)
-    results = read_runs(options.root)
+    results = read_runs(options.root, test=options.test)
     if not results:
-        print(f"no finished run under {options.root}: nothing is measured yet", file=sys.stderr)
+        named = f" with a test `{options.test}`" if options.test else ""
+        print(f"no finished run{named} under {options.root}: nothing is measured yet", file=sys.stderr)
     text = table_text(tables, results, options.runs, options.format)
     if options.output is None:
         sys.stdout.write(text)

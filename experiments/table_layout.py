@@ -121,9 +121,19 @@ def describe(result: RunResult) -> str:
     }
     if size:
         facts["shown at"] = "x".join(map(str, size))
-    return f"{result.experiment}/{result.run} on {result.dataset}: " + ", ".join(
+    facts |= network_facts(result)
+    named = f", test {result.test}" if result.test else ""
+    return f"{result.experiment}/{result.run} on {result.dataset}{named}: " + ", ".join(
         f"{name} {value or 'unrecorded'}" for name, value in facts.items()
     )
+
+
+def network_facts(result: RunResult) -> dict[str, str]:
+    """Width and first weights of a network, where the method has such options."""
+    arguments = (result.tested_with[1].get("model") or {}).get("init_args") or {}
+    weights = {"True": "pretrained", "False": "random"}
+    facts = {"width": arguments.get("width"), "weights": weights.get(str(arguments.get("pretrained")))}
+    return {name: str(fact) for name, fact in facts.items() if fact is not None}
 
 
 def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet:

@@ -79,7 +79,7 @@ def run_data(run: RunRecord, page: Path) -> Json:
     thumbnails = run.thumbnails()
     missing = {
         "no metrics.json: the run is not finished, or not tested": not run.results,
-        "no per_image.csv: test the run again for the scatter plot": not (run.folder / "per_image.csv").exists(),
+        "no per_image.csv: test the run again for the scatter plot": not (run.place / "per_image.csv").exists(),
         "no history.jsonl: made without the History callback, no curves": not run.history,
         "no thumbnails: made without the Thumbnails callback, no pictures": not thumbnails,
         "no config.yaml: no configuration to compare": not run.config,

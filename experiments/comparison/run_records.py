@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.history import read_history
+from experiments.changed_tests import TESTS, find_tests
 from experiments.compose import ConfigError
 from experiments.finished_runs import RunResult, read_run
 from experiments.run_files import leave_out, read_json, read_yaml
@@ -39,9 +40,16 @@ class RunRecord:
 
     Attributes:
         folder: ``<root>/<experiment>/<run>``.
+        test: name of a further test, whose figures are shown; empty for the run's own.
     """
 
     folder: Path
+    test: str = ""
+
+    @property
+    def place(self) -> Path:
+        """Where the test's figures and pictures lie."""
+        return self.folder / TESTS / self.test if self.test else self.folder
 
     @property
     def experiment(self) -> str:
@@ -51,7 +59,7 @@ class RunRecord:
     @cached_property
     def results(self) -> tuple[RunResult, ...]:
         """The run's figures, one per test set; none for a run that is not finished."""
-        return tuple(read_run(self.folder))
+        return tuple(read_run(self.folder, self.test))
 
     def is_readable(self, *, frames: bool) -> bool:
         """Whether all files that a reader of the run needs can be read; says which cannot.
@@ -108,7 +116,7 @@ class RunRecord:
 
     @cached_property
     def _frame_tables(self) -> dict[str, FrameTable]:
-        path = self.folder / "per_image.csv"
+        path = self.place / "per_image.csv"
         rows: dict[str, list[tuple[tuple[int, str, str], list[float]]]] = {}
         header, number = [""], 0
         try:
@@ -141,25 +149,27 @@ class RunRecord:
     def thumbnails(self) -> dict[str, list[int]]:
         """Test set to the indices of frames that have a picture."""
         found: dict[str, list[int]] = {}
-        for path in sorted((self.folder / "thumbnails").glob("*/*.jpg")):
+        for path in sorted((self.place / "thumbnails").glob("*/*.jpg")):
             if path.stem.isdigit():
                 found.setdefault(path.parent.name, []).append(int(path.stem))
         return found
 
     def thumbnail(self, dataset: str, index: int) -> Path:
         """Where the picture of a frame lies."""
-        return self.folder / "thumbnails" / dataset / f"{index:04d}.jpg"
+        return self.place / "thumbnails" / dataset / f"{index:04d}.jpg"
 
 
-def find_runs(root: Path, experiments: Sequence[str] = (), *, frames: bool = True) -> list[RunRecord]:
+def find_runs(root: Path, experiments: Sequence[str] = (), *, frames: bool = True, test: str = "") -> list[RunRecord]:
     """Every run under ``root``, in the order of their names; broken ones are left out, with a warning.
 
     Args:
         root: folder of all runs.
         experiments: names of experiments; all by default.
         frames: whether a run whose ``per_image.csv`` is broken counts as broken.
+        test: a further test, in the place of the runs' own; runs without it are passed over.
     """
     folders = sorted({path.parent for trace in TRACES for path in root.glob(f"*/*/{trace}")})
     wanted = [folder for folder in folders if not experiments or folder.parent.name in experiments]
-    runs = (RunRecord(folder) for folder in wanted)
+    wanted = [folder for folder in wanted if not test or test in find_tests(folder)]
+    runs = (RunRecord(folder, test) for folder in wanted)
     return [run for run in runs if run.is_readable(frames=frames)]

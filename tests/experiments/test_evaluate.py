@@ -270,7 +270,9 @@ class TestBadInput:
 
     def test_names(self, workplace, guess):
         source = write(workplace / "mine", guess)
-        assert "no protocol configuration `nyu_eigne`; did you mean `nyu_eigen`" in complaint(source, "--protocol=nyu_eigne")
+        assert "no protocol configuration `nyu_eigne`; did you mean `nyu_eigen`" in complaint(
+            source, "--protocol=nyu_eigne"
+        )
         assert "no data configuration `nyuv3`; did you mean `nyuv2`" in complaint(source, "--data", "nyuv3")
         assert "--protocol.crpo" in complaint(source, "--protocol.crpo", "none")
         assert "no group `dpeth`" in complaint(source, groups="[dpeth]")

@@ -1,0 +1,115 @@
+"""Tests of a run under other options than its own: they stand beside the run's figures, never in their place.
+
+``<run>/tests/<name>/`` then holds what a test leaves in a run's folder, with the record of what it was made with.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from callbacks.checkpoint_io import previous
+from datamodules.files import ROOMS_MARKER
+from experiments.idle_options import ONLY_TRAINING
+from experiments.run_files import read_yaml
+
+#: Folder of such tests in a run's folder.
+TESTS = "tests"
+
+#: What a test may change without changing a figure: where files are, who reads them, and what gives test sets of other
+#: names. Weights come from the checkpoint, and the losses of training play no part.
+SAME_FIGURES = (
+    *ONLY_TRAINING,
+    *(f"data.init_args.{name}" for name in (
+        "root", "store", "num_workers", "eval_batch_size", "variants", "extra_tests", "val_scenes",
+    )),
+    *(f"model.init_args.{name}" for name in ("pretrained", "depth_loss", "test_protocols")),
+)  # fmt: skip
+
+#: Options of the trainer that change figures.
+OF_TRAINER = ("precision", "limit_test_batches", "fast_dev_run")
+
+#: Most characters of a name that is made of options.
+LONGEST = 60
+
+
+def own_config(folder: Path, label: str) -> dict[str, Any]:
+    """Configuration of a run's own test on some data; empty where there is none yet.
+
+    Args:
+        folder: of the run.
+        label: of the data, as :func:`data_label` makes it.
+
+    Raises:
+        ConfigError: if a record cannot be read.
+    """
+    for path in (folder / "config.yaml", *sorted(folder.glob("config-test-*.yaml"))):
+        config = read_yaml(path)
+        if config.get("data") and data_label(config["data"]) == label:
+            return config
+    return {}
+
+
+def data_label(data: Mapping[str, Any]) -> str:
+    """What tells data sets apart before they are opened: the class, and whether the files are Rooms in its format.
+
+    Args:
+        data: section ``data`` of a configuration.
+    """
+    name = str(data.get("class_path", "")).rsplit(".", 1)[-1].removesuffix("DataModule").lower()
+    root = Path(str((data.get("init_args") or {}).get("root", ""))).expanduser()
+    # synthetic data is never called by another set's name
+    return f"rooms-{name}" if (root / ROOMS_MARKER).is_file() else name
+
+
+def changes(config: Mapping[str, Any], own: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What a test is made with that the run's own was not: dotted key to value.
+
+    Args:
+        config: of the test, resolved.
+        own: of the run's own test.
+        folder: of the run.
+    """
+    found: dict[str, Any] = {}
+    for part in ("model", "data"):
+        found |= dict(_differences(config.get(part), own.get(part), part))
+    for name in OF_TRAINER:
+        mine, theirs = (content.get("trainer", {}).get(name) for content in (config, own))
+        if mine != theirs:
+            found[f"trainer.{name}"] = mine
+    checkpoint = Path(str(config.get("ckpt_path") or ""))
+    tested = folder / "checkpoints" / f"{(own.get('run') or {}).get('tested') or 'best'}.ckpt"
+    if tested.exists() and checkpoint.resolve() not in (tested.resolve(), previous(tested).resolve()):
+        found["ckpt_path"] = checkpoint.stem
+    return found
+
+
+def name_of(changed: Mapping[str, Any]) -> str:
+    """A folder's name for a test: what was changed and to what, shortened, then digits that tell it from any other."""
+    words = [f"{key.rpartition('.')[2]}-{_word(value)}" for key, value in changed.items()]
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(words)).strip("-")[:LONGEST]
+    return f"{readable}-{hashlib.sha256(repr(sorted(changed.items())).encode()).hexdigest()[:6]}"
+
+
+def find_tests(folder: Path) -> list[str]:
+    """Names of a run's further tests that have figures."""
+    return sorted(path.parent.name for path in folder.glob(f"{TESTS}/*/metrics.json"))
+
+
+def _differences(mine: Any, theirs: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Dotted keys in both whose values differ; a key that only one has is of another version of the suite."""
+    if any(f"{key}.".startswith(f"{idle}.") for idle in SAME_FIGURES):
+        return
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        for name in sorted(mine.keys() & theirs.keys()):
+            yield from _differences(mine[name], theirs[name], f"{key}.{name}")
+    elif mine != theirs:
+        yield key, mine
+
+
+def _word(value: Any) -> str:
+    """A value in a few letters; a section goes by its name or class."""
+    if isinstance(value, Mapping):
+        value = value.get("name") or str(value.get("class_path", "")).rsplit(".", 1)[-1] or "other"
+    return "none" if value is None else str(value)
