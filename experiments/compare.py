@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.changed_tests import find_tests
+from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.page import MEGABYTE, write_page
-from experiments.comparison.run_records import RunRecord, find_runs
+from experiments.comparison.run_records import FrameTable, RunRecord, find_runs
 from experiments.comparison.wandb_report import publish
 from experiments.compose import ConfigError
 from experiments.finished_runs import RunResult
@@ -31,7 +32,10 @@ def compare(arguments: Sequence[str]) -> None:
     runs = select_runs(options, tables)
     results = [result for run in runs for result in run.results]
     if results:
-        print_table(results, options.metrics, f"Runs in {options.root}")
+        frames = {(n, name): table for n, run in enumerate(runs) for name, table in readable_frames(run).items()}
+        labels = frame_labels(runs, frames)
+        sets = [labels[n, result.dataset] for n, run in enumerate(runs) for result in run.results]
+        print_table(results, sets, options.metrics, f"Runs in {options.root}")
     else:
         print(f"no finished run among {len(runs)} under {options.root}")
     if options.html:
@@ -120,15 +124,30 @@ def check_metrics(names: Sequence[str], runs: Sequence[RunRecord]) -> None:
             raise ConfigError(f"--metrics: no run has a figure `{name}`; {did_you_mean(name, known)}")
 
 
-def print_table(results: Sequence[RunResult], metrics: Sequence[str], title: str) -> None:
-    """Print one row per run and test set."""
+def readable_frames(run: RunRecord) -> dict[str, FrameTable]:
+    """Figures of single images, where they can be read: the table of runs needs them only to mark what is no pair."""
+    return run.frame_tables() if run.is_readable(frames=True) else {}
+
+
+def print_table(results: Sequence[RunResult], sets: Sequence[str], metrics: Sequence[str], title: str) -> None:
+    """Print one row per run and test set.
+
+    Args:
+        results: a row each.
+        sets: what the test set of each is called.
+        metrics: a column each.
+        title: above the table.
+    """
     table = Table("experiment", "run", "test set", "seed", "commit", *metrics, title=title)
-    for result in results:
+    for result, name in zip(results, sets, strict=True):
         values = [f"{result.figures[name]:.4f}" if name in result.figures else "" for name in metrics]
-        table.add_row(result.title, result.run, result.dataset, result.seed, result.commit, *values)
+        table.add_row(result.title, result.run, name, result.seed, result.commit, *values)
     said = dict.fromkeys(
         f"{result.dataset}: {'; '.join(result.said_of_data)}" for result in results if result.said_of_data
     )
-    table.caption, table.caption_justify = "\n".join(said) or None, "left"
+    differ = (
+        [DIFFERENT_FRAMES] if any(name != result.dataset for result, name in zip(results, sets, strict=True)) else []
+    )
+    table.caption, table.caption_justify = "\n".join([*differ, *said]) or None, "left"
     width = int(os.environ.get("COLUMNS", "0")) or max(Console(markup=False).width, 160)
     Console(width=width, markup=False).print(table)

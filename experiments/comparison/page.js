@@ -66,8 +66,8 @@ function firstChoice() {
   const sets = new Map();
   for (const result of data.results) {
     if (!result.frames) continue;
-    if (!sets.has(result.dataset)) sets.set(result.dataset, new Map());
-    sets.get(result.dataset).set(data.runs[result.run].experiment, result.run); // later runs replace earlier ones
+    if (!sets.has(result.label)) sets.set(result.label, new Map());
+    sets.get(result.label).set(data.runs[result.run].experiment, result.run); // later runs replace earlier ones
   }
   const largest = [...sets.values()].sort((one, other) => other.size - one.size)[0];
   const runs = largest ? [...largest.values()] : [];
@@ -103,7 +103,7 @@ const TEXT_COLUMNS = [
 
 function allRows() {
   const rows = data.results.map((result) => ({
-    ...data.runs[result.run], run: result.run, dataset: result.dataset, set: result.dataset,
+    ...data.runs[result.run], run: result.run, dataset: result.label, set: result.dataset, differs: result.label !== result.dataset,
     synthetic: result.synthetic, published: result.published, mark: result.mark,
     value: (metric) => result.figures[position[metric]],
   }));
@@ -245,7 +245,7 @@ function figureCell(row, metric) {
 }
 
 function drawFootnotes() {
-  const notes = new Set();
+  const notes = new Set(shown.some((row) => row.differs) ? [data.different_frames] : []);
   for (const row of shown) {
     for (const metric of state.metrics) {
       const source = (row.published[metric] || [])[0];
@@ -447,6 +447,7 @@ function dot(pen, x, y, radius) {
 const comparable = data.results.filter((result) => result.frames);
 let pairs = []; // frames that both runs have, with both figures and their places on the canvas
 
+const labelOf = (run, set) => comparable.find((result) => result.run === run && result.dataset === set)?.label;
 const framesOf = (run, set) => block(`frames-${run}-${set}`);
 
 /** Take over the chosen runs as A and B, as far as they have figures of single images. */
@@ -458,7 +459,9 @@ function pairUp() {
     state.frameSet = [...sets].sort((one, other) => shared(other) - shared(one))[0] ?? null;
   }
   const own = state.chosen.filter((run) => has(run, state.frameSet));
-  const others = comparable.filter((result) => result.dataset === state.frameSet).map((result) => result.run).filter((run) => !own.includes(run));
+  const sameFrames = (run) => labelOf(run, state.frameSet) === labelOf(own[0], state.frameSet);
+  const others = comparable.filter((result) => result.dataset === state.frameSet).map((result) => result.run)
+    .filter((run) => !own.includes(run)).sort((one, other) => sameFrames(other) - sameFrames(one));
   [state.a, state.b] = [...own, ...others, null, null];
   if (state.b === null) state.b = state.a;
 }

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from experiments.comparison.flat_config import differences
+from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.finished_runs import RunResult
 from experiments.measured import figures_of, objection, remarks
@@ -39,9 +40,11 @@ def page_data(
         frames: (position of a run, test set) to figures of images.
     """
     results = [(number, result) for number, run in enumerate(runs) for result in run.results]
+    labels = frame_labels(runs, frames)
     names = sorted({name for _, result in results for name in result.figures}, key=_rank)
     return {
         "title": title,
+        "different_frames": DIFFERENT_FRAMES,
         "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "metrics": [{"key": name, "better": SIGNS[better(name)]} for name in names],
         "runs": [run_data(run, page) for run in runs],
@@ -49,6 +52,7 @@ def page_data(
             {
                 "run": number,
                 "dataset": result.dataset,
+                "label": labels[number, result.dataset],
                 "synthetic": result.dataset.startswith("rooms"),
                 "mark": result.oracle,
                 "figures": [shorten(result.figures.get(name)) for name in names],

@@ -162,3 +162,13 @@ def test_fifty_runs_open_in_time(opened, tmp_path):
     loaded = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
     assert 0 < loaded < 15_000
     assert os.path.getsize(tmp_path / "runs" / "compare.html") < 40_000_000
+
+
+@pytest.mark.slow
+def test_the_first_pair_shares_its_frames_and_others_are_marked(opened, tmp_path):
+    for name, frames in (("cast_small", 9), ("dpt_hybrid", 12), ("shed_hybrid", 12)):
+        write_run(tmp_path / "runs" / name / "one", frames=frames)
+    page = opened()
+    assert first_cells(page, 4) == ["nyuv2 (a: 9 frames)", "nyuv2 (b: 12 frames)", "nyuv2 (b: 12 frames)"]
+    assert "different frames" in page.inner_text("#footnotes")
+    assert "of 12 frames" in page.text_content("#scatter-summary")

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.compare import compare
 from experiments.comparison import wandb_report
+from experiments.comparison.frame_groups import DIFFERENT_FRAMES
 from experiments.comparison.run_records import find_runs
 from experiments.compose import ConfigError
 from tests.helpers.synthetic_runs import write_run
@@ -107,3 +108,26 @@ def test_a_second_report_takes_the_place_of_the_first(tmp_path):
 def test_offline_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert "wandb sync" in wandb_report.publish([], "segdepth", tmp_path / "known.json")
+
+
+def test_different_test_frames_are_marked(tmp_path, capsys):
+    for name, frames in (("shed_hybrid", 12), ("dpt_hybrid", 9), ("cast_small", 12)):
+        write_run(tmp_path / name / "one", frames=frames)
+    content = page(tmp_path)
+    said = capsys.readouterr().out
+    lines = {name: line for line in said.splitlines() for name in ("shed", "dpt", "cast") if name in line}
+    assert "nyuv2 (a: 12 frames)" in lines["cast"]
+    assert "nyuv2 (b: 9 frames)" in lines["dpt"]
+    assert "nyuv2 (a: 12 frames)" in lines["shed"]
+    assert DIFFERENT_FRAMES in said
+    marks = [result["label"][6:] for result in content["data"]["results"]]
+    assert marks == ["(a: 12 frames)", "(b: 9 frames)", "(a: 12 frames)"]
+
+
+def test_the_same_test_frames_bear_no_mark(tmp_path, capsys):
+    for name in ("shed_hybrid", "dpt_hybrid"):
+        write_run(tmp_path / name / "one")
+    page(tmp_path)
+    said = capsys.readouterr().out
+    assert "frames)" not in said
+    assert DIFFERENT_FRAMES not in said
