@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import printable, read_first, read_hdf5, read_rgb
+from datamodules.files import printable, read_first, read_hdf5
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.hypersim_format import HyperSimFrame, camera_matrix, incomplete_frames, planar_factor
+from datamodules.images import read_rgb
 from datamodules.tonemap import ToneMap, tonemap
 
 DepthKind = Literal["planar", "distance"]

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import MEND, ONE_SIZE, decode_image, printable, read_depth_png, read_first, read_lines, read_rgb
+from datamodules.files import MEND, ONE_SIZE, printable, read_first, read_lines
 from datamodules.frames import Frame, FrameReader, clean_depth
+from datamodules.images import decode_image, read_depth_png, read_rgb
 from datamodules.nyuv2_format import load_matlab5
 
 Layout = Literal["auto", "mat", "png"]

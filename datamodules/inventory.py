@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from datamodules import ibims_reader, nyuv2_oc
+from datamodules.declared_size import dataset_shape
 from datamodules.files import ROOMS_MARKER, require_files
 from datamodules.hypersim import LISTS
 from datamodules.hypersim_format import CAMERA_FILE, FLAGGED_FILE, SPLIT_FILE
@@ -147,7 +148,8 @@ def _count_labeled(folder: Path, name: str) -> int:
     with open_labeled(folder / name) as file:
         if "images" not in file:
             raise ValueError(f"{folder / name}: key `images` is missing; take the original labelled file")
-        return len(file["images"])
+        shape = dataset_shape(file["images"], f"{folder / name}: key `images`", "take the original labelled file")
+        return shape[0] if shape else 0
 
 
 def _count_bts(folder: Path) -> int:

@@ -152,6 +152,15 @@ class NYUv2DataModule(DepthDataModule):
         return own + self.data_set.removeprefix(NYUv2DataModule.data_set)
 
     @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """As for all sets, and whether the labelled file's test part has frames that officially train."""
+        said = super().remarks
+        whole = self.split == "official" and len(self.reader) == LABELED_FRAMES
+        if whole and not all(is_test_frame(self.reader.indices[position]) for position in self.splits.test):
+            return (*said, "a test part other than the official one")
+        return said
+
+    @cached_property
     def _stranger(self) -> str | None:
         """A frame or scene that is not NYUv2's, if there is one in what is there to be read."""
         try:

@@ -13,8 +13,9 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from datamodules.files import decode_image, printable
+from datamodules.files import printable
 from datamodules.frames import Frame, FrameReader
+from datamodules.images import decode_image
 from datamodules.nyuv2 import NYUv2DataModule
 from datamodules.splits import Splits
 

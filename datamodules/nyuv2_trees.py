@@ -14,12 +14,11 @@ from datamodules.files import (
     number_lines,
     path_named,
     printable,
-    read_depth_png,
     read_first,
-    read_rgb,
     require_files,
 )
 from datamodules.frames import Frame, FrameReader, clean_depth
+from datamodules.images import read_depth_png, read_rgb
 from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics
 
 #: Where lists are looked for, below a data set's folder: beside the data, and as the repositories keep them.

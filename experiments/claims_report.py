@@ -220,6 +220,9 @@ def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
         said.append(
             "on **Rooms**, the built-in synthetic set: no figure here is of the paper's data, nor comparable with one"
         )
+    remarks = dict.fromkeys(r for run in done for r in run.record.environment.get("data", {}).get("remarks", ()))
+    if remarks:
+        said.append(f"on data of which is to be said: {', '.join(remarks)}")
     unusual = [name for name in profiles(done) if name != "paper"]
     if unusual:
         said.append(

@@ -155,6 +155,10 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
         console.print(f"warning: and {len(suspicious) - WARNINGS_SHOWN} more; `--report FILE` lists all")
     for verdict in broken:
         console.print(f"broken: {part_of[verdict.position]}: {verdict.error}")
+    try:
+        module.check_training_part()
+    except FileNotFoundError as error:  # it can be tested on nevertheless
+        console.print(f"warning: train: {error}")
     of_depth = depth_lines(medians)
     for line in of_depth:
         console.print(line)

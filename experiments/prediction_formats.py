@@ -14,7 +14,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from datamodules.declared_size import MAX_PIXELS, check_declared
-from datamodules.files import decode_image, printable, read_bytes, unreadable
+from datamodules.files import printable, read_bytes, unreadable
+from datamodules.images import decode_image
 
 MEND = "write it again"
 

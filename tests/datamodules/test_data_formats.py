@@ -14,7 +14,7 @@ import torch
 from scipy.io import loadmat
 
 from datamodules import HyperSimDataModule
-from datamodules.files import read_depth_png, read_lines, read_rgb
+from datamodules.files import read_lines
 from datamodules.hypersim_format import (
     CAMERA_FILE,
     FLAGGED_FILE,
@@ -29,6 +29,7 @@ from datamodules.hypersim_format import (
     read_official_split,
 )
 from datamodules.hypersim_reader import HyperSimReader
+from datamodules.images import read_depth_png, read_rgb
 from datamodules.nyuv2_format import (
     BLACK_WINDOW,
     CAMERA,

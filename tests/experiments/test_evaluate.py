@@ -114,7 +114,7 @@ def test_folders_of_scenes_and_one_array(workplace, guess, no_pictures):
     assert run(workplace / "all.npy", output="out_all") == figures
 
 
-def test_data_of_which_only_the_test_part_is_there(workplace, no_pictures):
+def test_data_of_which_only_the_test_part_is_there(workplace, no_pictures, capsys):
     """A BTS tree without its training list, or without the training files that its list names."""
     root = workplace / "data/nyuv2"
     shutil.rmtree(root)
@@ -129,6 +129,8 @@ def test_data_of_which_only_the_test_part_is_there(workplace, no_pictures):
         np.save(mine / f"{number:04d}.npy", np.full((24, 32), 2.5, np.float32))
     figures = run(mine, output="out_list")
     assert figures["abs_rel"] < 1e-6
+    main(["data", "verify", "nyuv2", "--workers", "0"])
+    assert "warning: train: " in capsys.readouterr().out
     absent = "kitchen_0001/rgb_1.jpg kitchen_0001/sync_1.png 518.8\n"
     (root / "nyudepthv2_train_files_with_gt.txt").write_text(60 * absent)
     with pytest.warns(UserWarning, match="no figures of the training median"):

@@ -12,7 +12,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from datamodules.declared_size import declared_size
-from datamodules.files import decode_image, read_hdf5, read_rgb
+from datamodules.files import read_hdf5
+from datamodules.images import decode_image, read_rgb
 from datamodules.nyuv2_oc import read_boundaries
 from experiments.data_verify import FrameChecks
 from tests.helpers.complaints import check_complaint, complaints

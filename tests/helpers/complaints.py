@@ -47,6 +47,7 @@ def complaints(module):
     """What is said of a data set: one line of the data set as a whole, or one for each frame that cannot be read."""
     try:
         reader, _ = module.reader, module.splits
+        module.check_training_part()
     except (ValueError, OSError) as error:
         return [str(error)]
     found = []
