@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import yaml
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -24,6 +24,7 @@ from experiments.banner import print_banner
 from experiments.checkpoint_file import check_checkpoint
 from experiments.compose import Composition, ConfigError, compose
 from experiments.config_checks import check_composition
+from experiments.early_checks import check_batch_norm, check_before_weights, check_checkpoint_method
 from experiments.explain import explain
 from experiments.failures import explain_failure
 from experiments.idle_options import idle_in_trainer
@@ -104,6 +105,7 @@ class SegdepthCLI(LightningCLI):
         self.run_settings = run
         self._point_logger(config.trainer.get("logger"), run)
         _choose_monitor(config.trainer.get("callbacks"), run.monitor)
+        self._check_early(config)
         if config.get("weights_only") is None:
             config.weights_only = (
                 True  # checkpoints of the suite hold plain values, and others' pickles may hold anything
@@ -113,10 +115,19 @@ class SegdepthCLI(LightningCLI):
         if self.subcommand == "test":
             config.verbose = False  # RunSummary prints the figures
 
+    def _check_early(self, config: Namespace) -> None:
+        """Check what needs no network: the checkpoint's method, and the data where weights are to be fetched."""
+        if path := config.get("ckpt_path"):
+            check_checkpoint_method(Path(path), config.model.class_path)
+        self.early_data = check_before_weights(config, training=self.subcommand in ("exp", "fit"))
+
     def after_instantiate_classes(self) -> None:
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
-        self.datamodule.prepare_data()
-        self.datamodule.setup()
+        if self.early_data is not None:
+            self.datamodule = self.early_data
+        else:
+            self.datamodule.prepare_data()
+            self.datamodule.setup()
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
         if isinstance(self.trainer, ExperimentTrainer):
@@ -131,6 +142,7 @@ class SegdepthCLI(LightningCLI):
         if training:
             self.datamodule.trainer = self.trainer  # as Lightning does when it starts: whose processes share a batch
             batch = self.datamodule.describe_batch()
+            check_batch_norm(self.model, self.datamodule, self.trainer.world_size)
         if self.trainer.is_global_zero:
             if idle := idle_in_trainer(str(self.subcommand), self.composition.flags):
                 print(f"without effect in `{self.subcommand}`: {', '.join(f'--{flag}' for flag in idle)}")

@@ -37,7 +37,7 @@ def test_the_line_inside_is_named():
     method = Slip(protocol=EvalProtocol("tiny", 1e-3, 10.0))
     assert getattr(method, "normalization", "default") == "default"  # what Python makes of it
     with pytest.raises(
-        ValueError, match=r"test_property_check\.py:17: property `Slip\.normalization` fails inside: .*typo"
+        ValueError, match=r"test_property_check\.py:\d+: property `Slip\.normalization` fails inside: .*typo"
     ):
         check_properties(method)
 
