@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from jsonargparse import Namespace
 from torch import nn
 
 from experiments.__main__ import main
 from experiments.config_error import ConfigError
-from experiments.early_checks import check_batch_norm, check_checkpoint_method
+from experiments.early_checks import check_batch_norm, check_before_weights, check_checkpoint_method
 from experiments.failures import explain_failure
+from experiments.idle_options import idle_in_trainer
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.networks.multi_head import MultiHeadNetwork
 from tests.experiments.conftest import tiny
@@ -41,6 +43,23 @@ def test_data_path_and_keys_come_before_weights(line):
                                               "--model.init_args.superpixel_size", "16")  # fmt: skip
     assert "crop `eigen` is defined on 480x640" in line("dpt_hybrid", "--model.init_args.protocol.crop", "eigen")
     assert "pretrained weights" in line("dpt_hybrid")  # where all is well they are fetched
+
+
+def test_a_check_that_needs_memory_is_left_to_the_real_method(workplace, monkeypatch):
+    """One-hot classes are chosen by counting: without memory that cannot be."""
+
+    class Sketch:
+        def check_data(self, *_, **__):
+            torch.zeros(1, device="meta").item()
+
+    monkeypatch.setattr("experiments.early_checks._sketch", lambda config: Sketch())
+    arguments = Namespace(root=str(workplace / "data/nyuv2"), crop=[48, 48], eval_size=None)
+    data = Namespace(class_path="datamodules.NYUv2DataModule", init_args=arguments)
+    config = Namespace(model=Namespace(init_args=Namespace(pretrained=True)), data=data)
+    datamodule = check_before_weights(config, training=True)
+    assert len(datamodule.train_set) == 4
+    config.model.init_args.pretrained = False
+    assert check_before_weights(config, training=True) is None
 
 
 def test_the_crop_of_a_further_test_set_comes_before_training():
@@ -91,3 +110,15 @@ def test_batch_norm_of_a_map_of_one_pixel_is_explained():
     with pytest.raises(ValueError, match="more than 1 value") as caught:
         nn.BatchNorm2d(3)(torch.zeros(1, 3, 1, 1))
     assert "batch normalisation has one value to go by" in explain_failure(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "idle"),
+    [
+        ("test", ["trainer.max_epochs", "model.init_args.optimizer.init_args.lr", "data.init_args.resize"], [0, 1]),
+        ("exp", ["trainer.max_epochs", "run.tested"], []),
+        ("fit", ["trainer.max_epochs", "run.tested"], [1]),
+    ],
+)
+def test_flags_without_effect_are_said(command, flags, idle):
+    assert idle_in_trainer(command, flags) == [flags[number] for number in idle]
