@@ -24,7 +24,12 @@ from experiments.banner import print_banner
 from experiments.checkpoint_file import check_checkpoint
 from experiments.compose import Composition, ConfigError, compose
 from experiments.config_checks import check_composition
-from experiments.early_checks import check_batch_norm, check_before_weights, check_checkpoint_method
+from experiments.early_checks import (
+    check_batch_norm,
+    check_before_weights,
+    check_checkpoint_method,
+    check_monitor,
+)
 from experiments.explain import explain
 from experiments.failures import explain_failure
 from experiments.idle_options import idle_in_trainer
@@ -142,6 +147,7 @@ class SegdepthCLI(LightningCLI):
         if training:
             self.datamodule.trainer = self.trainer  # as Lightning does when it starts: whose processes share a batch
             batch = self.datamodule.describe_batch()
+            check_monitor(self.run_settings.monitor, self.model)
             check_batch_norm(self.model, self.datamodule, self.trainer.world_size)
         if self.trainer.is_global_zero:
             if idle := idle_in_trainer(str(self.subcommand), self.composition.flags):

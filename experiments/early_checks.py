@@ -11,7 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from datamodules import DepthDataModule
 from experiments.checkpoint_file import check_origin, read_checkpoint
 from experiments.config_error import ConfigError
+from experiments.suggest import nearest
 from lightning_modules import DepthModule
+from lightning_modules.metrics.depth_errors import FIGURES
 
 
 def check_checkpoint_method(path: Path, class_path: str) -> None:
@@ -69,6 +71,27 @@ def _sketch(config: Namespace) -> DepthModule | None:
             return parser.instantiate(Namespace(model=bare)).model
     except Exception:  # not every network can be built without memory; the real one says what is wrong with it
         return None
+
+
+def check_monitor(monitor: str | None, model: DepthModule) -> None:
+    """Refuse a validation figure that is misspelt, which would end the first validation.
+
+    Args:
+        monitor: `run.monitor`; terms of the loss (`val/loss_...`) are the method's to know.
+        model: the method; one that is not the suite's may log figures of its own.
+
+    Raises:
+        ConfigError: with the nearest figure.
+    """
+    known = {
+        "val/loss",
+        model.selected_by,
+        *(f"val/{name}" for name in (*FIGURES, "delta1", "delta2", "delta3", "rmse_log10")),
+    }
+    if not monitor or not type(model).__module__.startswith("lightning_modules.") or monitor.startswith("val/loss_"):
+        return
+    if monitor not in known and (near := nearest(monitor, known)):
+        raise ConfigError(f"`run.monitor`: validation has no figure `{monitor}`; did you mean `{near[0]}`?")
 
 
 def check_batch_norm(model: nn.Module, datamodule: DepthDataModule, processes: int) -> None:

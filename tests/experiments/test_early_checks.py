@@ -9,7 +9,7 @@ from torch import nn
 
 from experiments.__main__ import main
 from experiments.config_error import ConfigError
-from experiments.early_checks import check_batch_norm, check_before_weights, check_checkpoint_method
+from experiments.early_checks import check_batch_norm, check_before_weights, check_checkpoint_method, check_monitor
 from experiments.failures import explain_failure
 from experiments.idle_options import idle_in_trainer
 from lightning_modules.metrics import EvalProtocol
@@ -122,3 +122,13 @@ def test_batch_norm_of_a_map_of_one_pixel_is_explained():
 )
 def test_flags_without_effect_are_said(command, flags, idle):
     assert idle_in_trainer(command, flags) == [flags[number] for number in idle]
+
+
+def test_a_misspelt_figure_to_choose_by(monkeypatch):
+    method = TinyMethod(protocol=EvalProtocol("plain", 1e-3, 10.0))
+    check_monitor("val/abs_re", method)  # a method that is not the suite's may log what it likes
+    monkeypatch.setattr(TinyMethod, "__module__", "lightning_modules.tiny")
+    for monitor in (None, "val/abs_rel", "val/loss_depth", "val/delta1", "val/rmse_log10", "val/my_own_figure"):
+        check_monitor(monitor, method)
+    with pytest.raises(ConfigError, match="no figure `val/abs_re`; did you mean `val/abs_rel`"):
+        check_monitor("val/abs_re", method)
