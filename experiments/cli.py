@@ -66,7 +66,7 @@ class SegdepthCLI(LightningCLI):
             seed_everything_default=0,
             save_config_callback=RunRecorder,
             save_config_kwargs={"profile": composition.profile},
-            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+            parser_kwargs={"exit_on_error": False},
             args=args,
         )
 
@@ -74,6 +74,10 @@ class SegdepthCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Lightning's subcommands, and ``exp``: fit, then test the best checkpoint."""
         return {"exp": {"model", "datamodule"}, **LightningCLI.subcommands()}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that takes whole names only: the beginning of a flag may be another one's tomorrow."""
+        return super().init_parser(**{"allow_abbrev": False, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--run.*``."""
