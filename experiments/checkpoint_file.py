@@ -52,6 +52,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def check_origin(path: Path, content: dict[str, Any], method: str) -> dict[str, Any]:
+    """What a checkpoint says of where it comes from; empty for one that says nothing.
+
+    Args:
+        path: the checkpoint.
+        content: of the file.
+        method: name of the class that is to take its weights.
+
+    Raises:
+        ConfigError: if it is another method's.
+    """
+    origin = content.get("origin")
+    origin = origin if isinstance(origin, dict) else {}
+    if origin.get("method", method) != method:
+        raise ConfigError(f"{path}: is a checkpoint of {origin['method']}, but the configuration is of {method}")
+    return origin
+
+
 def check_checkpoint(path: Path, model: DepthModule, datamodule: DepthDataModule, *, training: bool) -> None:
     """Check that a checkpoint fits.
 
@@ -65,10 +83,7 @@ def check_checkpoint(path: Path, model: DepthModule, datamodule: DepthDataModule
         ConfigError: if it is another method's, of other shapes, or training would go on with other data.
     """
     content = read_checkpoint(path)
-    origin = content.get("origin", {})
-    method = type(model).__name__
-    if origin and origin["method"] != method:
-        raise ConfigError(f"{path}: is a checkpoint of {origin['method']}, but the configuration is of {method}")
+    origin = check_origin(path, content, type(model).__name__)
     stored, mine = content["state_dict"], model.state_dict()
     for key in sorted(stored.keys() | mine.keys()):
         there = tuple(stored[key].shape) if key in stored else "not there"

@@ -89,7 +89,7 @@ def read_claims(path: Path) -> ClaimsSpec:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a claims file is a mapping with `title`, `paper`, `seeds`, `arms` and `claims`")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import yaml
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
@@ -37,6 +37,12 @@ from experiments.changed_tests import changes, data_label, name_of, own_config
 from experiments.checkpoint_file import check_checkpoint
 from experiments.compose import Composition, ConfigError, compose
 from experiments.config_checks import check_composition
+from experiments.early_checks import (
+    check_batch_norm,
+    check_before_weights,
+    check_checkpoint_method,
+    check_monitor,
+)
 from experiments.explain import explain
 from experiments.failures import explain_failure
 from experiments.idle_options import idle_in_trainer
@@ -80,7 +86,7 @@ class SegdepthCLI(LightningCLI):
             seed_everything_default=0,
             save_config_callback=RunRecorder,
             save_config_kwargs={"versions": package_versions},
-            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+            parser_kwargs={"exit_on_error": False},
             args=args,
         )
 
@@ -88,6 +94,10 @@ class SegdepthCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Lightning's subcommands, and ``exp``: fit, then test the best checkpoint."""
         return {"exp": {"model", "datamodule"}, **LightningCLI.subcommands()}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that takes whole names only: the beginning of a flag may be another one's tomorrow."""
+        return super().init_parser(**{"allow_abbrev": False, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--run.*``."""
@@ -124,6 +134,7 @@ class SegdepthCLI(LightningCLI):
         self.run_settings = run
         self._point_logger(config.trainer.get("logger"), run)
         _choose_monitor(config.trainer.get("callbacks"), run.monitor)
+        self._check_early(config)
         if config.get("weights_only") is None:
             config.weights_only = (
                 True  # checkpoints of the suite hold plain values, and others' pickles may hold anything
@@ -163,10 +174,24 @@ class SegdepthCLI(LightningCLI):
         place = take_folder(run.folder.parent, run.name, data, self.composition.profile, mend)
         run.name = self.holding.enter_context(place).name
 
+    @property
+    def data_stage(self) -> str | None:
+        """Parts of the data that the command reads, as ``DepthDataModule.setup`` takes it; None for all."""
+        return self.subcommand if self.subcommand in ("test", "predict") else None
+
+    def _check_early(self, config: Namespace) -> None:
+        """Check what needs no network: the checkpoint's method, and the data where weights are to be fetched."""
+        if path := config.get("ckpt_path"):
+            check_checkpoint_method(Path(path), config.model.class_path)
+        self.early_data = check_before_weights(config, self.data_stage, training=self.subcommand in ("exp", "fit"))
+
     def after_instantiate_classes(self) -> None:
         """Check the data before Lightning opens the logger: a run that cannot start leaves no folder behind."""
-        self.datamodule.prepare_data()
-        self.datamodule.setup(self.subcommand if self.subcommand in ("test", "predict") else None)
+        if self.early_data is not None:
+            self.datamodule = self.early_data
+        else:
+            self.datamodule.prepare_data()
+            self.datamodule.setup(self.data_stage)
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
         self._let_tests_go_on()
@@ -183,6 +208,8 @@ class SegdepthCLI(LightningCLI):
         if training:
             self.datamodule.trainer = self.trainer  # as Lightning does when it starts: whose processes share a batch
             batch = self.datamodule.describe_batch()
+            check_monitor(self.run_settings.monitor, self.model)
+            check_batch_norm(self.model, self.datamodule, self.trainer.world_size)
         if self.trainer.is_global_zero:
             if idle := idle_in_trainer(str(self.subcommand), self.composition.flags):
                 print(f"without effect in `{self.subcommand}`: {', '.join(f'--{flag}' for flag in idle)}")

@@ -20,6 +20,10 @@ WORKERS = (
 )
 
 
+SINGLE_VALUE = (
+    "set a `data.init_args.batch_size` of at least 2 for each batch that `trainer.accumulate_grad_batches` adds up, or "
+    "a larger `data.init_args.crop`"
+)
 ACCELERATOR = (
     "leave `trainer.accelerator` and `trainer.devices` at auto, which take what there is (else the CPU); "
     "`segdepth doctor` says what is found here, and what a missing driver or a torch without CUDA lacks"
@@ -42,6 +46,8 @@ def explain_failure(error: BaseException) -> str | None:
             return fault
         if isinstance(cause, MisconfigurationException) and (lacking := _lacking_accelerator(text)):
             return f"{lacking}: {ACCELERATOR}"
+        if isinstance(cause, ValueError) and "Expected more than 1 value per channel when training" in text:
+            return f"batch normalisation has one value to go by ({text.rpartition('got ')[2]}): {SINGLE_VALUE}"
         if isinstance(cause, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
             return f"memory is full: {MEMORY}{limit_hint()}"
         if isinstance(cause, RuntimeError) and "can't start new thread" in text:

@@ -71,6 +71,7 @@ class CAST(DepthModule):
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"superpixels"})
+    predicts_depth: ClassVar[bool] = False
     learns_from: ClassVar[frozenset[str]] = frozenset({"semantics"})
     selected_by: ClassVar[str] = "val/loss"
 

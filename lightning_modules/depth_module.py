@@ -17,7 +17,7 @@ from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
 from lightning_modules.nonfinite import NonFiniteGuard
-from lightning_modules.parameter_groups import parameter_groups
+from lightning_modules.parameter_groups import check_lr_scale, parameter_groups
 from lightning_modules.prediction import Prediction
 from lightning_modules.schedules import Schedule
 from lightning_modules.validation_losses import mean_over_frames
@@ -57,6 +57,9 @@ class DepthModule(LightningModule, ABC):
 
     #: The validation figure, lower is better, that tells the best checkpoint.
     selected_by: ClassVar[str] = "val/abs_rel"
+
+    #: Whether predictions hold a depth, which a protocol compares with the truth.
+    predicts_depth: ClassVar[bool] = True
 
     #: What of the truth the method reads in tests too, such as "semantics"; empty for nothing. Its figures are those of
     #: an oracle, and every table and picture says so.
@@ -128,15 +131,18 @@ class DepthModule(LightningModule, ABC):
         return self.losses(prediction, batch)
 
     def check_data(self, datamodule: Any, *, training: bool = False) -> None:
-        """Check that a data module, and every further test set, provides what the method reads.
+        """Check that a data module, and every further test set, provides what the method reads and is evaluated on.
 
         Args:
             datamodule: the data.
             training: whether the method is to be trained on them.
 
         Raises:
-            ValueError: if it does not, naming the keys.
+            ValueError: if it does not, naming the keys; if a protocol's crop is not defined on frames of a set's size;
+                or if ``lr_scale`` names parameters that there are not.
         """
+        if training:
+            check_lr_scale([name for name, _ in self.named_parameters()], self.lr_scale)
         for number, data in enumerate(datamodule.test_sets()):
             required = self.requires | self.learns_from if training and number == 0 else self.requires
             if missing := required - data.provides:
@@ -145,6 +151,17 @@ class DepthModule(LightningModule, ABC):
                     f"{type(self).__name__} requires {', '.join(sorted(missing))}, which `{data.name}` does not "
                     f"provide; for {key}: {data.hint(key)}"
                 )
+        if self.predicts_depth:
+            self._check_crops(datamodule.test_sets())
+
+    def _check_crops(self, sets: Sequence[Any]) -> None:
+        """Check each test set's frames against the crop of its protocol; a variant has those of its set."""
+        for data, protocol in zip(sets, self._protocols_of(sets), strict=True):
+            if size := getattr(getattr(data, "reader", None), "size", None):
+                try:
+                    protocol.check_size(*size)
+                except ValueError as error:
+                    raise ValueError(f"`{data.name}`: {error}") from error
 
     def configure_model(self) -> None:
         """Apply ``compile`` and ``channels_last`` to the network, in place: checkpoints know nothing of either."""

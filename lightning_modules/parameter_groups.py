@@ -57,7 +57,8 @@ def check_lr_scale(names: Iterable[str], lr_scale: Mapping[str, float]) -> None:
     known = dict.fromkeys(".".join(words[:end]) for words in parts for end in range(1, len(words) + 1))
     for prefix in lr_scale:
         if prefix not in known:
-            near = get_close_matches(prefix, known, n=1)
+            begun = sorted((name for name in known if name.startswith(prefix)), key=len)
+            near = begun or get_close_matches(prefix, known, n=1)
             meant = f"did you mean `{near[0]}`? " if near else ""
             there = ", ".join(dict.fromkeys(".".join(words[:2]) for words in parts))
             raise ValueError(

@@ -131,14 +131,18 @@ class EvalProtocol:
         height, width = target.shape[-2:]
         if self.crop == "none":
             return torch.ones(height, width, dtype=torch.bool, device=target.device)
-        if (height, width) != CROPPED_SIZE:
+        self.check_size(height, width)
+        window = torch.zeros(height, width, dtype=torch.bool, device=target.device)
+        window[CROPS[self.crop]] = True
+        return window
+
+    def check_size(self, height: int, width: int) -> None:
+        """Check that the crop is defined on a truth of this size; raises as :meth:`window` does."""
+        if self.crop != "none" and (height, width) != CROPPED_SIZE:
             raise ValueError(
                 f"protocol `{self.name}`: crop `{self.crop}` is defined on 480x640 frames, the truth is "
                 f"{height}x{width}; evaluate at the native size, or set `protocol.crop: none`"
             )
-        window = torch.zeros(height, width, dtype=torch.bool, device=target.device)
-        window[CROPS[self.crop]] = True
-        return window
 
     def _check_shapes(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
         depth_maps = prediction.ndim == target.ndim == 4 and prediction.shape[:2] == target.shape[:2]

@@ -9,6 +9,7 @@ import yaml
 from wandb import wandb_agent
 from wandb.sdk.launch.sweeps.utils import load_sweep_config
 
+from experiments.claims_file import read_claims
 from experiments.compose import ConfigError, compose
 from experiments.sweep_jobs import make_jobs
 from experiments.sweep_points import SWEEPS, find_sweep, flags, read_sweep
@@ -113,6 +114,10 @@ def test_unknown_sweep_names_those_that_there_are(tmp_path):
     broken.write_text("method: [")
     with pytest.raises(ConfigError, match=r"broken\.yaml: not YAML"):
         read_sweep(broken)
+    broken.write_bytes(b"method: d\xe9p\xf4t")
+    for read in (read_sweep, read_claims):
+        with pytest.raises(ConfigError, match=r"broken\.yaml: not YAML \('utf-8'"):
+            read(broken)
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
