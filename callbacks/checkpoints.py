@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from callbacks.run_logger import RunLogger
+from datamodules.files import written_atomically
 
 #: What Lightning's callback remembers of its choice.
 CHOICE = (
@@ -106,6 +107,5 @@ class BestCheckpoint(ModelCheckpoint):
 
 @rank_zero_only
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, partial := target.with_name(f"{target.name}.partial"))
-    partial.replace(target)
+    with source.open("rb") as whole, written_atomically(target, "make room") as file:
+        shutil.copyfileobj(whole, file, 2**20)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from matplotlib.figure import Figure
 
-from datamodules.files import printable, written_atomically
+from datamodules.files import WriteError, printable, written_atomically
 
 
 @contextmanager
@@ -16,7 +16,8 @@ def left_out_if_unwritable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        rank_zero_warn(f"{printable(path)}: {error.strerror or error}; it is left out, the test goes on")
+        what = str(error) if isinstance(error, WriteError) else f"{printable(path)}: {error.strerror or error}"
+        rank_zero_warn(f"{what}; it is left out, the test goes on")
 
 
 def write_figure(figure: Figure, path: Path, dpi: int = 100) -> None:

@@ -4,8 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
@@ -17,24 +16,22 @@ from callbacks.test_progress import TestProgress
 WORTH_SAVING = 60.0
 
 
-class ResumableTest(Checkpoint):
+class ResumableTest(Callback):
     """End evaluation after the batch under way when a signal asks for it, with exit status 128 + signal.
 
     A test leaves its progress in the run folder, every few minutes as well, and the next test of the same weights, data
-    and options goes on from it: its figures are those of a test that was not interrupted. It is a ``Checkpoint`` so
-    that Lightning calls it last, when all other callbacks have had the batch.
+    and options goes on from it: its figures are those of a test that was not interrupted. It has to be the last of the
+    trainer's callbacks: all others must have had the batch.
 
     Args:
+        settings: configuration of model, data and callbacks, which has to be the same for a test to go on; without it,
+            nothing is kept of a test.
         every_minutes: time between two savings; None saves only when it is stopped.
-
-    Attributes:
-        settings: configuration of model and data, which has to be the same for a test to go on; nothing is kept of a
-            test without it.
     """
 
-    def __init__(self, every_minutes: float | None = 10.0):
+    def __init__(self, settings: Mapping[str, Any] | None = None, every_minutes: float | None = 10.0):
+        self.settings = settings
         self.every_minutes = every_minutes
-        self.settings: Mapping[str, Any] | None = None
         self.signals = StopSignals("batch")
         self.progress: TestProgress | None = None
         self._saved_at = 0.0

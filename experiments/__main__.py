@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"segdepth: error: {explain_disk(error) or one_line(error)}", file=sys.stderr)
         print("(SEGDEPTH_DEBUG=1 shows where it came from)", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Lightning turns Ctrl-C into exit status 1
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
+            raise
         print("segdepth: interrupted", file=sys.stderr)
         sys.exit(130)
 

@@ -78,9 +78,7 @@ class SegdepthCLI(LightningCLI):
             DepthModule,
             DepthDataModule,
             trainer_class=ExperimentTrainer,
-            trainer_defaults={
-                "callbacks": [ExactResume(), NonFiniteReport(), PropertyCheck(), StagedTraining(), ResumableTest()]
-            },
+            trainer_defaults={"callbacks": [ExactResume(), NonFiniteReport(), PropertyCheck(), StagedTraining()]},
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -194,8 +192,7 @@ class SegdepthCLI(LightningCLI):
             self.datamodule.setup(self.data_stage)
         if self.model.oracle:
             self._mark_oracle(oracle_mark(self.model.oracle))
-        self._let_tests_go_on()
-        self._bound_waiting()
+        self._watch()
         if isinstance(self.trainer, ExperimentTrainer):
             self.trainer.tested = self.run_settings.tested
         training = self.subcommand in ("exp", "fit")
@@ -217,11 +214,16 @@ class SegdepthCLI(LightningCLI):
                 self.run_settings, str(self.run_settings.profile), self.model, self.datamodule.describe(), batch
             )
 
-    def _bound_waiting(self) -> None:
-        """Let no process wait for another without end."""
+    def _watch(self) -> None:
+        """Let no process wait for another without end, and let a test that is stopped go on; these come last."""
+        config = self.config[self.subcommand].as_dict()
+        settings = {"model": config["model"], "data": config["data"], "callbacks": config["trainer"]["callbacks"]}
         waiting = OtherProcesses(self.run_settings.wait_minutes)
         waiting.apply(self.trainer)
-        self.trainer.callbacks.append(waiting)  # type: ignore[attr-defined]
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, RunSummary):
+                callback.method = callback.method or str(self.run_settings.experiment)
+        self.trainer.callbacks.extend([waiting, ResumableTest(settings)])  # type: ignore[attr-defined]
 
     def _take_checkpoint(self, path: Path, training: bool) -> None:
         """Check a checkpoint that Lightning is to load; load a file of weights alone, which it cannot."""
@@ -233,16 +235,6 @@ class SegdepthCLI(LightningCLI):
         self.config_init[self.subcommand].ckpt_path = None  # the record keeps what was asked for
         begins = "; training begins with them at its first step" if training else ""
         rank_zero_info(f"{path}: weights alone, {len(weights)} tensors{begins}")
-
-    def _let_tests_go_on(self) -> None:
-        """Say what has to be the same for a stopped test to go on."""
-        config = self.config[self.subcommand].as_dict()
-        watching = config["trainer"]["callbacks"]
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, RunSummary):
-                callback.method = callback.method or str(self.run_settings.experiment)
-            if isinstance(callback, ResumableTest):
-                callback.settings = {**{key: config[key] for key in ("model", "data")}, "callbacks": watching}
 
     def _mark_oracle(self, mark: str) -> None:
         """Tag a run whose method reads ground truth in tests, here and on W&B."""
@@ -294,10 +286,6 @@ def run_trainer_command(command: str, arguments: Sequence[str]) -> None:
             SegdepthCLI(composition, [command, *config, *rest], holding)
         except ArgumentError as error:
             raise ConfigError(explain(str(error), composition)) from error
-        except SystemExit as end:
-            if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into exit status 1
-                raise KeyboardInterrupt from None
-            raise
         except Exception as error:
             if line := explain_failure(error):
                 raise ConfigError(line) from error

@@ -49,7 +49,7 @@ def explain_disk(error: BaseException) -> str | None:
 
 def _file(error: BaseException, text: str) -> str:
     """The file that an error is about, as far as it tells: of a file that is open already the system does not."""
-    named = getattr(error, "filename", None)
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy, where it goes
     if named is None and (found := re.search(r"(?:file)?name = '([^']+)'|\[Errno \d+\] [^:]+: '([^']+)'", text)):
         named = found[1] or found[2]
     return os.fsdecode(named) if isinstance(named, str | bytes | os.PathLike) else UNKNOWN

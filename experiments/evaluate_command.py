@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
-from callbacks import ConstantBaseline, Panels, PerImageTable, RunSummary, WorstCases
+from callbacks import ConstantBaseline, Panels, PerImageTable, ResumableTest, RunSummary, WorstCases
 from callbacks.run_recorder import git_state
 from datamodules import DepthDataModule
 from datamodules.files import printable, write_text_atomically
@@ -245,7 +245,7 @@ def make_trainer(task: Task, folder: Path, method: str) -> Trainer:
         accelerator=task.accelerator,
         devices=task.devices,
         logger=False,
-        callbacks=[*watching, RunSummary(method)],
+        callbacks=[*watching, RunSummary(method), ResumableTest()],
         default_root_dir=folder,
         use_distributed_sampler=False,  # the data modules bring their own: no padded duplicates
         enable_checkpointing=False,

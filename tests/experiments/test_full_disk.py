@@ -51,6 +51,7 @@ LOCKED = "[Errno 11] Unable to open file (unable to lock file, errno = 11, name 
         (OSError(28, FULL, "/tmp/a.csv"), rf"/tmp/a\.csv: {FULL}, [\d.]+ GiB are free; make room, or write elsewhere"),
         (PermissionError(13, "no", "runs/x"), r"runs/x: Permission denied; give yourself the right to write"),
         (OSError(30, "no", "/store/s.h5"), r"/store/s\.h5: Read-only file system; the disk is mounted"),
+        (OSError(28, FULL, "/from", None, "/to/b"), rf"/to/b: {FULL}"),
         (OSError(24, "no", "/a"), r"/a: Too many open files; raise `ulimit -n`"),
         (OSError(OF_A_WORKER), rf"/c/1\.npz: {FULL}"),
         (OSError(OF_HDF5), rf"/s/0\.h5: {FULL}"),

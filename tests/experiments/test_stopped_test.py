@@ -147,6 +147,18 @@ def test_predict_ends_with_its_line(workplace, monkeypatch, caplog):
     assert len(list((workplace / "runs/tiny/whole/predictions/nyuv2").iterdir())) == 4
 
 
+def test_evaluate_ends_between_batches_too(workplace, monkeypatch, caplog):
+    folder = workplace / "mine"
+    folder.mkdir()
+    for number in range(11, 21):
+        np.save(folder / f"{number:04d}.npy", np.ones((48, 64), dtype=np.float32))
+    kill_at(monkeypatch, PointCloudChamfer, "update", 1, signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--predictions", str(folder), "--data", "nyuv2", "--protocol", "rooms", "--output", "out"])
+    assert end.value.code == 128 + signal.SIGTERM
+    assert "SIGTERM: stopped; nothing of the test is kept" in caplog.text
+
+
 def test_ctrl_c_before_the_first_batch_ends_as_everywhere(workplace, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
