@@ -33,7 +33,7 @@ RULES = {  # the longest prefix of a module's name decides
     "datamodules": Rule(("lightning_modules", "callbacks", "experiments")),
     "callbacks": Rule(
         ("datamodules", "experiments", "lightning_modules"),
-        except_for=("lightning_modules.prediction", "lightning_modules.metrics"),
+        except_for=("lightning_modules.prediction", "lightning_modules.metrics", "datamodules.files"),
     ),
     "experiments": Rule(),
 }
