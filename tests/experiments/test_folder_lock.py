@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -18,27 +18,7 @@ from experiments.compose import ConfigError
 from experiments.folder_lock import LOCK_FILE, is_held, work_in
 from experiments.run_folder import RUN_ENVIRONMENT, take_folder
 from tests.experiments.conftest import tiny
-
-
-@contextmanager
-def held_elsewhere(folder):
-    """A folder in which another process is at work, and the number of that process."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with work_in(folder, ""):
-            os.write(writing, b"!")
-            while os.getppid() != 1:
-                time.sleep(0.01)
-        os._exit(0)
-    try:
-        os.read(reading, 1)
-        yield child
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reading)
-        os.close(writing)
+from tests.helpers.busy_folder import held_elsewhere
 
 
 def test_a_folder_in_which_another_process_is_at_work_is_refused_until_it_dies(tmp_path):
