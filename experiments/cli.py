@@ -114,9 +114,11 @@ class SegdepthCLI(LightningCLI):
         run = RunSettings(**config.run.as_dict())
         run.experiment = run.experiment or self.composition.experiment
         if config.get("ckpt_path") in ("last", "best"):
-            found = find_checkpoint(Path(run.root), run.experiment, config.ckpt_path, run.name)
+            named = run.name or os.environ.get(RUN_ENVIRONMENT)
+            found = find_checkpoint(Path(run.root), run.experiment, config.ckpt_path, named)
             config.ckpt_path = str(found)
             run.name = found.parent.parent.name  # whatever is done with a run's checkpoint belongs to the run
+            os.environ[RUN_ENVIRONMENT] = run.name  # a process that looks later may find a newer one
         data = data_label(config.data.as_dict())
         self._take_folder(run, data)
         goes_on = (run.resume or was_requeued()) and self.subcommand in ("exp", "fit")

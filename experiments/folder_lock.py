@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ except ImportError:  # Windows
 
 #: File that is locked while a command works in its folder; it says which process holds it.
 LOCK_FILE = ".lock"
+
+#: Seconds for which a lock is tried: :func:`is_held` has it for a moment, to look.
+PATIENCE = 0.2
 
 #: Descriptors of locks that this process holds. A fork would keep them when the process itself is killed.
 _held: set[int] = set()
@@ -53,8 +57,9 @@ def work_in(folder: Path, mend: str, *, fresh: bool = False) -> Iterator[Path]:
         descriptor = _lock(taken, mend)
         yield taken
     finally:
-        if descriptor is not None:
-            (taken / LOCK_FILE).unlink(missing_ok=True)
+        if descriptor in _held:  # not so in a forked child that unwinds
+            with contextlib.suppress(OSError):
+                (taken / LOCK_FILE).unlink()
             _held.discard(descriptor)
             os.close(descriptor)
         with contextlib.suppress(OSError):  # not empty: something was left there to keep
@@ -96,26 +101,31 @@ def _lock(folder: Path, mend: str) -> int | None:
     Raises:
         ConfigError: if another process has locked it.
     """
-    path = folder / LOCK_FILE
+    path, patience = folder / LOCK_FILE, time.monotonic() + PATIENCE
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:  # what the command itself writes will tell
             return None
-        try:
-            if not _try_lock(descriptor):
-                holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "it does not say which"
-                raise ConfigError(f"{folder}: another process is at work there ({holder}); {mend}")
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(descriptor), os.stat(path)):  # else its last holder has just removed it
-                    os.ftruncate(descriptor, 0)
-                    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-                    _held.add(descriptor)
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
+        if _try_lock(descriptor) and _is_named(descriptor, path):  # else its last holder has just removed it
+            _held.add(descriptor)
+            with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            return descriptor
+        holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "it does not say which"
         os.close(descriptor)
+        if time.monotonic() > patience:
+            raise ConfigError(f"{folder}: another process is at work there ({holder}); {mend}")
+        time.sleep(0.01)
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether an open file still is the one of its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """Where a run lives: ``runs/<experiment>/<run>/``."""
 
+import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -132,7 +133,7 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
     Raises:
         ConfigError: if there is none, or none can be read.
     """
-    pattern = f"{run or '*'}/checkpoints/{which}.ckpt"
+    pattern = f"{glob.escape(run) if run else '*'}/checkpoints/{which}.ckpt"
     files = [*(root / experiment).glob(pattern), *map(_replaced, (root / experiment).glob(_previous_of(pattern)))]
     if not files:
         names = [path.name for path in (root / experiment).glob("*") if path.is_dir()]

@@ -128,6 +128,18 @@ def test_an_interrupted_comparison_goes_on(place, capsys):
     assert "| holds |" in (place / "runs/claims/two/report.md").read_text()
 
 
+def test_a_broken_run_counts_as_one_that_is_not_finished(place, capsys):
+    runs = []
+    for arm in ("old", "new"):
+        run = place / "runs" / arm / "seed-0"
+        run.mkdir(parents=True)
+        (run / "metrics.json").write_text('{"test/rooms/rmse": 1.0}' if arm == "old" else '{"test/ro')
+        runs.append(ArmRun(arm, 0, RunRecord(run)))
+    assert [bool(run.figures) for run in runs] == [True, False]
+    assert matching_keys(runs, "rmse") == ["test/rooms/rmse"]
+    assert "new/seed-0/metrics.json: not JSON" in capsys.readouterr().err
+
+
 def test_a_report_of_nothing(place):
     describe(place)
     spec = read_claims(place / "two.yaml")

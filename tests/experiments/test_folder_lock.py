@@ -5,8 +5,9 @@ import fcntl
 import json
 import os
 import signal
+import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -18,27 +19,7 @@ from experiments.compose import ConfigError
 from experiments.folder_lock import LOCK_FILE, is_held, work_in
 from experiments.run_folder import RUN_ENVIRONMENT, take_folder
 from tests.experiments.conftest import tiny
-
-
-@contextmanager
-def held_elsewhere(folder):
-    """A folder in which another process is at work, and the number of that process."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with work_in(folder, ""):
-            os.write(writing, b"!")
-            while os.getppid() != 1:
-                time.sleep(0.01)
-        os._exit(0)
-    try:
-        os.read(reading, 1)
-        yield child
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reading)
-        os.close(writing)
+from tests.helpers.busy_folder import held_elsewhere
 
 
 def test_a_folder_in_which_another_process_is_at_work_is_refused_until_it_dies(tmp_path):
@@ -110,6 +91,35 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
     with work_in(tmp_path / "one", "") as folder, work_in(folder, "") as same:
         (same / "metrics.json").write_text("{}")
     assert [path.name for path in folder.iterdir()] == ["metrics.json"]
+
+
+def test_a_full_disk_leaves_a_lock_without_a_name(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", refuse)
+    with work_in(tmp_path / "one", "") as folder:
+        assert is_held(folder)
+        with pytest.raises(ConfigError, match="it does not say which"), work_in(folder, ""):
+            pass
+
+
+def test_who_looks_whether_a_folder_is_held_stops_nobody(tmp_path):
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            is_held(tmp_path / "one")
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(50):
+            with work_in(tmp_path / "one", "") as folder:
+                (folder / "metrics.json").touch()
+    finally:
+        stop.set()
+        looking.join()
 
 
 def test_where_no_folder_can_be_made_one_line_says_so(tmp_path):

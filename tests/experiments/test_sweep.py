@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +23,8 @@ from experiments.compose import ConfigError
 from experiments.sweep_command import make_slots, sweep
 from experiments.sweep_grid import clock
 from experiments.sweep_jobs import try_lock, unlock
+from experiments.sweep_results import best_score
+from tests.helpers.busy_folder import held_elsewhere
 
 ROOT = Path(__file__).parents[2]
 
@@ -287,8 +291,30 @@ def test_a_point_in_other_hands_is_left_to_them(place, capsys):
     assert [start["x"] for start in starts(place)] == [1, 3]
     assert "another process is at it" in capsys.readouterr().out
     unlock(lock)
+    with held_elsewhere(place / "runs/net" / name):  # of another sweep, or a command of its own
+        sweep(["three.yaml"])
+    assert "another process is at it" in capsys.readouterr().out
+    assert [start["x"] for start in starts(place)] == [1, 3]
     sweep(["three.yaml"])
     assert [start["x"] for start in starts(place)] == [1, 3, 2]
+
+
+def test_a_broken_run_costs_the_table_its_own_row_alone(place, capsys):
+    sweep(["three.yaml"])
+    first, second, _ = sorted(place.glob("runs/net/*/metrics.json"))
+    whole = second.read_text()
+    first.write_text(whole[:5])
+    best = second.parent / "checkpoints/best.ckpt"
+    best.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(best, "w") as archive:
+        archive.writestr("best/data.pkl", b"no pickle")
+    capsys.readouterr()
+    sweep(["three.yaml"])
+    assert f"{first.relative_to(place)}: not JSON" in capsys.readouterr().err
+    assert len((place / "runs/three/sweep.csv").read_text().splitlines()) == 4
+    job = SimpleNamespace(folder=second.parent, is_finished=True)
+    assert math.isnan(best_score(job, "val/abs_rel"))
+    assert "best.ckpt: cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
