@@ -6,6 +6,8 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,14 @@ from experiments.run_files import read_yaml
 TESTS = "tests"
 
 #: What a test may change without changing a figure: where files are, who reads them, and what gives test sets of other
-#: names. Weights come from the checkpoint, and the losses of training play no part.
+#: names. Weights come from the checkpoint, and the losses of training play no part. Protocols and further test sets are
+#: compared by :func:`tests_of`.
 SAME_FIGURES = (
     *ONLY_TRAINING,
     *(f"data.init_args.{name}" for name in (
-        "root", "store", "num_workers", "eval_batch_size", "variants", "extra_tests", "val_scenes",
+        "root", "store", "num_workers", "eval_batch_size", "variants", "extra_tests",
     )),
-    *(f"model.init_args.{name}" for name in ("pretrained", "depth_loss", "test_protocols")),
+    *(f"model.init_args.{name}" for name in ("pretrained", "depth_loss", "protocol", "test_protocols")),
 )  # fmt: skip
 
 #: Options of the trainer that change figures.
@@ -34,21 +37,75 @@ OF_TRAINER = ("precision", "limit_test_batches", "fast_dev_run")
 LONGEST = 60
 
 
-def own_config(folder: Path, label: str) -> dict[str, Any]:
-    """Configuration of a run's own test on some data; empty where there is none yet.
+@dataclass(frozen=True)
+class TestSet:
+    """How a configuration tests on one data set.
+
+    Attributes:
+        config: the whole configuration.
+        data: section of the data set.
+        protocol: its evaluation protocol.
+    """
+
+    config: Mapping[str, Any]
+    data: Mapping[str, Any]
+    protocol: Any
+
+
+def tests_of(config: Mapping[str, Any]) -> dict[str, TestSet]:
+    """All data sets that a configuration tests on, its own and further ones, by :func:`data_label`."""
+    data, model = config.get("data") or {}, (config.get("model") or {}).get("init_args") or {}
+    further = (data.get("init_args") or {}).get("extra_tests") or []
+    protocols = [model.get("protocol"), *(model.get("test_protocols") or [])]
+    found: dict[str, TestSet] = {}
+    for own, protocol in zip_longest([data, *further], protocols):
+        if own:
+            found.setdefault(data_label(own), TestSet(config, own, protocol))
+    return found
+
+
+def recorded_tests(folder: Path) -> dict[str, TestSet]:
+    """How a run was tested on each data set, or would be, first: those are the figures that are its own.
 
     Args:
         folder: of the run.
-        label: of the data, as :func:`data_label` makes it.
 
     Raises:
         ConfigError: if a record cannot be read.
     """
+    found: dict[str, TestSet] = {}
     for path in (folder / "config.yaml", *sorted(folder.glob("config-test-*.yaml"))):
-        config = read_yaml(path)
-        if config.get("data") and data_label(config["data"]) == label:
-            return config
-    return {}
+        found = {**tests_of(read_yaml(path)), **found}
+    return found
+
+
+def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What a test is made with that the run's own on the same data was not: dotted key to value.
+
+    Args:
+        config: of the test, resolved.
+        folder: of the run.
+
+    Raises:
+        ConfigError: if a record of the run cannot be read.
+    """
+    found: dict[str, Any] = {}
+    recorded = recorded_tests(folder)
+    for label, mine in tests_of(config).items():
+        if (own := recorded.get(label)) is None:
+            continue
+        found |= dict(_differences(config.get("model"), own.config.get("model"), "model"))
+        found |= dict(_differences(mine.data, own.data, "data"))
+        found |= dict(_differences(mine.protocol, own.protocol, "protocol"))
+        for name in OF_TRAINER:
+            value, before = ((content.get("trainer") or {}).get(name) for content in (config, own.config))
+            if value != before:
+                found[f"trainer.{name}"] = value
+        checkpoint = Path(str(config.get("ckpt_path") or ""))
+        tested = folder / "checkpoints" / f"{(own.config.get('run') or {}).get('tested') or 'best'}.ckpt"
+        if tested.exists() and checkpoint.resolve() not in (tested.resolve(), previous(tested).resolve()):
+            found["ckpt_path"] = checkpoint.stem
+    return found
 
 
 def data_label(data: Mapping[str, Any]) -> str:
@@ -61,28 +118,6 @@ def data_label(data: Mapping[str, Any]) -> str:
     root = Path(str((data.get("init_args") or {}).get("root", ""))).expanduser()
     # synthetic data is never called by another set's name
     return f"rooms-{name}" if (root / ROOMS_MARKER).is_file() else name
-
-
-def changes(config: Mapping[str, Any], own: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What a test is made with that the run's own was not: dotted key to value.
-
-    Args:
-        config: of the test, resolved.
-        own: of the run's own test.
-        folder: of the run.
-    """
-    found: dict[str, Any] = {}
-    for part in ("model", "data"):
-        found |= dict(_differences(config.get(part), own.get(part), part))
-    for name in OF_TRAINER:
-        mine, theirs = (content.get("trainer", {}).get(name) for content in (config, own))
-        if mine != theirs:
-            found[f"trainer.{name}"] = mine
-    checkpoint = Path(str(config.get("ckpt_path") or ""))
-    tested = folder / "checkpoints" / f"{(own.get('run') or {}).get('tested') or 'best'}.ckpt"
-    if tested.exists() and checkpoint.resolve() not in (tested.resolve(), previous(tested).resolve()):
-        found["ckpt_path"] = checkpoint.stem
-    return found
 
 
 def name_of(changed: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ from callbacks.stop_signals import StopSignals
 from datamodules import DepthDataModule
 from experiments.arguments import take_flag
 from experiments.banner import print_banner
-from experiments.changed_tests import changes, data_label, name_of, own_config
+from experiments.changed_tests import changes, data_label, name_of
 from experiments.checkpoint_file import check_checkpoint
 from experiments.compose import Composition, ConfigError, compose
 from experiments.config_checks import check_composition
@@ -129,7 +129,7 @@ class SegdepthCLI(LightningCLI):
         for key, value in vars(run).items():
             config.run[key] = value
         if self.subcommand == "test":
-            self._stand_beside(run, data)
+            self._stand_beside(run)
         config.trainer.default_root_dir = str(run.place)
         self.run_settings = run
         self._point_logger(config.trainer.get("logger"), run)
@@ -152,12 +152,11 @@ class SegdepthCLI(LightningCLI):
             return ""
         return str(read_json(run.folder / "environment.json").get("profile", "unknown"))  # of an older run
 
-    def _stand_beside(self, run: RunSettings, data: str) -> None:
+    def _stand_beside(self, run: RunSettings) -> None:
         """Give a test that differs from the run's own a folder of its own."""
         config = self.config[self.subcommand]
         made_with = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
-        own = own_config(run.folder, data)
-        changed = changes(made_with, own, run.folder) if own else {}
+        changed = changes(made_with, run.folder)
         if changed and not run.test_name:
             run.test_name = config.run.test_name = name_of(changed)
         if changed:

@@ -138,10 +138,8 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
     if not files:
         names = [path.name for path in (root / experiment).glob("*") if path.is_dir()]
         near = f"; did you mean the run `{found[0]}`?" if run and (found := nearest(run, names)) else ""
-        raise ConfigError(
-            f"no {root / experiment / pattern}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`)"
-            f"{near}"
-        )
+        wanted = root / experiment / (run or "*") / "checkpoints" / f"{which}.ckpt"
+        raise ConfigError(f"no {wanted}: train first, or name a file (`--ckpt_path`) or a run (`--run.name`){near}")
     newest = _newest(files)
     for path in (newest, previous(newest)):
         reason = damage(path) if path.exists() else "missing"

@@ -115,22 +115,38 @@ def test_what_counts_as_a_change(tmp_path):
         "data": {"class_path": "NYUv2", "init_args": {"superpixels": {"class_path": "x.Seeds"}, "num_workers": 2}},
         "trainer": {"precision": "32-true", "max_epochs": 3}, "run": {"tested": "best"},
     }  # fmt: skip
-    assert changes(own, own, tmp_path) == {}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(own))
+    assert changes(own, tmp_path) == {}
     new = json.loads(json.dumps(own))
     new["model"]["init_args"] |= {"pretrained": False, "new_option": 1}
     new["data"]["init_args"]["num_workers"] = 0
     new["trainer"]["max_epochs"] = 5
-    assert changes(new, own, tmp_path) == {}
+    assert changes(new, tmp_path) == {}
     new["data"]["init_args"]["superpixels"] = None
     new["model"]["init_args"]["protocol"]["name"] = "b/[c]"
     new["trainer"]["precision"] = "bf16-mixed"
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.ckpt").touch()
     new["ckpt_path"] = str(tmp_path / "checkpoints" / "last.ckpt")
-    changed = changes(new, own, tmp_path)
+    changed = changes(new, tmp_path)
     assert changed == {
-        "model.init_args.protocol.name": "b/[c]", "data.init_args.superpixels": None,
+        "protocol.name": "b/[c]", "data.init_args.superpixels": None,
         "trainer.precision": "bf16-mixed", "ckpt_path": "last",
     }  # fmt: skip
-    assert name_of(changed).startswith("name-b-c-_superpixels-none_precision-bf16-mixed_ckpt_path-la")
+    assert name_of(changed).startswith("superpixels-none_name-b-c-_precision-bf16-mixed_ckpt_path-la")
     assert name_of(changed) != name_of({**changed, "ckpt_path": "other"})
+
+
+def test_further_test_sets_are_compared_with_their_own_records(tmp_path):
+    further = {"class_path": "IBims", "init_args": {"layout": "mat"}}
+    own = {
+        "model": {"init_args": {"protocol": {"name": "a"}, "test_protocols": [{"name": "b"}]}},
+        "data": {"class_path": "NYUv2", "init_args": {"extra_tests": [further]}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(own))
+    alone = {"model": {"init_args": {"protocol": {"name": "b"}}}, "data": further}
+    assert changes(alone, tmp_path) == {}
+    alone["model"]["init_args"]["protocol"] = {"name": "c"}
+    assert changes(alone, tmp_path) == {"protocol.name": "c"}
+    another = {"model": {"init_args": {"protocol": {"name": "c"}}}, "data": {"class_path": "HyperSim"}}
+    assert changes(another, tmp_path) == {}

@@ -44,6 +44,16 @@ def test_the_newest_checkpoint_is_found(tmp_path):
         find_checkpoint(tmp_path, "shed_hybrid", "best")
 
 
+def test_a_run_s_name_is_no_pattern(tmp_path):
+    for run in ("x1", "x[1]"):
+        path = tmp_path / "shed_hybrid" / run / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        torch.save({"state_dict": {}}, path)
+    assert find_checkpoint(tmp_path, "shed_hybrid", "last", "x[1]").parent.parent.name == "x[1]"
+    with pytest.raises(ConfigError, match=r"x\*/checkpoints/last\.ckpt: train first"):
+        find_checkpoint(tmp_path, "shed_hybrid", "last", "x*")
+
+
 def test_runs_of_a_sweep_s_agents_that_start_in_the_same_second_differ(monkeypatch):
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
     names = set()
