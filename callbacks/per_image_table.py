@@ -18,7 +18,7 @@ Row = dict[str, Any]
 class PerImageTable(Callback):
     """Write ``per_image.csv`` into the run folder, and the same table to W&B.
 
-    Rows of test sets that an earlier test in the folder has left there, and this one does not test on, stay.
+    A `fast_dev_run` writes none. Rows that an earlier test in the folder has left of other test sets stay.
     """
 
     #: What grows with each batch of a test.
@@ -48,7 +48,7 @@ class PerImageTable(Callback):
         """Gather the rows of all processes, in the order of the data set, and write them."""
         gathered = gather_objects(self.rows)
         rows = sorted((row for part in gathered for row in part), key=lambda row: (row["dataset"], row["index"]))
-        if not trainer.is_global_zero or not rows:
+        if not trainer.is_global_zero or not rows or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         path = Path(trainer.default_root_dir) / "per_image.csv"
         earlier = earlier_rows(path, {row["dataset"] for row in rows})

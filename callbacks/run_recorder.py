@@ -16,6 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from datamodules.files import write_text_atomically
 
@@ -32,6 +33,24 @@ def git_state(folder: Path) -> dict[str, Any]:
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"commit": commit, "dirty": bool(status)}
+
+
+def put_away(folder: Path) -> None:
+    """Move what a run has left of its tests into ``earlier/<when they were written>`` when it is trained anew.
+
+    Its figures would stand beside weights and a seed that they are not of.
+    """
+    left = [folder / "metrics.json", folder / "per_image.csv", *folder.glob("*-test-*"), folder / "tests"]
+    left = [path for path in left if path.exists()]
+    if not left:
+        return
+    records = [folder / name for name in ("config.yaml", "environment.json")]
+    stamp = datetime.fromtimestamp(left[0].stat().st_mtime, UTC).strftime("%Y%m%d-%H%M%S")
+    place = folder / "earlier" / stamp
+    place.mkdir(parents=True, exist_ok=True)
+    for path in (*left, *(record for record in records if record.exists())):
+        path.replace(place / path.name)
+    rank_zero_info(f"{folder}: the figures of the run that was here are kept in {place}")
 
 
 class RunRecorder(SaveConfigCallback):
@@ -60,6 +79,8 @@ class RunRecorder(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         suffix = ""
+        if stage == "fit" and trainer.ckpt_path is None:
+            put_away(folder)
         if (folder / "config.yaml").exists() and stage != "fit":
             datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
             suffix = f"-{TrainerFn(stage).value}-{datamodule.name}"

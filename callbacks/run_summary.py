@@ -71,7 +71,8 @@ class RunSummary(Callback):
                 console.print(f"{name}: {'; '.join(said)}", highlight=False, markup=False, soft_wrap=True)
             for remark in pl_module.evaluations[f"test/{name}"].remarks if own else ():
                 console.print(f"warning: {name}: {remark}", highlight=False, markup=False, soft_wrap=True)
-        merge_json(folder / "metrics.json", figures)  # after they are printed: a full disk takes no figure
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined] # figures of a batch or two are nobody's result
+            merge_json(folder / "metrics.json", figures)  # after they are printed: a full disk takes no figure
         for name in (
             "config.yaml",
             "metrics.json",

@@ -150,3 +150,23 @@ def test_further_test_sets_are_compared_with_their_own_records(tmp_path):
     assert changes(alone, tmp_path) == {"protocol.name": "c"}
     another = {"model": {"init_args": {"protocol": {"name": "c"}}}, "data": {"class_path": "HyperSim"}}
     assert changes(another, tmp_path) == {}
+
+
+def test_a_run_that_is_trained_anew_keeps_no_figures_of_the_one_before(run):
+    own, rows = figures(run), (run / "per_image.csv").read_text()
+    retest("--trainer.limit_test_batches", "1", "--run.test_name", "short")
+    main(["fit", "--config", "tiny.yaml", "--run.name", "one", "--seed_everything", "5"])
+    assert not (run / "metrics.json").exists()
+    assert not (run / "tests").exists()
+    (earlier,) = (run / "earlier").iterdir()
+    assert figures(earlier) == own
+    assert (earlier / "per_image.csv").read_text() == rows
+    assert json.loads((earlier / "environment.json").read_text())["seed"] == 0
+    assert json.loads((run / "environment.json").read_text())["seed"] == 5
+
+
+def test_a_trial_of_a_few_batches_leaves_no_figures(run):
+    main(["exp", "--config", "tiny.yaml", "--run.name", "trial", "--trainer.fast_dev_run", "true"])
+    trial = run.with_name("trial")
+    assert not (trial / "metrics.json").exists()
+    assert not (trial / "per_image.csv").exists()
