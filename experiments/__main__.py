@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
+from experiments.standard_streams import prepare_streams
+
 USAGE = """usage: segdepth COMMAND ...
 
   exp       train, then test the best checkpoint        segdepth exp --config shed_hybrid --config data/rooms
@@ -29,6 +31,8 @@ USAGE = """usage: segdepth COMMAND ...
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error a user can mend is one line and exit status 2."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    prepare_streams(ends=command in PRINTING_COMMANDS)
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files; what the user's notebooks draw with may not be here
     if command in ("-h", "--help"):
         print(USAGE)
         return
@@ -59,6 +63,8 @@ OTHER_COMMANDS = {
 }
 #: Those of them that load PyTorch and OpenCV themselves.
 LOADING_COMMANDS = ("evaluate", "export", "data")
+#: Those that end when nobody reads what they print; the others have more to do.
+PRINTING_COMMANDS = ("-h", "--help", "compare", "table", "data", "doctor")
 TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
 
 
