@@ -81,7 +81,7 @@ class IBimsReader(FrameReader):
         if (root / NAMES_FILE).exists():
             self.names = read_lines(root / NAMES_FILE, ORIGIN)
         else:
-            self.names = sorted(file.stem for file in (self.folder / shown).glob(f"*{self._ending}"))
+            self.names = sorted(file.stem for file in (self.folder / shown).glob(f"[!.]*{self._ending}"))
         if not self.names:
             raise FileNotFoundError(f"{printable(self.folder / shown)}: no `*{self._ending}` is there: {ORIGIN}")
         self.scenes, self.frame_numbers = zip(*map(self._split_name, self.names), strict=True)

@@ -32,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error a user can mend is one line and exit status 2."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     prepare_streams(ends=command in PRINTING_COMMANDS)
-    os.environ["MPLBACKEND"] = "agg"  # figures go to files; what the user's notebooks draw with may not be here
     if command in ("-h", "--help"):
         print(USAGE)
         return
@@ -72,7 +71,10 @@ def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
     from experiments.address_space import check_address_limit, limit_hint
     from experiments.compose import ConfigError
+    from experiments.home_paths import expand_argument
+    from experiments.surroundings import tidy_environment
 
+    tidy_environment()
     if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
         raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
     if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):
@@ -94,7 +96,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
                 "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1"
             ) from error
         raise
-    do(arguments)
+    do([expand_argument(argument) for argument in arguments])
 
 
 def one_line(error: BaseException) -> str:

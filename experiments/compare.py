@@ -1,7 +1,6 @@
 """`segdepth compare`: runs side by side, in a table and on a page."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from experiments.comparison.wandb_report import publish
 from experiments.compose import ConfigError
 from experiments.finished_runs import RunResult, read_runs
 from experiments.published import PublishedTable, read_published, select_tables
+from experiments.surroundings import table_width
 
 METRICS = ("abs_rel", "baseline_abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
 
@@ -108,5 +108,4 @@ def print_table(results: Sequence[RunResult], metrics: Sequence[str], title: str
         f"{result.dataset}: {'; '.join(result.said_of_data)}" for result in results if result.said_of_data
     )
     table.caption, table.caption_justify = "\n".join(said) or None, "left"
-    width = int(os.environ.get("COLUMNS", "0")) or max(Console(markup=False).width, 160)
-    Console(width=width, markup=False).print(table)
+    Console(width=table_width(Console(markup=False).width), markup=False).print(table)

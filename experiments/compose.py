@@ -30,6 +30,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.home_paths import expand_values
+
 EXPERIMENTS = Path(__file__).parent
 
 
@@ -95,7 +97,7 @@ def compose(names: Sequence[str]) -> Composition:
             merged = _merge(merged, OmegaConf.create(layer))
             sources |= dict.fromkeys(_dotted_keys(layer), min(str(path), os.path.relpath(path), key=len))
     try:
-        config = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+        config = cast(dict[str, Any], expand_values(OmegaConf.to_container(merged, resolve=True)))
     except OmegaConfBaseException as error:
         raise ConfigError(_explain_interpolation(error, sources)) from error
     _add_tests(config, sources.get("tests", "configuration"))

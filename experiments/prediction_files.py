@@ -100,7 +100,8 @@ class PredictionFiles:
                 f"{printable(self.source)}: is neither a folder of predictions nor an HDF5 file "
                 f"({', '.join(HDF5_SUFFIXES)})"
             )
-        names = sorted(path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
+        found = (path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
+        names = sorted(name for name in found if not name.startswith("."))  # macOS puts `._0001.npy` beside `0001.npy`
         paths = {index: self.source / name for index, name in self._by_number(names).items()}
         if not paths:
             raise FileNotFoundError(
