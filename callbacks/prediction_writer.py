@@ -1,5 +1,6 @@
 """`segdepth predict`: one file a frame, in the form that `segdepth evaluate` reads."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,11 @@ import numpy as np
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.nn import functional as F
+
+from lightning_modules.metrics.aspect import is_scaled
+
+#: Says beside predictions that whole frames were squeezed to the maps' size, which else looks like a crop.
+SQUEEZED_FILE = "squeezed.json"
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -50,5 +56,8 @@ class PredictionWriter(BasePredictionWriter):
         if self.full_size:
             size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners
             depth = F.interpolate(depth, size, mode="bilinear", align_corners=align_corners)
+        size = (depth.shape[-2], depth.shape[-1])
+        if not is_scaled(size, tuple(batch["depth"].shape[-2:])):
+            (folder / SQUEEZED_FILE).write_text(json.dumps({"size": size}), encoding="utf-8")
         for map_, index in zip(depth.cpu().numpy(), batch["index"].tolist(), strict=True):
             np.save(folder / f"{index + 1:04d}.npy", map_[0])

@@ -1,5 +1,6 @@
 """Depth predictions on disk, made by any program: one file a frame, or one HDF5 file."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -11,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from callbacks.prediction_writer import SQUEEZED_FILE
 from datamodules.files import open_hdf5, printable
 from experiments.prediction_formats import FORMATS, MEND, read_map
+from lightning_modules.metrics.aspect import is_scaled
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
@@ -31,7 +34,7 @@ class PredictionFiles:
     maps: a row for each test frame, in the order of the test set, or for each frame of the whole data set.
 
     The dtype says the unit: floats are metres, unsigned 16-bit integers are ``scale`` steps a metre with 0 where
-    nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size.
+    nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size at the frame's aspect ratio.
 
     Args:
         source: the folder or HDF5 file.
@@ -40,6 +43,7 @@ class PredictionFiles:
         scale: steps a metre of 16-bit integers.
         key: array to read of each ``.npz`` that holds several, or dataset or group of an HDF5 file.
         inverse: the maps hold 1 / depth, whose 0 is infinitely far.
+        stretch: the maps show whole frames whatever their aspect ratio. What `segdepth predict` wrote says so itself.
 
     Attributes:
         missing: those of ``frames`` without a prediction.
@@ -58,10 +62,12 @@ class PredictionFiles:
         scale: float = 1000.0,
         key: str | None = None,
         inverse: bool = False,
+        stretch: bool = False,
     ):
         if not scale > 0:
             raise ValueError(f"`--scale` is steps a metre and must be positive, got {scale:g}")
         self.source, self.scale, self.key, self.inverse = source, scale, key, inverse
+        self.stretch, self._squeezed = stretch, _squeezed_size(source)
         if source.suffix.lower() in HDF5_SUFFIXES:
             self._readers = self._find_maps(frames, total)
         else:
@@ -83,6 +89,23 @@ class PredictionFiles:
         if values.ndim != 2 or 0 in shape:
             raise ValueError(f"{place}: is {shape}, a depth map is (h, w); {MEND}")
         return torch.from_numpy(self._metres(values, place))[None]
+
+    def read_whole(self, index: int, frame: tuple[int, int]) -> Tensor:
+        """As :meth:`read`, of a frame of a size (height, width) that the map shows at another scale.
+
+        Raises:
+            FileNotFoundError | ValueError: as :meth:`read`, and if the map has not the frame's aspect ratio.
+        """
+        depth = self.read(index)
+        size = (depth.shape[1], depth.shape[2])
+        if self.stretch or size == self._squeezed or is_scaled(size, frame):
+            return depth
+        turned = is_scaled(size[::-1], frame)
+        raise ValueError(
+            f"{self._readers[index][0]}: is {size[0]}x{size[1]} pixels, the frame {frame[0]}x{frame[1]}: "
+            + ("rows and columns are exchanged; transpose the maps" if turned else "another aspect ratio, as of a crop")
+            + ", or set `--stretch true` if they show whole frames squeezed to that size"
+        )
 
     def _metres(self, values: NDArray, place: str) -> NDArray[np.float32]:
         if values.dtype != np.uint16 and values.dtype.kind != "f":
@@ -164,3 +187,11 @@ class PredictionFiles:
     def _read_hdf5(self, name: str, row: int | tuple[()] = ()) -> NDArray:
         with open_hdf5(self.source, mend=MEND) as file:
             return np.asarray(file[name][row])
+
+
+def _squeezed_size(source: Path) -> tuple[int, ...] | None:
+    """Size of maps to which `segdepth predict` says that it has squeezed whole frames; None where it says nothing."""
+    try:
+        return tuple(json.loads((source / SQUEEZED_FILE).read_text(encoding="utf-8"))["size"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not what it wrote
+        return None

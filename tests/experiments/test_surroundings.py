@@ -62,3 +62,11 @@ def test_what_macos_leaves_beside_files_is_no_prediction(tmp_path):
     np.save(tmp_path / "0001.npy", np.ones((4, 4), np.float32))
     (tmp_path / "._0001.npy").write_bytes(b"\0\5\x16\7")
     assert PredictionFiles(Path(tmp_path), [0], 1).read(0).shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_names_its_option(monkeypatch, tmp_path, capsys, seed):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "dpt_hybrid", "--config", "data/rooms", "--seed_everything", str(seed)])
+    assert f"`--seed_everything {seed}`: not a seed; take one from 0 to 4294967295" in capsys.readouterr().err
