@@ -20,9 +20,9 @@ class LastCheckpoint(Checkpoint):
     """``checkpoints/last.ckpt``, after every epoch, every few minutes, and when a signal asks training to stop.
 
     It is only ever written between two optimizer steps, on all processes after the same one: training that goes on from
-    it equals one that was not interrupted. SIGTERM, SIGUSR1, SIGUSR2 and the first Ctrl-C save after the step under way
-    (during validation: after the epoch) and end with exit status 128 + signal; a second Ctrl-C ends at once. Where
-    SLURM requeues jobs (Lightning's ``SLURMEnvironment``), the warning signal then submits the job again.
+    it equals one that was not interrupted. SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and the first Ctrl-C save after the step
+    under way (during validation: after the epoch) and end with exit status 128 + signal; a second Ctrl-C ends at once.
+    Where SLURM requeues jobs (Lightning's ``SLURMEnvironment``), the warning signal then submits the job again.
 
     Args:
         every_minutes: time between two of them within an epoch; None waits for the epoch's end.

@@ -1,5 +1,6 @@
 """`segdepth predict`: one file a frame, in the form that `segdepth evaluate` reads."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.nn import functional as F
 
-from datamodules.files import written_atomically
+from datamodules.files import write_text_atomically, written_atomically
+from lightning_modules.metrics.aspect import is_scaled
 
 #: What to do if a prediction cannot be written.
 MEND = "make room, or write elsewhere with `--run.root`, and predict again"
+
+#: Says beside predictions that whole frames were squeezed to the maps' size, which else looks like a crop.
+SQUEEZED_FILE = "squeezed.json"
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -55,6 +60,9 @@ class PredictionWriter(BasePredictionWriter):
         if self.full_size:
             size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners
             depth = F.interpolate(depth, size, mode="bilinear", align_corners=align_corners)
+        size = (depth.shape[-2], depth.shape[-1])
+        if not is_scaled(size, tuple(batch["depth"].shape[-2:])):
+            write_text_atomically(folder / SQUEEZED_FILE, json.dumps({"size": size}))
         for map_, index in zip(depth.cpu().numpy(), batch["index"].tolist(), strict=True):
             with written_atomically(folder / f"{index + 1:04d}.npy", MEND) as file:
                 np.save(file, map_[0])

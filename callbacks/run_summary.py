@@ -110,6 +110,7 @@ class RunSummary(Callback):
             if baseline is None:
                 table.add_row(*row, "", "")
             else:
-                gain = "" if metric.startswith("delta") or math.isnan(value) else f"{1 - value / baseline:.0%}"
+                has_none = metric.startswith("delta") or math.isnan(value) or not baseline
+                gain = "" if has_none else f"{1 - value / baseline:.0%}"
                 table.add_row(*row, f"{baseline:.4f}", gain)
         return table

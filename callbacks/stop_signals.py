@@ -11,8 +11,13 @@ from typing import Any, ClassVar, NoReturn
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-#: Ctrl-C; batch systems and `kill`; what users of batch systems ask to be warned with.
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+#: Ctrl-C; batch systems and `kill`; a terminal that is closed; what users of batch systems ask to be warned with.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def is_wanted(number: int) -> bool:
+    """Whether a signal stops a command: `nohup` has a closed terminal ignored."""
+    return number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
 
 
 class StopSignals:
@@ -39,7 +44,7 @@ class StopSignals:
         if self._previous or threading.current_thread() is not threading.main_thread():
             return
         self._process = os.getpid()
-        self._previous = {number: signal.signal(number, self._remember) for number in STOPPING}
+        self._previous = {number: signal.signal(number, self._remember) for number in STOPPING if is_wanted(number)}
 
     def restore(self) -> None:
         """Give the signals back."""

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from datamodules.frame_source import FrameSource
 from datamodules.frames import FrameDataset
 from datamodules.sample import Sample, collate
-from datamodules.samplers import EvalSampler, TrainSampler
+from datamodules.samplers import EvalSampler, OverfitSampler, TrainSampler
 from datamodules.train_loader import TrainLoader
 from datamodules.workers import prepare_worker
 
@@ -41,14 +41,15 @@ class BatchingDataModule(FrameSource):
         return [self]
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled batches of crops, all full, unless that would leave none.
+        """Batches of crops, all full unless that would leave none; shuffled, but under `trainer.overfit_batches`.
 
         Raises:
             ValueError: if the data set has no training frames.
         """
         if not len(self.train_set):
             raise ValueError(f"{self.name}: has no training frames, it is there to test on; train on another data set")
-        sampler = TrainSampler(self.train_set, seed=self.seed, **self._process())
+        order = OverfitSampler if getattr(self.trainer, "overfit_batches", 0) else TrainSampler
+        sampler = order(self.train_set, seed=self.seed, **self._process())
         size = self.process_batch_size
         options = self._loader_options(size)
         return TrainLoader(sampler=sampler, drop_last=len(sampler) >= size, **options)

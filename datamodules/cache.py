@@ -13,7 +13,7 @@ from datamodules.files import written_atomically
 def cache_folder() -> Path:
     """``SEGDEPTH_CACHE``, else ``XDG_CACHE_HOME/segdepth``, else ``~/.cache/segdepth``."""
     if cache := os.environ.get("SEGDEPTH_CACHE"):
-        return Path(cache)
+        return Path(cache).expanduser()
     return (Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "segdepth").expanduser()
 
 

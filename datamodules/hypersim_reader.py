@@ -1,8 +1,9 @@
 """Reads HyperSim's frames as they are released."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.file_state import file_states
 from datamodules.files import printable, read_first, read_hdf5
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.hypersim_format import HyperSimFrame, camera_matrix, incomplete_frames, planar_factor
@@ -86,13 +88,15 @@ class HyperSimReader(FrameReader):
         self.size = (height, width)
         self.provides = frozenset({"depth"} | (set(LABEL_FILES) if labels else set()))
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Root, frames, cameras and options."""
+        """Root, frames, their files' sizes and times, cameras and options."""
         cameras = [(scene, camera.tolist()) for scene, camera in sorted(self.cameras.items())]
         content = hashlib.sha256(repr((self.frames, cameras)).encode()).hexdigest()
         options = (self.depth, self.color, self.tone_map, self.labels, self.min_depth, self.max_depth)
-        return f"{self.root.resolve()} {content} {options}"
+        kinds, root = file_kinds(self.color, self.labels), os.fspath(self.root)
+        states = file_states("/".join((root, *frame.file(kind))) for frame in self.frames for kind in kinds)
+        return f"{self.root.resolve()} {content} {states} {options}"
 
     def check_files(self, positions: Iterable[int]) -> None:
         """Look for the files of some frames.

@@ -6,7 +6,7 @@ Koch, Liebel, Fraundorfer, Körner, "Evaluation of CNN-based Single-Image Depth 
 import hashlib
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.file_state import file_states
 from datamodules.files import MEND, ONE_SIZE, printable, read_first, read_lines
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.images import decode_image, read_depth_png, read_rgb
@@ -81,7 +82,7 @@ class IBimsReader(FrameReader):
         if (root / NAMES_FILE).exists():
             self.names = read_lines(root / NAMES_FILE, ORIGIN)
         else:
-            self.names = sorted(file.stem for file in (self.folder / shown).glob(f"*{self._ending}"))
+            self.names = sorted(file.stem for file in (self.folder / shown).glob(f"[!.]*{self._ending}"))
         if not self.names:
             raise FileNotFoundError(f"{printable(self.folder / shown)}: no `*{self._ending}` is there: {ORIGIN}")
         self.scenes, self.frame_numbers = zip(*map(self._split_name, self.names), strict=True)
@@ -114,7 +115,7 @@ class IBimsReader(FrameReader):
         fields, place = self._load(self.names[position]), partial(self._place, self.names[position])
         if fields["rgb"].shape[1:] != self.size:
             raise ValueError(f"{place('rgb')} is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {ONE_SIZE}")
-        for name in ("depth", "mask_invalid", "mask_transp", *self._maps):
+        for name in ("depth", *_MASKS, *self._maps):
             if fields[name].shape != self.size:
                 raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {self.size}; {MEND}")
         seen = (fields["mask_invalid"] != 0) & (fields["mask_transp"] != 0)
@@ -146,7 +147,7 @@ class IBimsReader(FrameReader):
         if not isinstance(data, np.ndarray) or data.dtype.names is None or data.size != 1:
             raise ValueError(f"{printable(path)}: key `data` is missing, or not a struct; {MEND}")
         fields = {field: np.asarray(data[field].item()) for field in data.dtype.names}
-        for field in ("rgb", "depth", "calib", "mask_invalid", "mask_transp", *self._maps):
+        for field in ("rgb", "depth", "calib", *_MASKS, *self._maps):
             if field not in fields:
                 raise ValueError(f"{printable(path)}: field `data.{field}` is missing; {MEND}")
             if fields[field].dtype.kind not in "buif":
@@ -161,10 +162,7 @@ class IBimsReader(FrameReader):
         return {**fields, "rgb": np.ascontiguousarray(fields["rgb"].transpose(2, 0, 1))}
 
     def _load_png(self, name: str) -> dict[str, NDArray[Any]]:
-        masks = {
-            field: decode_image(self._path(name, field), cv2.IMREAD_UNCHANGED)
-            for field in ("mask_invalid", "mask_transp", *self._maps)
-        }
+        masks = {field: decode_image(self._path(name, field), cv2.IMREAD_UNCHANGED) for field in (*_MASKS, *self._maps)}
         return {
             "rgb": read_rgb(self._path(name)).numpy(),
             "depth": read_depth_png(self._path(name, "depth"), DEPTH_UNIT),
@@ -184,12 +182,20 @@ class IBimsReader(FrameReader):
         """Its MATLAB file, or its picture."""
         return printable(self._path(self.names[position]))
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """The folder, and the frames and optional maps by a digest of their names."""
+        """The folder, the frames and optional maps by a digest of their names, and the files' sizes and times."""
         digest = hashlib.sha256("\n".join([*self.names, *self._maps]).encode()).hexdigest()[:16]
-        return f"ibims1 {self.folder.resolve()} names={digest} min_depth={self.min_depth} max_depth={self.max_depth}"
+        fields = ("rgb",) if self.layout == "mat" else ("rgb", "depth", "calib", *_MASKS, *self._maps)
+        states = file_states(self._path(name, field) for name in self.names for field in fields)
+        return (
+            f"ibims1 {self.folder.resolve()} names={digest} files={states} min_depth={self.min_depth} "
+            f"max_depth={self.max_depth}"
+        )
 
+
+#: Fields of pixels that do not count.
+_MASKS = ("mask_invalid", "mask_transp")
 
 #: Fields that the PNG layout may lack.
 _OPTIONAL = ("edges", *(f"mask_{kind}" for kind in PLANE_KINDS))

@@ -167,7 +167,7 @@ def _count_tree(frames: Iterable[TreeFrame]) -> int:
 
 
 def _count_files(folder: Path, *patterns: str) -> int:
-    return sum(1 for pattern in patterns for _ in folder.glob(pattern))
+    return sum(1 for pattern in patterns for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _bts_images(part: str) -> Piece:

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from datamodules.file_state import file_states
 from datamodules.files import printable
 from datamodules.frames import Frame, FrameReader
 from datamodules.images import decode_image
@@ -126,10 +127,11 @@ class OcclusionReader(FrameReader):
         """As the reader says."""
         return self.reader.indices
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Of the frames and of the maps' names."""
-        return f"{self.reader.identity}\n{sorted((p, str(path)) for p, path in self.maps.items())}"
+        """Of the frames, and of the maps' names, sizes and times."""
+        maps = sorted((p, str(path)) for p, path in self.maps.items())
+        return f"{self.reader.identity}\n{maps} {file_states(path for _, path in maps)}"
 
     def check_files(self, positions: Iterable[int]) -> None:
         """As the reader does."""

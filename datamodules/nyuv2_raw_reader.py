@@ -4,12 +4,14 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from datamodules.file_state import file_states
 from datamodules.files import printable
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.kinect import (
@@ -122,13 +124,14 @@ class NYUv2RawReader(FrameReader):
         depth_file, color_file = self._pairs[position]
         return f"{printable(depth_file)} and {printable(color_file.name)}"
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """The files by a digest of their names, which `stride`, `max_offset` and `scenes` only choose among."""
+        """The files, by digests of their names, which options only choose among, and of their sizes and times."""
         names = "\n".join(str(file.relative_to(self.root)) for pair in self._pairs for file in pair)
         digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         options = f"register={self.register} min_depth={self.min_depth} max_depth={self.max_depth}"
-        return f"nyuv2_raw {self.root.resolve()} files={digest} {options}"
+        states = file_states(file for pair in self._pairs for file in pair)
+        return f"nyuv2_raw {self.root.resolve()} files={digest} {states} {options}"
 
 
 def synchronise(

@@ -4,11 +4,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from datamodules.file_state import file_states
 from datamodules.files import (
     ONE_SIZE,
     number_lines,
@@ -158,11 +160,12 @@ class TreeReader(FrameReader):
         """Number of every frame in its data set."""
         return [frame.index for frame in self.frames]
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """The files' names, and the options."""
+        """The files' names, sizes and times, and the options."""
         names = "\n".join(f"{frame.image.resolve()} {frame.depth}" for frame in self.frames)
-        return f"{hashlib.sha256(names.encode('utf-8', 'surrogateescape')).hexdigest()} {self.min_depth} " + (
+        states = file_states(file for frame in self.frames for file in (frame.image, frame.depth))
+        return f"{hashlib.sha256(names.encode('utf-8', 'surrogateescape')).hexdigest()} {states} {self.min_depth} " + (
             f"{self.max_depth} {self.border}"
         )
 

@@ -21,7 +21,7 @@ class PreparedReader(FrameReader):
 
     A map is computed when it is first read, by whichever worker does, and kept in a file that later reads, epochs, runs
     and processes use. Files appear by a rename: an interruption leaves none that is half written. They are found by
-    what determines their content, so changed data or options never meet old files.
+    what determines their content, files' sizes and times among it, so changed data or options never meet old files.
 
     Args:
         reader: the frames.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sized
 from typing import Any
 
 import torch
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, SequentialSampler
 
 from datamodules.frames import derive_seed
 
@@ -36,15 +36,29 @@ class TrainSampler(DistributedSampler[Any]):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed, drop_last=drop_last)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        # Not the base class's order: it seeds with seed + epoch, so runs of neighbouring seeds share their orders.
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
-        order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
+        order = self._order()
         order = (order * -(-self.total_size // len(order)))[: self.total_size]
         mine = order[self.rank :: self.num_replicas]
         return ((position, self.epoch) for position in mine[self.start :])
 
+    def _order(self) -> list[int]:
+        # Not the base class's order: it seeds with seed + epoch, so runs of neighbouring seeds share their orders.
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
+        order: list[int] = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
+        return order
 
-class EvalSampler(DistributedSampler[Any]):
+
+class OverfitSampler(TrainSampler, SequentialSampler):
+    """As :class:`TrainSampler`, in the data set's own order every epoch, for `trainer.overfit_batches`.
+
+    Lightning leaves nothing but a ``SequentialSampler`` in place under that option.
+    """
+
+    def _order(self) -> list[int]:
+        return list(range(len(self.dataset)))  # type: ignore[arg-type]
+
+
+class EvalSampler(DistributedSampler[Any], SequentialSampler):
     """Every frame exactly once over all processes, in order: process r gets r, r + W, r + 2 W, ...
 
     Nothing is repeated to fill up, so figures are the same on 1 and on W processes.

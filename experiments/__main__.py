@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
+from experiments.standard_streams import prepare_streams
+
 USAGE = """usage: segdepth COMMAND ...
 
   exp       train, then test the best checkpoint        segdepth exp --config shed_hybrid --config data/rooms
@@ -29,6 +31,7 @@ USAGE = """usage: segdepth COMMAND ...
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error a user can mend is one line and exit status 2."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    prepare_streams(ends=command in PRINTING_COMMANDS)
     if command in ("-h", "--help"):
         print(USAGE)
         return
@@ -64,6 +67,8 @@ OTHER_COMMANDS = {
 }
 #: Those of them that load PyTorch and OpenCV themselves.
 LOADING_COMMANDS = ("evaluate", "export", "data")
+#: Those that end when nobody reads what they print; the others have more to do.
+PRINTING_COMMANDS = ("-h", "--help", "compare", "table", "data", "doctor")
 TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
 
 
@@ -71,7 +76,10 @@ def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
     from experiments.address_space import check_address_limit, limit_hint
     from experiments.compose import ConfigError
+    from experiments.home_paths import expand_argument
+    from experiments.surroundings import tidy_environment
 
+    tidy_environment()
     if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
         raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
     if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):
@@ -98,7 +106,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
                 "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from error
         raise
-    do(arguments)
+    do([expand_argument(argument) for argument in arguments])
 
 
 def one_line(error: BaseException) -> str:

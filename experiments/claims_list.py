@@ -1,6 +1,5 @@
 """`segdepth claims --list`: every claim, what the paper's own tables say of it, and what finished runs say."""
 
-import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from experiments.claims_spec import Claim, ClaimsSpec
 from experiments.comparison.run_records import RunRecord
 from experiments.compose import ConfigError
 from experiments.run_files import in_order, read_json
+from experiments.surroundings import table_width
 from experiments.sweep_jobs import Job
 from experiments.table_formats import to_markdown
 from experiments.table_layout import Sheet
@@ -178,7 +178,7 @@ def _runs(spec: ClaimsSpec, root: Path, extra: Sequence[str], make_jobs: MakeJob
 
 def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
     """Print the list, a table a file, and the counts of both verdicts."""
-    console = Console(width=int(os.environ.get("COLUMNS", "0")) or max(Console(markup=False).width, 160), markup=False)
+    console = Console(width=table_width(Console(markup=False).width), markup=False)
     for file, title in titles.items():
         table = Table(
             "claim", "source", "the paper's figures say", "runs say", title=f"{file}: {title}", show_lines=True

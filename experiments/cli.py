@@ -14,6 +14,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.utilities.seed import max_seed_value
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
@@ -107,6 +108,17 @@ class SegdepthCLI(LightningCLI):
         The protocol of a data set that is tested on is not that of the training's, and whether the weights fit
         :func:`check_checkpoint` tells.
         """
+
+    def _set_seed(self) -> None:
+        """Seed everything.
+
+        Raises:
+            ConfigError: for a number that is no seed.
+        """
+        seed = self.config[self.subcommand].get("seed_everything")
+        if not isinstance(seed, bool) and seed is not None and not 0 <= seed <= max_seed_value:
+            raise ConfigError(f"`--seed_everything {seed}`: not a seed; take one from 0 to {max_seed_value}")
+        super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
         """Name the run, find the checkpoint that `last` or `best` stands for, and point the trainer to the folder."""

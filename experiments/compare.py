@@ -1,7 +1,6 @@
 """`segdepth compare`: runs side by side, in a table and on a page."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from experiments.compose import ConfigError
 from experiments.finished_runs import RunResult
 from experiments.published import PublishedTable, read_published, select_tables
 from experiments.suggest import did_you_mean, known_experiments
+from experiments.surroundings import table_width
 
 METRICS = ("abs_rel", "baseline_abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
 
@@ -149,5 +149,4 @@ def print_table(results: Sequence[RunResult], sets: Sequence[str], metrics: Sequ
         [DIFFERENT_FRAMES] if any(name != result.dataset for result, name in zip(results, sets, strict=True)) else []
     )
     table.caption, table.caption_justify = "\n".join([*differ, *said]) or None, "left"
-    width = int(os.environ.get("COLUMNS", "0")) or max(Console(markup=False).width, 160)
-    Console(width=width, markup=False).print(table)
+    Console(width=table_width(Console(markup=False).width), markup=False).print(table)

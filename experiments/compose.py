@@ -32,6 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.config_error import ConfigError as ConfigError
 from experiments.config_file import ConfigFile, read_config
 from experiments.flag_values import flag_values, resolve, spelt_out
+from experiments.home_paths import expand_values
 from experiments.suggest import did_you_mean
 
 EXPERIMENTS = Path(__file__).parent
@@ -119,7 +120,7 @@ def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
     sources = {key: place[0] for key, place in places.items()}
     lines = {key: place[1] for key, place in places.items() if place[1]}
     try:
-        config = resolve(merged, set_by_flags)
+        config = cast(dict[str, Any], expand_values(resolve(merged, set_by_flags)))
     except OmegaConfBaseException as error:
         raise ConfigError(_explain_interpolation(error, Composition({}, "", "", sources, lines))) from error
     _add_tests(config, sources.get("tests", "configuration"))

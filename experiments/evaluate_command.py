@@ -67,6 +67,7 @@ class Task:
         scale: steps a metre of 16-bit integers.
         key: array to read of an .npz or HDF5 file that holds several.
         inverse: the files hold 1 / depth.
+        stretch: the maps show whole frames squeezed to another aspect ratio; else that is refused, as of a crop.
         allow_missing: evaluate the frames that have a prediction, and record how many have none.
         accelerator: auto, cpu, gpu or mps.
         devices: processes.
@@ -78,6 +79,7 @@ class Task:
     scale: float = 1000.0
     key: str | None = None
     inverse: bool = False
+    stretch: bool = False
     allow_missing: bool = False
     accelerator: str = "auto"
     devices: int = 1
@@ -214,7 +216,7 @@ def find_predictions(task: Task, module: DepthDataModule) -> PredictionFiles:
     test = [indices[position] for position in module.splits.test]
     files = PredictionFiles(
         task.predictions, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse,
-        names=partial(names_of, module),
+        stretch=task.stretch, names=partial(names_of, module),
     )  # fmt: skip
     if not files.missing:
         return files

@@ -1,5 +1,6 @@
 """Depth predictions on disk, made by any program: one file a frame, or one HDF5 file."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from callbacks.prediction_writer import SQUEEZED_FILE
 from datamodules.declared_size import check_declared
 from datamodules.files import open_hdf5, printable
 from experiments.prediction_formats import FORMATS, MEND, open_npy, read_map, read_npz
 from experiments.prediction_scenes import NUMBERED, find_in_scenes
+from lightning_modules.metrics.aspect import is_scaled
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
@@ -36,7 +39,7 @@ class PredictionFiles:
     the order of the test set, or for each frame of the whole data set.
 
     The dtype says the unit: floats are metres, unsigned 16-bit integers are ``scale`` steps a metre with 0 where
-    nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size.
+    nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size at the frame's aspect ratio.
 
     Args:
         source: the folder or file.
@@ -46,6 +49,7 @@ class PredictionFiles:
         key: array to read of each ``.npz`` that holds several, or dataset or group of an HDF5 file.
         inverse: the maps hold 1 / depth, whose 0 is infinitely far.
         names: scene and number in it of each frame, by number in the data set; None if there are no folders of scenes.
+        stretch: the maps show whole frames whatever their aspect ratio. What `segdepth predict` wrote says so itself.
 
     Attributes:
         missing: those of ``frames`` without a prediction.
@@ -65,10 +69,12 @@ class PredictionFiles:
         key: str | None = None,
         inverse: bool = False,
         names: Callable[[], Mapping[int, tuple[str, int]]] | None = None,
+        stretch: bool = False,
     ):
         if not scale > 0:
             raise ValueError(f"`--scale` is steps a metre and must be positive, got {scale:g}")
         self.source, self.scale, self.key, self.inverse = source, scale, key, inverse
+        self.stretch, self._squeezed = stretch, _squeezed_size(source)
         if source.suffix.lower() in HDF5_SUFFIXES:
             self._readers = self._find_maps(frames, total)
         elif source.suffix.lower() in STACK_SUFFIXES and source.is_file():
@@ -92,6 +98,23 @@ class PredictionFiles:
         if values.ndim != 2 or 0 in shape:
             raise ValueError(f"{place}: is {shape}, a depth map is (h, w); {MEND}")
         return torch.from_numpy(self._metres(values, place))[None]
+
+    def read_whole(self, index: int, frame: tuple[int, int]) -> Tensor:
+        """As :meth:`read`, of a frame of a size (height, width) that the map shows at another scale.
+
+        Raises:
+            FileNotFoundError | ValueError: as :meth:`read`, and if the map has not the frame's aspect ratio.
+        """
+        depth = self.read(index)
+        size = (depth.shape[1], depth.shape[2])
+        if self.stretch or size == self._squeezed or is_scaled(size, frame):
+            return depth
+        turned = is_scaled(size[::-1], frame)
+        raise ValueError(
+            f"{self._readers[index][0]}: is {size[0]}x{size[1]} pixels, the frame {frame[0]}x{frame[1]}: "
+            + ("rows and columns are exchanged; transpose the maps" if turned else "another aspect ratio, as of a crop")
+            + ", or set `--stretch true` if they show whole frames squeezed to that size"
+        )
 
     def _metres(self, values: NDArray, place: str) -> NDArray[np.float32]:
         if values.dtype != np.uint16 and values.dtype.kind != "f":
@@ -126,7 +149,8 @@ class PredictionFiles:
                 f"{printable(self.source)}: is neither a folder of predictions nor a file of them all "
                 f"({', '.join((*HDF5_SUFFIXES, *STACK_SUFFIXES))})"
             )
-        here = sorted(path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
+        found = (path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
+        here = sorted(name for name in found if not name.startswith("."))  # macOS puts `._0001.npy` beside `0001.npy`
         paths = {index: self.source / name for index, name in self._by_number(here).items()}
         if not paths and names is not None and any(path.is_dir() for path in self.source.iterdir()):
             paths = find_in_scenes(self.source, names())
@@ -200,3 +224,11 @@ class PredictionFiles:
 def _read_stack(path: Path, key: str | None, written: int) -> NDArray:
     """The array of an ``.npz`` file as it is since it was written."""
     return read_npz(path, key, MAX_STACK)
+
+
+def _squeezed_size(source: Path) -> tuple[int, ...] | None:
+    """Size of maps to which `segdepth predict` says that it has squeezed whole frames; None where it says nothing."""
+    try:
+        return tuple(json.loads((source / SQUEEZED_FILE).read_text(encoding="utf-8"))["size"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not what it wrote
+        return None

@@ -44,7 +44,8 @@ def find_in_scenes(source: Path, names: Mapping[int, tuple[str, int]]) -> dict[i
 
 def _numbered_files(source: Path, scenes: Set[str]) -> Iterator[tuple[str, int, int, Path]]:
     """Scene, first number of the camera, own number and path of files below folders named by scenes."""
-    for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in FORMATS):
+    files = (path for path in source.rglob("*") if path.suffix.lower() in FORMATS and path.name[0] != ".")
+    for path in sorted(files):
         parts = path.relative_to(source).parts[:-1]
         scene = next((part for part in reversed(parts) if part in scenes), None)
         below = "/".join([*parts[parts.index(scene) + 1 :], path.stem]) if scene else ""

@@ -32,10 +32,11 @@ class StoredPredictions(DepthModule):
         """Read the predictions of the batch's frames.
 
         Raises:
-            ValueError: if they differ in size.
+            ValueError: if they differ in size, or have not the frames' aspect ratio.
         """
         numbers = batch["index"].tolist()
-        maps = [self.files.read(index) for index in numbers]
+        height, width = batch["depth"].shape[-2:]
+        maps = [self.files.read_whole(index, (height, width)) for index in numbers]
         for number, map_ in zip(numbers, maps, strict=True):
             if map_.shape != maps[0].shape:
                 raise ValueError(

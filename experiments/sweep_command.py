@@ -60,7 +60,7 @@ def run_jobs(jobs: Sequence[Job], slots: Sequence[Slot]) -> dict[Path, str]:
     """
     runner = GridRunner(jobs, slots, sweep_grid.PROGRAM, _say)
     try:
-        with _sigterm_interrupts():
+        with _signals_interrupt():
             runner.run()
     except KeyboardInterrupt:
         finished = sum(job.is_finished for job in jobs)
@@ -156,17 +156,20 @@ def positive(text: str) -> int:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Treat SIGTERM, as a cluster sends it, like Ctrl-C."""
+def _signals_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, as a cluster sends it, and SIGHUP, of a terminal that is closed, like Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    earlier = signal.signal(signal.SIGTERM, interrupt)
+    kept = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else []  # as `nohup` leaves it
+    wanted = {signal.SIGTERM, signal.SIGHUP}.difference(kept)
+    earlier = {number: signal.signal(number, interrupt) for number in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def print_plan(jobs: Sequence[Job]) -> None:

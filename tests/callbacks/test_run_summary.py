@@ -38,3 +38,10 @@ def test_many_frames_without_an_edge_are_remarked_on():
     assert "no edge found in 1 of 10 frames (10%)" in printed(figures)
     assert "without them, px: chamfer_pred_to_gt 1.50" in " ".join(printed(figures).split())
     assert "no edge" not in printed(figures | {"boundary_images": 20.0})
+
+
+def test_a_baseline_that_is_exact_leaves_no_gain_to_state():
+    """The truth of all frames is one flat wall."""
+    text = printed({"abs_rel": 0.1, "baseline_abs_rel": 0.0})
+    assert "0.1000" in text
+    assert "%" not in text

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from callbacks.stop_signals import STOPPING, StopSignals
+from experiments.sweep_command import _signals_interrupt
 
 
 @pytest.fixture
@@ -39,3 +40,23 @@ def test_a_requeue_waits_for_the_end_of_the_step(signals):
     signals.requeue_handler(signal.SIGUSR1)(signal.SIGUSR1, None)
     assert len(requeued) == 1
     assert signals.requeue_handler(signal.SIGUSR2) is None  # nobody asked for that one
+
+
+def test_a_closed_terminal_stops_a_command_unless_it_is_ignored(signals):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    signals.install()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert signals.received == 0
+    signals.restore()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signals.install()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert signals.received == signal.SIGHUP
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_sweep_is_interrupted_and_goes_on_later(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), _signals_interrupt():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before

@@ -1,6 +1,7 @@
 import pytest
+from torch.utils.data import SequentialSampler
 
-from datamodules.samplers import EvalSampler, TrainSampler
+from datamodules.samplers import EvalSampler, OverfitSampler, TrainSampler
 
 SIZES = [(n, world) for n in (1, 2, 5, 7, 16, 17) for world in (1, 2, 3, 4)]
 
@@ -34,3 +35,12 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert order(0, 0) == order(0, 0)
     assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
     assert sorted(order(0, 0)) == list(range(50))
+
+
+def test_overfitting_sees_the_same_frames_in_every_epoch():
+    sampler = OverfitSampler(range(5), seed=3)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        assert list(sampler) == [(position, epoch) for position in range(5)]
+    assert isinstance(sampler, SequentialSampler)  # else Lightning puts one of its own in its place
+    assert isinstance(EvalSampler(range(5)), SequentialSampler)

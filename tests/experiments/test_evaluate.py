@@ -249,11 +249,16 @@ class TestBadInput:
 
     def test_sizes_that_differ(self, workplace, guess, no_pictures):
         source = write(workplace / "mine", guess)
-        np.save(source / "0006.npy", guess[5, ::2])
+        np.save(source / "0006.npy", guess[5, ::2, ::2])
         with pytest.raises(ValueError, match=r"frames 5 and 6 differ in size .*eval_batch_size 1"):
             run(source)
         figures = run(source, "--data.init_args.eval_batch_size", "1", output="one")
         assert 0 < figures["abs_rel"] < 0.3
+
+    def test_transposed_maps(self, workplace, guess, no_pictures):
+        source = write(workplace / "mine", guess.transpose(0, 2, 1))
+        with pytest.raises(ValueError, match=r"0005.npy: is 32x24 pixels, the frame 48x64: rows and columns"):
+            run(source)
 
     def test_not_finite(self, workplace, guess, no_pictures):
         """A prediction with a hole is counted, and nobody gets a figure that passes over it."""

@@ -1,5 +1,6 @@
 """Predictions on disk: every format gives the map that was written, and a wrong file is one line."""
 
+import json
 import sys
 import zipfile
 
@@ -8,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from callbacks.prediction_writer import SQUEEZED_FILE
 from experiments.prediction_files import PredictionFiles
 
 #: Numbers of the test frames, not from the start of the data set and not in order.
@@ -352,3 +354,21 @@ class TestBadFiles:
     def test_scale(self, folder):
         with pytest.raises(ValueError, match="must be positive"):
             open_files(folder, scale=0)
+
+
+@pytest.mark.parametrize("size", [(480, 640), (240, 320), (518, 686), (61, 81), (384, 512)])
+def test_scaled_maps_are_taken(folder, size):
+    np.save(folder / "5.npy", np.ones(size, np.float32))
+    assert open_files(folder).read_whole(4, (480, 640)).shape == (1, *size)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [((640, 480), "rows and columns are exchanged"), ((427, 561), "crop"), ((384, 384), "crop")]
+)
+def test_maps_of_another_aspect_ratio_are_refused_unless_they_are_said_to_be_whole(folder, size, said):
+    np.save(folder / "5.npy", np.ones(size, np.float32))
+    with pytest.raises(ValueError, match=said):
+        open_files(folder).read_whole(4, (480, 640))
+    assert open_files(folder, stretch=True).read_whole(4, (480, 640)).shape == (1, *size)
+    (folder / SQUEEZED_FILE).write_text(json.dumps({"size": size}))  # as `segdepth predict` does
+    assert open_files(folder).read_whole(4, (480, 640)).shape == (1, *size)
