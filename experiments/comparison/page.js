@@ -62,6 +62,19 @@ if (!state.metrics.length) state.metrics = data.metrics.slice(0, 7).map((metric)
 const color = (run) => (state.chosen.includes(run) ? COLORS[state.chosen.indexOf(run) % COLORS.length] : css("--quiet"));
 
 /** Two runs of different experiments that can be compared frame by frame, or what comes nearest. */
+// an index alone may be that of another frame in other data
+const namesOf = (table) => table.index.map((index, row) => [index, table.scene[row], table.frame[row]].join("\n"));
+
+/** The first two results of single images that have frames in common, null if there are none. */
+function sharing() {
+  const names = comparable.map((result) => new Set(namesOf(framesOf(result.run, result.dataset))));
+  for (const [place, one] of comparable.entries()) {
+    const other = comparable.findIndex((result, number) => number > place && result.dataset === one.dataset && [...names[place]].some((name) => names[number].has(name)));
+    if (other > 0) return [one, comparable[other]];
+  }
+  return null;
+}
+
 function firstChoice() {
   const sets = new Map();
   for (const result of data.results) {
@@ -70,6 +83,11 @@ function firstChoice() {
     sets.get(result.label).set(data.runs[result.run].experiment, result.run); // later runs replace earlier ones
   }
   const largest = [...sets.values()].sort((one, other) => other.size - one.size)[0];
+  const pair = largest && largest.size < 2 ? sharing() : null;
+  if (pair) {
+    state.frameSet = pair[0].dataset;
+    return pair.map((result) => result.run);
+  }
   const runs = largest ? [...largest.values()] : [];
   for (let run = 0; run < data.runs.length && runs.length < 2; run++) if (!runs.includes(run)) runs.push(run);
   return runs.slice(0, 2);
@@ -488,10 +506,11 @@ function drawFrames() {
 function matchFrames(a, b) {
   pairs = [];
   if (!a || !b || state.frameMetric === null) return;
-  const place = new Map(b.index.map((index, row) => [index, row]));
+  const place = new Map(namesOf(b).map((name, row) => [name, row]));
+  const names = namesOf(a);
   const [x, y] = [a.figures[state.frameMetric], b.figures[state.frameMetric]];
   a.index.forEach((index, row) => {
-    const other = place.get(index);
+    const other = place.get(names[row]);
     if (other === undefined || x[row] === null || y[other] === null) return;
     pairs.push({ index, scene: a.scene[row], frame: a.frame[row], rowA: row, rowB: other, x: x[row], y: y[other] });
   });

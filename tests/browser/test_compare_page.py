@@ -172,3 +172,14 @@ def test_the_first_pair_shares_its_frames_and_others_are_marked(opened, tmp_path
     assert first_cells(page, 4) == ["nyuv2 (a: 9 frames)", "nyuv2 (b: 12 frames)", "nyuv2 (b: 12 frames)"]
     assert "different frames" in page.inner_text("#footnotes")
     assert "of 12 frames" in page.text_content("#scatter-summary")
+
+
+@pytest.mark.slow
+def test_the_first_pair_shares_some_frames(opened, tmp_path):
+    write_run(tmp_path / "runs" / "cast_small" / "apart", frames=6, scene="kitchen_{:04d}")
+    write_run(tmp_path / "runs" / "dpt_hybrid" / "one", frames=6, seed=1)
+    write_run(tmp_path / "runs" / "shed_hybrid" / "two", frames=4, seed=2)
+    page = opened()
+    chosen = page.locator("#frame-a option:checked, #frame-b option:checked").all_inner_texts()
+    assert {text.rpartition("/")[2] for text in chosen} == {"one", "two"}
+    assert " of 4 frames" in page.inner_text("#scatter-summary")
