@@ -111,6 +111,7 @@ def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
     counterparts: dict[Path, Path] = {}
     for file in _expand_all(names, counterparts):
         layers.add(file)
+    layers.check_profile()
     merged, places = layers.merged, layers.places
     plain = _plain(merged)
     set_by_flags = {spelt_out(key, plain): value for key, value in flag_values(flags)}
@@ -137,6 +138,7 @@ class _Layers:
     def __init__(self) -> None:
         self.merged = OmegaConf.create({})
         self.profile = ""
+        self._profile_place = ""
         self.places: dict[str, _Place] = {}
         self._sections = OmegaConf.create({})
         self._section_places: dict[str, _Place] = {}
@@ -152,12 +154,24 @@ class _Layers:
         named = "profile" in content
         if named:
             self.profile = content.pop("profile")
+            self._profile_place = f"{shown}:{file.lines['profile']}"
         self._put(content, {key: (shown, file.lines.get(key, 0)) for key in _dotted_keys(content)})
         if named:
             section = _plain(self._sections).get(self.profile) or {}
             start = f"{self.profile}."
             own = {key.removeprefix(start): p for key, p in self._section_places.items() if key.startswith(start)}
             self._put(section, {key: own[key] for key in _dotted_keys(section)})
+
+    def check_profile(self) -> None:
+        """Check that the profile in force is one of the suite's, or has a section in a file.
+
+        Raises:
+            ConfigError: naming the nearest.
+        """
+        known = {*map(str, self._sections), *(path.stem for path in (EXPERIMENTS / "profile").glob("*.yaml"))}
+        if self.profile and self.profile not in known:
+            meant = did_you_mean(self.profile, known)
+            raise ConfigError(f"{self._profile_place}: key `profile`: no profile `{self.profile}`; {meant}")
 
     def _put(self, content: dict[str, Any], places: dict[str, _Place]) -> None:
         self.merged = _merge(self.merged, content, self.places, places)

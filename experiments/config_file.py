@@ -11,6 +11,8 @@ from experiments.config_error import ConfigError
 
 #: Keys that hold names of files; a single name may stand without brackets.
 NAME_LISTS = ("base", "tests")
+#: Keys that hold a name.
+NAMES = ("profile",)
 #: Keys that hold mappings.
 SECTIONS = ("model", "data", "trainer", "run", "profiles", "instead")
 
@@ -54,8 +56,26 @@ def read_config(path: Path) -> ConfigFile:
         raise ConfigError(f"{path}:{where} is not valid YAML: {reason}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a configuration is a mapping, this file holds a {type(content).__name__}")
-    lines = dict(_lines(node, path)) if isinstance(node, yaml.MappingNode) else {}
+    lines = {}
+    if isinstance(node, yaml.MappingNode):
+        lines = dict(_lines(node, path))
+        _refuse_other_types(node, path)
     return ConfigFile(path, _checked(content, path, lines), lines)
+
+
+def _refuse_other_types(node: yaml.Node, path: Path) -> None:
+    """Refuse what YAML takes for a date, binary data, or a number in base 60: written without quotes, it was text."""
+    children = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    if isinstance(node, yaml.ScalarNode):
+        kind = node.tag.rpartition(":")[2]
+        if kind in ("timestamp", "binary") or (kind in ("int", "float") and ":" in node.value):
+            read = {"timestamp": "a date", "binary": "binary data"}.get(kind, "a number in base 60")
+            raise ConfigError(
+                f"{path}:{node.start_mark.line + 1}: YAML takes `{node.value}` for {read}; put it in quotes"
+            )
+    else:
+        for child in children:
+            _refuse_other_types(child, path)
 
 
 def _checked(content: dict[str, Any], path: Path, lines: dict[str, int]) -> dict[str, Any]:
@@ -66,6 +86,9 @@ def _checked(content: dict[str, Any], path: Path, lines: dict[str, int]) -> dict
             content[key] = names = [names]
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise ConfigError(f"{path}:{lines.get(key, 1)}: key `{key}`: expected a list of names, got {names!r}")
+    for key in NAMES:
+        if key in content and not isinstance(content[key], str):
+            raise ConfigError(f"{path}:{lines.get(key, 1)}: key `{key}`: expected a name, got {content[key]!r}")
     for key in SECTIONS:
         section = content.get(key)
         if section is not None and not isinstance(section, dict):

@@ -36,6 +36,8 @@ def explain(message: str, composition: Composition) -> str:
     """
     keys, classes = _KEY.findall(message), _CLASS.findall(message)
     key = ".init_args.".join(keys)
+    if lacking := re.search(r"argument (--\S+): expected (?:one|at least one) argument", message):
+        return f"command line: `{lacking[1]}` needs a value"
     if unknown := _UNKNOWN.search(message):
         name = next(group for group in unknown.groups() if group)
         if key and classes:

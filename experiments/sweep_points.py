@@ -168,6 +168,12 @@ def _draw(path: Path, name: str, chosen: Mapping[str, Any], generator: random.Ra
         values = _grid_values(path, name, chosen)
         return generator.choices(values, weights=chosen.get("probabilities"))[0]
     low, high = chosen.get("min"), chosen.get("max")
+    for bound in ("min", "max"):
+        if isinstance(text := chosen.get(bound), str):
+            raise ConfigError(
+                f"{path}: parameter `{name}`: `{bound}: {text}` is text to YAML; a number with an exponent needs a "
+                "point in it, as 1.0e-5"
+            )
     if not isinstance(low, int | float) or not isinstance(high, int | float) or low > high:
         raise ConfigError(f"{path}: parameter `{name}`: need `values`, `value`, or `min` and `max`")
     integers = isinstance(low, int) and isinstance(high, int)

@@ -84,6 +84,11 @@ def test_a_file_that_is_no_mapping(tmp_path):
         (b"base: [1]\n", r"mine\.yaml:1: key `base`: expected a list of names"),
         (b"model:\n  init_args: [1]\n", r"mine\.yaml:2: key `model.init_args` is a list, but a mapping in .*:\d+"),
         (b"a: 1\nb: 2\na: 3\n", r"mine\.yaml:3: key `a` stands in line 1 already"),
+        (b"run: {name: 2026-01-02}\n", r"mine\.yaml:1: YAML takes `2026-01-02` for a date; put it in quotes"),
+        (b"a: 1\nb: [2026-01-02]\n", r"mine\.yaml:2: YAML takes `2026-01-02` for a date"),
+        (b"trainer: {max_time: 12:30:00}\n", r"mine\.yaml:1: YAML takes `12:30:00` for a number in base 60"),
+        (b"profile: [quick]\n", r"mine\.yaml:1: key `profile`: expected a name"),
+        (b"a: 1\nprofile: qick\n", r"mine\.yaml:2: key `profile`: no profile `qick`; did you mean `quick`"),
         (b"a: &a {b: *a}\n", r"mine\.yaml:1: key `a.b`: an anchor that holds itself"),
     ],
 )

@@ -29,6 +29,10 @@ def wrong(tmp_path, monkeypatch):
     return line
 
 
+def test_a_flag_without_its_value(wrong):
+    assert wrong(None, "--run.name", "--") == "command line: `--run.name` needs a value"
+
+
 def test_misspelt_keys(wrong):
     assert wrong("trainer: {max_epoch: 3}") == (
         "mine.yaml:1: there is no key `trainer.max_epoch`; did you mean `trainer.max_epochs`?"

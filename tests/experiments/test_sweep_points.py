@@ -96,6 +96,7 @@ def test_random_is_repeatable_and_stays_within_bounds(write):
         ({"parameters": {"a": {"values": [1]}}, "command": ["${program}", "exp"]}, "`command`"),
         ({"method": "random", "run_cap": 1, "parameters": {"a": {"min": 0, "max": 1, "distribution": "beta"}}}, "beta"),
         ({"method": "random", "run_cap": 1, "parameters": {"a": {"min": 2, "max": 1}}}, "`a`"),
+        ({"method": "random", "run_cap": 1, "parameters": {"a": {"min": "1e-5", "max": 1}}}, "`min: 1e-5` is text"),
     ],
 )
 def test_what_cannot_be_searched_is_one_line(write, content, message):
