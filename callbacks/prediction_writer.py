@@ -61,7 +61,7 @@ class PredictionWriter(BasePredictionWriter):
             size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners
             depth = F.interpolate(depth, size, mode="bilinear", align_corners=align_corners)
         size = (depth.shape[-2], depth.shape[-1])
-        if not is_scaled(size, tuple(batch["depth"].shape[-2:])):
+        if "depth" in batch and not is_scaled(size, tuple(batch["depth"].shape[-2:])):
             write_text_atomically(folder / SQUEEZED_FILE, json.dumps({"size": size}))
         for map_, index in zip(depth.cpu().numpy(), batch["index"].tolist(), strict=True):
             with written_atomically(folder / f"{index + 1:04d}.npy", MEND) as file:

@@ -79,7 +79,7 @@ class RunRecorder(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         suffix = ""
-        if stage == "fit" and trainer.ckpt_path is None:
+        if stage == "fit" and getattr(trainer, "ckpt_path", None) is None:
             put_away(folder)
         if (folder / "config.yaml").exists() and stage != "fit":
             datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]

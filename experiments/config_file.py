@@ -9,6 +9,9 @@ import yaml
 
 from experiments.config_error import ConfigError
 
+#: The parser in C where PyYAML was built with it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 #: Keys that hold names of files; a single name may stand without brackets.
 NAME_LISTS = ("base", "tests")
 #: Keys that hold a name.
@@ -46,7 +49,7 @@ def read_config(path: Path) -> ConfigFile:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        loader = yaml.SafeLoader(text)
+        loader = LOADER(text)
         node = loader.get_single_node()
         content = {} if node is None else loader.construct_document(node) or {}
     except yaml.YAMLError as error:

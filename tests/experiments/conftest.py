@@ -20,13 +20,18 @@ TINY = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    """Lines of tables in which every column has room; pytest-xdist sets a narrower terminal."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """An empty folder to work in, with tiny data and the configuration `tiny.yaml`."""
     write_tiny_nyu(tmp_path / "data" / "nyuv2")
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")  # pytest-xdist sets its own
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv(RUN_ENVIRONMENT, "")
     monkeypatch.delenv(RUN_ENVIRONMENT)

@@ -56,10 +56,10 @@ def test_a_check_that_needs_memory_is_left_to_the_real_method(workplace, monkeyp
     arguments = Namespace(root=str(workplace / "data/nyuv2"), crop=[48, 48], eval_size=None)
     data = Namespace(class_path="datamodules.NYUv2DataModule", init_args=arguments)
     config = Namespace(model=Namespace(init_args=Namespace(pretrained=True)), data=data)
-    datamodule = check_before_weights(config, training=True)
+    datamodule = check_before_weights(config, None, training=True)
     assert len(datamodule.train_set) == 4
     config.model.init_args.pretrained = False
-    assert check_before_weights(config, training=True) is None
+    assert check_before_weights(config, None, training=True) is None
 
 
 def test_the_crop_of_a_further_test_set_comes_before_training():

@@ -119,7 +119,7 @@ def test_pictures_are_left_out(tmp_path, full):
 
 def test_figures_are_printed_before_they_are_written(tmp_path, full, capsys):
     trainer = SimpleNamespace(
-        is_global_zero=True, default_root_dir=str(tmp_path), logger=None,
+        is_global_zero=True, default_root_dir=str(tmp_path), logger=None, fast_dev_run=False,
         callback_metrics={"test/nyuv2/abs_rel": torch.tensor(0.125)},
     )  # fmt: skip
     method = SimpleNamespace(oracle="", evaluations={}, protocol=SimpleNamespace(name="tiny"))
