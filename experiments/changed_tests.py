@@ -101,10 +101,13 @@ def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             value, before = ((content.get("trainer") or {}).get(name) for content in (config, own.config))
             if value != before:
                 found[f"trainer.{name}"] = value
-        checkpoint = Path(str(config.get("ckpt_path") or ""))
-        tested = folder / "checkpoints" / f"{(own.config.get('run') or {}).get('tested') or 'best'}.ckpt"
-        if tested.exists() and checkpoint.resolve() not in (tested.resolve(), previous(tested).resolve()):
-            found["ckpt_path"] = checkpoint.stem
+        checkpoint = config.get("ckpt_path")
+        if (
+            checkpoint
+            and checkpoint != own.config.get("ckpt_path")
+            and not _is_own(Path(checkpoint), folder, own.config)
+        ):
+            found["ckpt_path"] = Path(checkpoint).stem
     return found
 
 
@@ -130,6 +133,14 @@ def name_of(changed: Mapping[str, Any]) -> str:
 def find_tests(folder: Path) -> list[str]:
     """Names of a run's further tests that have figures."""
     return sorted(path.parent.name for path in folder.glob(f"{TESTS}/*/metrics.json"))
+
+
+def _is_own(checkpoint: Path, folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is the one that a run's own test takes, or one of its own while that one is not there."""
+    tested = folder / "checkpoints" / f"{(config.get('run') or {}).get('tested') or 'best'}.ckpt"
+    if tested.exists():
+        return checkpoint.resolve() in (tested.resolve(), previous(tested).resolve())
+    return checkpoint.resolve().parent == tested.parent.resolve()
 
 
 def _differences(mine: Any, theirs: Any, key: str) -> Iterator[tuple[str, Any]]:

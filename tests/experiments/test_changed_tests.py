@@ -133,6 +133,9 @@ def test_what_counts_as_a_change(tmp_path):
         "protocol.name": "b/[c]", "data.init_args.superpixels": None,
         "trainer.precision": "bf16-mixed", "ckpt_path": "last",
     }  # fmt: skip
+    (tmp_path / "checkpoints" / "best.ckpt").unlink()
+    assert "ckpt_path" not in changes(new, tmp_path)
+    assert changes({**own, "ckpt_path": "elsewhere/best.ckpt"}, tmp_path) == {"ckpt_path": "best"}
     assert name_of(changed).startswith("superpixels-none_name-b-c-_precision-bf16-mixed_ckpt_path-la")
     assert name_of(changed) != name_of({**changed, "ckpt_path": "other"})
 
