@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,9 @@ class SegdepthCLI(LightningCLI):
 
     def __init__(self, composition: Composition, args: list[str], holding: ExitStack | None = None):
         self.composition = composition
-        self.holding = holding or ExitStack()
+        stack = holding or ExitStack()
+        # a function, for callbacks that copy the method reach this object through the trainer, and a stack has no copy
+        self.hold: Callable[[AbstractContextManager[Path]], Path] = lambda place: stack.enter_context(place)
         super().__init__(
             DepthModule,
             DepthDataModule,
@@ -183,7 +185,7 @@ class SegdepthCLI(LightningCLI):
         file = " --ckpt_path FILE" if self.subcommand not in ("exp", "fit") else ""
         mend = f"wait until it ends, or work in another folder: `--run.name NAME{file}`"
         place = take_folder(run.folder.parent, run.name, data, self.composition.profile, mend)
-        run.name = self.holding.enter_context(place).name
+        run.name = self.hold(place).name
 
     @property
     def data_stage(self) -> str | None:

@@ -92,8 +92,8 @@ def select_runs(options: argparse.Namespace, tables: Sequence[PublishedTable]) -
         raise ConfigError(
             f"--test: no run under {options.root} has a test `{options.test}`; {did_you_mean(options.test, known)}"
         )
-    if not runs and not known_experiments(options.root):
-        raise ConfigError(f"no finished run under {options.root}: `make exp NAME=shed_hybrid` makes one")
+    if not runs and (not options.experiments or not known_experiments(options.root)):
+        raise ConfigError(f"no run under {options.root} that can be read: `make exp NAME=shed_hybrid` makes one")
     check_metrics(options.metrics, runs)
     if absent := sorted(set(options.experiments) - {run.experiment for run in runs}):
         meant = did_you_mean(absent[0], known_experiments(options.root))

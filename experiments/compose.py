@@ -154,7 +154,7 @@ class _Layers:
         named = "profile" in content
         if named:
             self.profile = content.pop("profile")
-            self._profile_place = f"{shown}:{file.lines['profile']}"
+            self._profile_place = f"{shown}:{file.lines.get('profile', 1)}"
         self._put(content, {key: (shown, file.lines.get(key, 0)) for key in _dotted_keys(content)})
         if named:
             section = _plain(self._sections).get(self.profile) or {}

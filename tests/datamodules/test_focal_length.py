@@ -18,6 +18,7 @@ from datamodules.prepared import PreparedReader
 from datamodules.splits import Splits
 from experiments.command_line import data_parser
 from experiments.compose import EXPERIMENTS, compose, experiment_names
+from experiments.config_file import ConfigFile
 
 #: Height and width of the frames of a data set; others are NYUv2's.
 SIZES = {"HyperSimDataModule": (768, 1024)}
@@ -79,6 +80,7 @@ def ratio(config):
     reader = KnownFrames(SIZES.get(type(module).__name__, (480, 640)))
     module.reader = PreparedReader(reader, module.preprocess, [], Path(os.devnull))
     module.splits = Splits([0], [0], [0])
+    module.check_training_part = lambda: None  # which looks for lists on disk
     module.setup()
     trained, tested = module.train_set[0], module.test_set[0]
     assert (tested["depth"] == DEPTH).all()
@@ -101,9 +103,10 @@ def configurations(monkeypatch):
             name: {key: value for key, value in (section or {}).items() if key == "data"}
             for name, section in content.get("profiles", {}).items()
         }
-        return {key: content[key] for key in ("base", "instead", "profile", "profiles", "data") if key in content}
+        kept = {key: content[key] for key in ("base", "instead", "profile", "profiles", "data") if key in content}
+        return ConfigFile(path, kept, {})
 
-    monkeypatch.setattr("experiments.compose._read", read_data_alone)
+    monkeypatch.setattr("experiments.compose.read_config", read_data_alone)
     monkeypatch.setenv("DATA_ROOT", "somewhere")
     combinations = [(name, *changes) for name in experiment_names()
                     for changes in (("profile/paper",), ("data/rooms", "profile/quick"))]  # fmt: skip

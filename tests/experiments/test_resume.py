@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import zipfile
 
 import pytest
 import torch
@@ -177,6 +178,14 @@ def test_a_moved_run_goes_on_and_another_run_starts_from_its_best(place):
     assert weights(place, "there")[1] <= score
 
 
+def place_of_weights(path):
+    """First byte of the largest tensor; between tensors lie bytes that mean nothing."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    header = path.read_bytes()[largest.header_offset :][:30]
+    return largest.header_offset + 30 + sum(int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut", "flipped", "empty"])
 def test_a_damaged_checkpoint_is_passed_over(place, harm):
@@ -184,7 +193,7 @@ def test_a_damaged_checkpoint_is_passed_over(place, harm):
     last = place / "runs/tiny/harmed/checkpoints/last.ckpt"
     content = bytearray(last.read_bytes())
     if harm == "flipped":
-        content[len(content) // 2] ^= 0xFF
+        content[place_of_weights(last)] ^= 0xFF
     last.write_bytes(content if harm == "flipped" else content[: len(content) // 2] if harm == "cut" else b"")
     (last.parent / "last.ckpt.partial").write_bytes(b"left by a kill")
     assert run(place, "fit", "harmed") == 0

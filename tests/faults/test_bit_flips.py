@@ -67,7 +67,10 @@ def test_every_command_ends_well_or_names_the_file(place):
             status = run_forked(list(command), log)
             said = log.read_text(errors="replace")
             errors = [line for line in said.splitlines() if line.startswith("segdepth: error: ")]
-            ended = status == 0 or (status == 2 and len(errors) == 1 and name in errors[0])
+            named = any(
+                name in line for line in said.splitlines() if line.startswith(("segdepth: error", "segdepth: warn"))
+            )
+            ended = status == 0 or (status == 2 and len(errors) == 1 and named)
             if not ended or "Traceback" in said:
                 faults.append(f"{name}, bit {bit}: `{' '.join(command)}` ended with {status}: {said[-600:]}")
     assert not faults, "\n\n".join(faults)
