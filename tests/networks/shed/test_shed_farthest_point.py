@@ -105,5 +105,5 @@ def test_autocast_does_not_touch_distances():
 
 
 def test_more_picks_than_points_is_refused():
-    with pytest.raises(ValueError, match=r"20 segments cannot be seeded from 10 tokens.*num_segments"):
+    with pytest.raises(ValueError, match=r"20 segments cannot be seeded from 10 tokens.*`segments`"):
         farthest_points(torch.zeros(1, 10, 4), 20)
