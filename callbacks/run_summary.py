@@ -17,7 +17,8 @@ from lightning_modules.metrics.details import is_count, is_detail
 
 #: What a run leaves for people to look at.
 OUTPUTS = (
-    "config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "retrieval_*.png", "panels", "clouds", "checkpoints",
+    "config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "retrieval_*.png", "confusion_*.png",
+    "panels", "clouds", "checkpoints",
 )  # fmt: skip
 
 
@@ -73,17 +74,7 @@ class RunSummary(Callback):
                 console.print(f"warning: {name}: {remark}", highlight=False, markup=False, soft_wrap=True)
         if not trainer.fast_dev_run:  # type: ignore[attr-defined] # figures of a batch or two are nobody's result
             merge_json(folder / "metrics.json", figures)  # after they are printed: a full disk takes no figure
-        for name in (
-            "config.yaml",
-            "metrics.json",
-            "per_image.csv",
-            "worst_*.png",
-            "retrieval_*.png",
-            "confusion_*.png",
-            "panels",
-            "clouds",
-            "checkpoints",
-        ):
+        for name in OUTPUTS:
             for path in sorted(folder.glob(name)):
                 console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
         if isinstance(trainer.logger, RunLogger):

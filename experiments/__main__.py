@@ -40,9 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("SEGDEPTH_DEBUG"):
             raise
-        from experiments.disk_errors import explain_disk
-
-        print(f"segdepth: error: {explain_disk(error) or one_line(error)}", file=sys.stderr)
+        print(f"segdepth: error: {explain_error(error)}", file=sys.stderr)
         print("(SEGDEPTH_DEBUG=1 shows where it came from)", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as end:
@@ -107,6 +105,18 @@ def run(command: str, arguments: Sequence[str]) -> None:
             ) from error
         raise
     do([expand_argument(argument) for argument in arguments])
+
+
+def explain_error(error: Exception) -> str:
+    """One line for an error: the cause of a full disk, full memory, an absent accelerator, else its own message."""
+    from experiments.disk_errors import explain_disk
+
+    line = explain_disk(error)
+    if line is None and "torch" in sys.modules:  # else nothing of it can have failed
+        from experiments.failures import explain_failure
+
+        line = explain_failure(error)
+    return line or one_line(error)
 
 
 def one_line(error: BaseException) -> str:

@@ -25,8 +25,9 @@ SINGLE_VALUE = (
     "a larger `data.init_args.crop`"
 )
 ACCELERATOR = (
-    "leave `trainer.accelerator` and `trainer.devices` at auto, which take what there is (else the CPU); "
-    "`segdepth doctor` says what is found here, and what a missing driver or a torch without CUDA lacks"
+    "leave `trainer.accelerator` and `trainer.devices` (of `evaluate`: `--accelerator` and `--devices`) at auto, which "
+    "take what there is (else the CPU); `segdepth doctor` says what is found here, and what a missing driver or a torch "
+    "without CUDA lacks"
 )
 
 

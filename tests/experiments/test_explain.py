@@ -6,6 +6,7 @@ import sys
 import pytest
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from experiments.__main__ import main
 from experiments.cli import run_trainer_command
 from experiments.compose import ConfigError
 from experiments.failures import explain_failure
@@ -96,6 +97,16 @@ def test_a_missing_accelerator_is_advised_on(tmp_path, monkeypatch):
     asked = MisconfigurationException("You requested gpu: [0, 3]\n But your machine only has: [0]")
     assert explain_failure(asked).startswith("GPUs [0, 3] are asked for and [0] are there: leave")
     assert explain_failure(MisconfigurationException("something else")) is None
+
+
+def test_every_command_advises_on_a_missing_accelerator(monkeypatch, capsys):
+    def fail(arguments):
+        raise MisconfigurationException("No supported gpu backend found!")
+
+    monkeypatch.setattr("experiments.evaluate_command.evaluate", fail)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--accelerator", "gpu"])
+    assert "no GPU is found: leave" in capsys.readouterr().err
 
 
 def test_names_are_checked_without_torch(tmp_path):
