@@ -26,8 +26,8 @@ SINGLE_VALUE = (
 )
 ACCELERATOR = (
     "leave `trainer.accelerator` and `trainer.devices` (of `evaluate`: `--accelerator` and `--devices`) at auto, which "
-    "take what there is (else the CPU); `segdepth doctor` says what is found here, and what a missing driver or a torch "
-    "without CUDA lacks"
+    "take what there is (else the CPU); `segdepth doctor` says what is found here, and what a missing driver or a "
+    "torch without CUDA lacks"
 )
 
 
