@@ -112,7 +112,8 @@ def explain_error(error: Exception) -> str:
     from experiments.disk_errors import explain_disk
 
     line = explain_disk(error)
-    if line is None and "torch" in sys.modules:  # else nothing of it can have failed
+    # an error that was raised from another one explains it already; without torch, nothing of it can have failed
+    if line is None and error.__cause__ is None and "torch" in sys.modules:
         from experiments.failures import explain_failure
 
         line = explain_failure(error)
