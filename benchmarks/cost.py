@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from experiments.network_cost import gflops as gflops
-from experiments.network_cost import gflops_inside as gflops_inside
+from experiments.judging.network_cost import gflops as gflops
+from experiments.judging.network_cost import gflops_inside as gflops_inside
 
 
 class Elapsed(NamedTuple):

@@ -31,12 +31,12 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from datamodules import NYUv2DataModule, SeedsSuperpixels
 from datamodules.base import IMAGENET_NORMALIZATION
-from datamodules.cache import cache_folder
-from datamodules.nyuv2_format import CLASS_MAPPING_FILE, LABELED_FILE, read_class_mapping
+from datamodules.loading.workers import use_one_thread
+from datamodules.nyuv2.labeled_format import CLASS_MAPPING_FILE, LABELED_FILE, read_class_mapping
 from datamodules.rooms.dataset import RoomsParameters, ensure_rooms
 from datamodules.splits import spread
-from datamodules.workers import use_one_thread
-from experiments.data_convert import convert
+from datamodules.storage.cache import cache_folder
+from experiments.datasets.convert import convert
 
 #: Edge of a training crop, pixels.
 CROP = 384

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules import NYUv2DataModule, RoomsDataModule
-from experiments.published import read_published
+from experiments.results.published import read_published
 
 #: Metres that are 1, by how depth may have been normalised. The last divides by 1000, as one does with millimetres, the
 #: 8-bit pictures in which NYUv2's depth is passed around (255 for 10 m).

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from datamodules.derived.region_support import RegionSupport
+from datamodules.pipeline.region_support_target import RegionSupport
 from datamodules.rooms import RoomsParameters
 from datamodules.rooms.dataset import RenderedScenes
 from tests.helpers.literal_region_support import transcription

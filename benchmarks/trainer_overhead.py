@@ -29,8 +29,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from experiments.cli import SegdepthCLI, quieten
-from experiments.compose import compose
+from experiments.config.compose import compose
+from experiments.train.cli import SegdepthCLI, quieten
 from lightning_modules import DepthModule
 
 #: Our loop may cost at most this much of the bare loop's time more.

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from torchvision.transforms import v2
 
-from datamodules.batching import BatchingDataModule
-from datamodules.derived.frame_maps import FrameMap, FrameSuperpixels
-from datamodules.derived.sample_maps import DerivedMap
-from datamodules.fingerprint import fingerprint
 from datamodules.frames import FrameDataset
-from datamodules.preprocess import FrameStep
+from datamodules.loading.batching import BatchingDataModule
+from datamodules.pipeline.frame_maps import FrameMap, FrameSuperpixels
+from datamodules.pipeline.preprocess import FrameStep
+from datamodules.pipeline.sample_maps import DerivedMap
+from datamodules.pipeline.superpixels import Superpixels
+from datamodules.pipeline.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
+from datamodules.pipeline.variants import Variant
 from datamodules.sample import Sample
-from datamodules.superpixels import Superpixels
-from datamodules.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
-from datamodules.variants import Variant
+from datamodules.storage.fingerprint import fingerprint
 
 #: Options that say how the network is shown a frame in evaluation: those of all test sets of a run.
 VIEW_OPTIONS = (

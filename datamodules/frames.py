@@ -194,7 +194,7 @@ class FrameDataset(Dataset[Sample]):
         return len(self.indices)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        """The sample at a position, or, from :class:`~datamodules.samplers.TrainSampler`, at a position and epoch."""
+        """The sample at a position, or at the position and epoch that a training sampler gives."""
         position, epoch = key if isinstance(key, tuple) else (key, 0)
         if not self.skip_bad:
             return self._sample(position, epoch)

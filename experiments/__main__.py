@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
-from experiments.standard_streams import prepare_streams
+from experiments.health.standard_streams import prepare_streams
 
 USAGE = """usage: segdepth COMMAND ...
 
@@ -53,15 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 #: Commands that train nothing: module and function.
 OTHER_COMMANDS = {
-    "evaluate": ("experiments.evaluate_command", "evaluate"),
-    "export": ("experiments.export_command", "export"),
-    "compare": ("experiments.compare", "compare"),
-    "table": ("experiments.table_command", "table"),
-    "sweep": ("experiments.sweep_command", "sweep"),
-    "ablation": ("experiments.ablation_command", "ablation"),
-    "claims": ("experiments.claims_command", "claims"),
-    "data": ("experiments.data_command", "data"),
-    "doctor": ("experiments.doctor", "doctor"),
+    "evaluate": ("experiments.foreign.evaluate", "evaluate"),
+    "export": ("experiments.export.export", "export"),
+    "compare": ("experiments.comparison.compare", "compare"),
+    "table": ("experiments.results.table", "table"),
+    "sweep": ("experiments.grid.sweep", "sweep"),
+    "ablation": ("experiments.grid.ablation", "ablation"),
+    "claims": ("experiments.judging.claims", "claims"),
+    "data": ("experiments.datasets.data", "data"),
+    "doctor": ("experiments.health.doctor", "doctor"),
 }
 #: Those of them that load PyTorch and OpenCV themselves.
 LOADING_COMMANDS = ("evaluate", "export", "data")
@@ -72,10 +72,10 @@ TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
 
 def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
-    from experiments.address_space import check_address_limit, limit_hint
-    from experiments.compose import ConfigError
-    from experiments.home_paths import expand_argument
-    from experiments.surroundings import tidy_environment
+    from experiments.config.compose import ConfigError
+    from experiments.config.home_paths import expand_argument
+    from experiments.health.address_space import check_address_limit, limit_hint
+    from experiments.health.surroundings import tidy_environment
 
     tidy_environment()
     if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
@@ -83,12 +83,12 @@ def run(command: str, arguments: Sequence[str]) -> None:
     if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):
         check_address_limit()
     if command in (*TRAINER_COMMANDS, "data", "evaluate"):
-        from experiments.arguments import check_names
+        from experiments.config.arguments import check_names
 
         check_names(command, arguments)
     try:
         if command in TRAINER_COMMANDS:
-            from experiments.cli import run_trainer_command
+            from experiments.train.cli import run_trainer_command
 
             do: Callable[[Sequence[str]], None] = partial(run_trainer_command, command)
         else:
@@ -109,12 +109,12 @@ def run(command: str, arguments: Sequence[str]) -> None:
 
 def explain_error(error: Exception) -> str:
     """One line for an error: the cause of a full disk, full memory, an absent accelerator, else its own message."""
-    from experiments.disk_errors import explain_disk
+    from experiments.health.disk_errors import explain_disk
 
     line = explain_disk(error)
     # an error that was raised from another one explains it already; without torch, nothing of it can have failed
     if line is None and error.__cause__ is None and "torch" in sys.modules:
-        from experiments.failures import explain_failure
+        from experiments.health.failures import explain_failure
 
         line = explain_failure(error)
     return line or one_line(error)

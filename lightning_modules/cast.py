@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_modules.backbones.released import Names, load_released, read_weights, rename
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.losses import ImageClassLoss
-from lightning_modules.networks.cast import CASTNetwork
+from lightning_modules.networks.cast.network import CASTNetwork
 from lightning_modules.networks.shed.options import PadRule
 from lightning_modules.prediction import Prediction
 

@@ -8,7 +8,7 @@ from lightning_modules.backbones.released import Names, load_released, read_weig
 from lightning_modules.backbones.timm_backbones import is_vision_transformer
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
-from lightning_modules.networks.dpt_vit import DPTViTNetwork
+from lightning_modules.networks.dpt.dpt_vit import DPTViTNetwork
 from lightning_modules.prediction import Prediction
 
 _UNIT = r"conv([12])\.(weight|bias)"

@@ -16,11 +16,11 @@ from torch.optim import Optimizer
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
-from lightning_modules.nonfinite import NonFiniteGuard
-from lightning_modules.parameter_groups import check_lr_scale, parameter_groups
 from lightning_modules.prediction import Prediction
-from lightning_modules.schedules import Schedule
-from lightning_modules.validation_losses import mean_over_frames
+from lightning_modules.training.nonfinite import NonFiniteGuard
+from lightning_modules.training.parameter_groups import check_lr_scale, parameter_groups
+from lightning_modules.training.schedules import Schedule
+from lightning_modules.training.validation_losses import mean_over_frames
 
 Batch = dict[str, Any]
 

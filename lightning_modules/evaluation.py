@@ -37,7 +37,7 @@ from lightning_modules.metrics.exact_sums import SuiteMetric
 from lightning_modules.metrics.layout_flatness import CLASSES
 from lightning_modules.metrics.objectwise import ObjectAveraging
 from lightning_modules.metrics.range_errors import EDGES
-from lightning_modules.metrics.segmentation import AbsentClasses
+from lightning_modules.metrics.segmentation_accuracy import AbsentClasses
 from lightning_modules.prediction import Prediction
 
 Batch = dict[str, Any]

@@ -11,9 +11,9 @@ from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.losses import L1Loss, SegmentationLoss, SobelCorrelationLoss
 from lightning_modules.losses.reduction import masked_mean
 from lightning_modules.losses.sobel import depth_edges, sees_valid
-from lightning_modules.networks.multi_head import MultiHeadNetwork
-from lightning_modules.networks.semantic_inputs import OneHotClasses, SemanticInput
-from lightning_modules.networks.semantic_md import Activation, SemanticMDNetwork
+from lightning_modules.networks.semantic_md.multi_head import MultiHeadNetwork
+from lightning_modules.networks.semantic_md.network import Activation, SemanticMDNetwork
+from lightning_modules.networks.semantic_md.semantic_inputs import OneHotClasses, SemanticInput
 from lightning_modules.prediction import Prediction
 
 Head = Literal["depth", "semantics", "contours"]

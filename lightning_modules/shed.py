@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from lightning_modules.backbones import class_token_start, create_hybrid_parts
 from lightning_modules.depth_module import Batch, DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
-from lightning_modules.networks.fusion import MapFusionRule
+from lightning_modules.networks.dpt.fusion import MapFusionRule
 from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed import SHEDTrunk
 from lightning_modules.networks.shed.network import LevelFusionRule, ReadoutRule, SHEDNetwork

@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from lightning_modules.depth_module import DepthModule
-from lightning_modules.schedules import Schedule
+from lightning_modules.training.schedules import Schedule
 
 
 @dataclass(frozen=True)

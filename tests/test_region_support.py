@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.frame_view import view_frame
+from callbacks.pictures.frame_view import view_frame
 from lightning_modules import RegionSupportNetwork
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import RegionLoss

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.schedules import Schedule
+from lightning_modules.training.schedules import Schedule
 
 
 def rates(schedule, steps, base=1.0):

@@ -12,7 +12,12 @@ from lightning_modules import SemanticMD
 from lightning_modules.losses import SegmentationLoss, SobelCorrelationLoss
 from lightning_modules.losses.sobel import depth_edges
 from lightning_modules.metrics import EvalProtocol
-from lightning_modules.networks.semantic_inputs import LabelContours, OneHotClasses, RawLabels, SemanticConvolution
+from lightning_modules.networks.semantic_md.semantic_inputs import (
+    LabelContours,
+    OneHotClasses,
+    RawLabels,
+    SemanticConvolution,
+)
 
 PROTOCOL = EvalProtocol("hypersim_semantic_md", 0.0015, 15.0, clip_truth=True, averaging="pooled")
 SMALL = {

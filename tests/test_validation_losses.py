@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from datamodules.transforms import resize_map
+from datamodules.pipeline.transforms import resize_map
 from lightning_modules.losses import SILogLoss
 from lightning_modules.losses.reduction import masked_mean, sum_over_processes, this_process_alone
 from lightning_modules.prediction import Prediction
-from lightning_modules.validation_losses import mean_over_frames, on_input_grid
+from lightning_modules.training.validation_losses import mean_over_frames, on_input_grid
 
 
 def batch(native=(8, 10), size=(8, 10), frames=3):

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 
-from callbacks.run_logger import RunLogger
+from callbacks.records.run_logger import RunLogger
 from datamodules.files import written_atomically
 
 #: What Lightning's callback remembers of its choice.

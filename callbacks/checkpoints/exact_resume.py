@@ -16,9 +16,9 @@ class ExactResume(Callback):
     """Save and restore every process's random numbers and the sums behind the epoch's means.
 
     Weights, optimizer, schedule and progress are Lightning's; order and augmentation depend on seed, epoch and frame
-    alone (:mod:`datamodules.samplers`, :mod:`datamodules.frames`), and
-    :class:`~datamodules.train_loader.TrainLoader` knows its place in the epoch. On the same number of processes the
-    rest of the training is then the same, bit by bit where the kernels are deterministic.
+    alone (:mod:`datamodules.loading.samplers`, :mod:`datamodules.frames`), and
+    :class:`~datamodules.loading.train_loader.TrainLoader` knows its place in the epoch. On the same number of processes
+    the rest of the training is then the same, bit by bit where the kernels are deterministic.
     """
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks.checkpoint_io import remove_partial
-from callbacks.stop_signals import StopSignals
+from callbacks.checkpoints.checkpoint_io import remove_partial
+from callbacks.checkpoints.stop_signals import StopSignals
 
 STOPPED = "should_stop"
 

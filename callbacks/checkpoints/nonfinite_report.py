@@ -5,13 +5,13 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
-from callbacks.checkpoint_io import AtomicCheckpointIO, CheckpointError
+from callbacks.checkpoints.checkpoint_io import AtomicCheckpointIO, CheckpointError
 
 NAME = "nonfinite.pt"
 
 
 class NonFiniteReport(Callback):
-    """Write what a :class:`~lightning_modules.nonfinite.NonFiniteError` reports into the run folder."""
+    """Write what a :class:`~lightning_modules.training.nonfinite.NonFiniteError` reports into the run folder."""
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Every process writes its own part: the batch may have been anyone's."""

@@ -8,9 +8,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks.checkpoint_io import CheckpointError
-from callbacks.stop_signals import StopSignals
-from callbacks.test_progress import TestProgress
+from callbacks.checkpoints.checkpoint_io import CheckpointError
+from callbacks.checkpoints.stop_signals import StopSignals
+from callbacks.checkpoints.test_progress import TestProgress
 
 #: Seconds of testing after which it is worth saving before the last batch: pictures are drawn after it.
 WORTH_SAVING = 60.0

@@ -8,8 +8,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks.checkpoint_io import load_checked
-from callbacks.checkpoints import BestCheckpoint
+from callbacks.checkpoints.best_checkpoint import BestCheckpoint
+from callbacks.checkpoints.checkpoint_io import load_checked
 
 
 class StagedTraining(Callback):

@@ -11,10 +11,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from callbacks.checkpoint_io import PARTIAL, AtomicCheckpointIO, damage
-from callbacks.metric_states import metric_states, restore_metrics
-from callbacks.retrieval_picture import SeenFrame
-from callbacks.worst_cases import Case
+from callbacks.checkpoints.checkpoint_io import PARTIAL, AtomicCheckpointIO, damage
+from callbacks.checkpoints.metric_states import metric_states, restore_metrics
+from callbacks.pictures.retrieval_picture import SeenFrame
+from callbacks.pictures.worst_cases import Case
 
 #: Options that change no figure: where files are, whose content the data's fingerprint knows, and who reads them.
 OF_THE_MACHINE = frozenset({"root", "store", "num_workers"})

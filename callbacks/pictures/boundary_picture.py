@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from callbacks.class_colors import RGB
-from callbacks.colors import Picture
-from callbacks.frame_view import FrameView
+from callbacks.pictures.class_colors import RGB
+from callbacks.pictures.colors import Picture
+from callbacks.pictures.frame_view import FrameView
 from lightning_modules.metrics.boundary import depth_edges
 
 #: What is drawn, from below to above: the truth may be hidden by an edge that was found on the very pixel.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from callbacks.colors import Picture
+from callbacks.pictures.colors import Picture
 
 RGB = tuple[int, int, int]
 

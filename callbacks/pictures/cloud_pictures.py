@@ -5,19 +5,19 @@ from typing import Any
 
 from lightning.pytorch import LightningModule
 
-from callbacks.cloud_sheet import draw_cloud_sheet
-from callbacks.frame_pictures import FramePictures
-from callbacks.frame_result import FrameResult, frame_result
-from callbacks.picture_files import write_figure
-from callbacks.point_clouds import colored_cloud, write_ply
+from callbacks.pictures.cloud_sheet import draw_cloud_sheet
+from callbacks.pictures.frame_pictures import FramePictures
+from callbacks.pictures.frame_result import FrameResult, frame_result
+from callbacks.pictures.picture_files import write_figure
+from callbacks.pictures.point_clouds import colored_cloud, write_ply
 
 
 class CloudPictures(FramePictures):
     """Write ``clouds/<data set>_<index>.png`` for the frames of :class:`~callbacks.Panels`.
 
     A picture shows the predicted cloud beside the true one, frontal and from above, and the parts of the method's
-    segment hierarchy (see :func:`~callbacks.cloud_sheet.draw_cloud_sheet`). Both clouds lie beside it as PLY files. A
-    method that predicts no depth has none, nor has a test set whose point clouds are not measured
+    segment hierarchy (see :func:`~callbacks.pictures.cloud_sheet.draw_cloud_sheet`). Both clouds lie beside it as PLY
+    files. A method that predicts no depth has none, nor has a test set whose point clouds are not measured
     (``evaluation.groups``).
     """
 

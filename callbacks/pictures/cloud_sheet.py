@@ -13,12 +13,12 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from callbacks.colors import Picture, part_picture
-from callbacks.frame_result import FrameResult
-from callbacks.frame_view import FrameView
-from callbacks.gravity import up_direction
-from callbacks.point_clouds import back_project, colored_cloud, grid_stride
-from callbacks.splatting import Viewpoint, fitted, splat
+from callbacks.pictures.colors import Picture, part_picture
+from callbacks.pictures.frame_result import FrameResult
+from callbacks.pictures.frame_view import FrameView
+from callbacks.pictures.gravity import up_direction
+from callbacks.pictures.point_clouds import back_project, colored_cloud, grid_stride
+from callbacks.pictures.splatting import Viewpoint, fitted, splat
 
 #: Points that a cloud of a picture has at most, and pixels of its longer side.
 PICTURE_POINTS, PICTURE_SIDE = 80_000, 480
@@ -90,7 +90,7 @@ def frontal_view(truth: NDArray[np.float64], up: NDArray[np.float64], size: tupl
 
 
 def vertical_of(view: FrameView, intrinsics: torch.Tensor) -> NDArray[np.float64]:
-    """The vertical of a frame, from its true depth; see :func:`~callbacks.gravity.up_direction`."""
+    """The vertical of a frame, from its true depth; see :func:`~callbacks.pictures.gravity.up_direction`."""
     stride = grid_stride(view.truth.shape, GRAVITY_POINTS)
     rows, columns = np.mgrid[: view.truth.shape[0] : stride, : view.truth.shape[1] : stride]
     depth = view.truth[rows, columns]

@@ -11,8 +11,8 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from callbacks.gathering import gather_objects
-from callbacks.picture_files import left_out_if_unwritable, save_figure
+from callbacks.pictures.picture_files import left_out_if_unwritable, save_figure
+from callbacks.records.all_processes import gather_objects
 from datamodules.files import write_text_atomically
 
 Counts = NDArray[np.int64]

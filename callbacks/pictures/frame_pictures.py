@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.picture_files import left_out_if_unwritable
+from callbacks.pictures.picture_files import left_out_if_unwritable
 
 
 class FramePictures(Callback, ABC):

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.colors import Picture
-from callbacks.frame_view import FrameView, to_picture, view_frame
+from callbacks.pictures.colors import Picture
+from callbacks.pictures.frame_view import FrameView, to_picture, view_frame
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from callbacks.colors import Picture, depth_picture, error_picture
+from callbacks.pictures.colors import Picture, depth_picture, error_picture
 from lightning_modules.metrics import BoundaryProtocol
 
 #: Relative error that saturates the error picture.

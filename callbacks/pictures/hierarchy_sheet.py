@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from callbacks.colors import Picture, segment_picture
-from callbacks.frame_result import FrameResult
+from callbacks.pictures.colors import Picture, segment_picture
+from callbacks.pictures.frame_result import FrameResult
 
 #: Figures of a level that are written above it: abbreviation and name.
 QUALITY = {

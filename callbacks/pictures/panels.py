@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from callbacks.boundary_picture import boundary_legend, boundary_picture
-from callbacks.class_colors import RGB, ClassColors
-from callbacks.colors import Picture, segment_picture
-from callbacks.frame_pictures import FramePictures
-from callbacks.frame_view import FrameView, depth_scale, error_scale, view_frame
-from callbacks.picture_files import write_figure
-from callbacks.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
+from callbacks.pictures.boundary_picture import boundary_legend, boundary_picture
+from callbacks.pictures.class_colors import RGB, ClassColors
+from callbacks.pictures.colors import Picture, segment_picture
+from callbacks.pictures.frame_pictures import FramePictures
+from callbacks.pictures.frame_view import FrameView, depth_scale, error_scale, view_frame
+from callbacks.pictures.picture_files import write_figure
+from callbacks.pictures.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
 
 #: Pictures in a row.
 COLUMNS = 4

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from callbacks.colors import Picture
-from callbacks.frame_view import FrameView
+from callbacks.pictures.colors import Picture
+from callbacks.pictures.frame_view import FrameView
 from datamodules.files import written_atomically
 from lightning_modules.metrics.point_cloud import pixel_rays
 

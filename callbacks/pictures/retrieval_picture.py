@@ -14,9 +14,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from callbacks.colors import Picture
-from callbacks.gathering import gather_objects
-from callbacks.picture_files import save_figure
+from callbacks.pictures.colors import Picture
+from callbacks.pictures.picture_files import save_figure
+from callbacks.records.all_processes import gather_objects
 from lightning_modules.metrics import LayoutRetrieval
 from lightning_modules.metrics.retrieval import Neighbours
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from callbacks.colors import Picture
+from callbacks.pictures.colors import Picture
 
 #: Share of the points, on either side, that a fitted viewpoint may leave outside: stray points do not set the scale.
 STRAY = 0.005
@@ -69,7 +69,7 @@ def splat(cloud: NDArray, view: Viewpoint, width: int = 2, background: int = 255
     """A picture (h, w, 3) of a cloud; of the points that cover a pixel the nearest one gives its colour.
 
     Args:
-        cloud: (N, 6), as :func:`~callbacks.point_clouds.colored_cloud` makes it.
+        cloud: (N, 6), as :func:`~callbacks.pictures.point_clouds.colored_cloud` makes it.
         view: from where.
         width: pixels along a side of the square that a point covers.
         background: grey where no point is.

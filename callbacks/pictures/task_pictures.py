@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from callbacks.class_colors import RGB, ClassColors
-from callbacks.colors import Picture, depth_picture
+from callbacks.pictures.class_colors import RGB, ClassColors
+from callbacks.pictures.colors import Picture, depth_picture
 
 
 def semantic_pictures(

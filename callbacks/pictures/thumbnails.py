@@ -11,9 +11,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from numpy.typing import NDArray
 
-from callbacks.boundary_picture import boundary_picture
-from callbacks.colors import Picture, segment_picture
-from callbacks.frame_view import FrameView, view_frame
+from callbacks.pictures.boundary_picture import boundary_picture
+from callbacks.pictures.colors import Picture, segment_picture
+from callbacks.pictures.frame_view import FrameView, view_frame
 
 #: What the pictures of a strip show, from left to right.
 TILES = ("image", "truth", "prediction", "error", "boundaries")
@@ -22,8 +22,8 @@ TILES = ("image", "truth", "prediction", "error", "boundaries")
 class Thumbnails(Callback):
     """Write ``thumbnails/<data set>/<index>.jpg`` for every test frame: a strip of the pictures of :data:`TILES`.
 
-    Boundaries are those of :func:`~callbacks.boundary_picture.boundary_picture`, of depth reduced to the size of the
-    picture, and its pixels are those of the tolerance. Of a method without depth, its finest and coarsest
+    Boundaries are those of :func:`~callbacks.pictures.boundary_picture.boundary_picture`, of depth reduced to the size
+    of the picture, and its pixels are those of the tolerance. Of a method without depth, its finest and coarsest
     segments take the places of prediction and error. Each process writes its own frames.
 
     Args:

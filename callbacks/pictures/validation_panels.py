@@ -12,12 +12,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from callbacks.class_colors import ClassColors
-from callbacks.frame_pictures import chosen_frames
-from callbacks.frame_view import view_frame
-from callbacks.gathering import gather_objects
-from callbacks.panels import draw_panel
-from callbacks.point_clouds import colored_cloud, write_ply
+from callbacks.pictures.class_colors import ClassColors
+from callbacks.pictures.frame_pictures import chosen_frames
+from callbacks.pictures.frame_view import view_frame
+from callbacks.pictures.panels import draw_panel
+from callbacks.pictures.point_clouds import colored_cloud, write_ply
+from callbacks.records.all_processes import gather_objects
 
 #: Bytes that a panel may have.
 MAX_BYTES = 200_000
@@ -28,7 +28,7 @@ class Drawn(NamedTuple):
 
     Attributes:
         panel: JPEG.
-        cloud: (N, 6), see :func:`~callbacks.point_clouds.colored_cloud`.
+        cloud: (N, 6), see :func:`~callbacks.pictures.point_clouds.colored_cloud`.
     """
 
     panel: bytes

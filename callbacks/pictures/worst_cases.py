@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
-from callbacks.colors import Picture
-from callbacks.frame_view import depth_scale, error_scale, view_frame
-from callbacks.gathering import gather_objects
-from callbacks.picture_files import save_figure
+from callbacks.pictures.colors import Picture
+from callbacks.pictures.frame_view import depth_scale, error_scale, view_frame
+from callbacks.pictures.picture_files import save_figure
+from callbacks.records.all_processes import gather_objects
 
 #: Width in pixels that pictures are reduced to: they wait in memory, and travel between processes.
 MAX_WIDTH = 400

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.gathering import gather_objects
+from callbacks.records.all_processes import gather_objects
 from datamodules.files import set_aside, write_text_atomically
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from callbacks.run_logger import RunLogger
+from callbacks.records.run_logger import RunLogger
 from datamodules.files import set_aside, write_text_atomically
 from lightning_modules.metrics.boundary import empty_remark
 from lightning_modules.metrics.details import is_count, is_detail

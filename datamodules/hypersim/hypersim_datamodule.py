@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datamodules.base import DepthDataModule
 from datamodules.frames import FrameReader
-from datamodules.hypersim_format import (
+from datamodules.hypersim.scene_format import (
     CAMERA_FILE,
     FLAGGED_FILE,
     SPLIT_FILE,
@@ -21,9 +21,9 @@ from datamodules.hypersim_format import (
     read_frame_list,
     read_official_split,
 )
-from datamodules.hypersim_reader import ColorSource, DepthKind, HyperSimReader, file_kinds
+from datamodules.hypersim.scene_reader import ColorSource, DepthKind, HyperSimReader, file_kinds
+from datamodules.hypersim.tonemap import ToneMap
 from datamodules.splits import Splits
-from datamodules.tonemap import ToneMap
 
 Selection = Literal["official", "marigold", "semantic_md", "depth_anything_v2"]
 

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.file_state import file_states
 from datamodules.files import printable, read_first, read_hdf5
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.hypersim_format import HyperSimFrame, camera_matrix, incomplete_frames, planar_factor
-from datamodules.images import read_rgb
-from datamodules.tonemap import ToneMap, tonemap
+from datamodules.hypersim.scene_format import HyperSimFrame, camera_matrix, incomplete_frames, planar_factor
+from datamodules.hypersim.tonemap import ToneMap, tonemap
+from datamodules.storage.file_state import file_states
+from datamodules.storage.images import read_rgb
 
 DepthKind = Literal["planar", "distance"]
 ColorSource = Literal["hdr", "preview"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from datamodules.base import DepthDataModule
 from datamodules.frames import FrameReader
-from datamodules.ibims_reader import IBimsReader, Layout
+from datamodules.ibims.ibims_reader import IBimsReader, Layout
 from datamodules.splits import Splits
 
 

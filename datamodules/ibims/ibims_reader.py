@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.file_state import file_states
 from datamodules.files import MEND, ONE_SIZE, printable, read_first, read_lines
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.images import decode_image, read_depth_png, read_rgb
-from datamodules.nyuv2_format import load_matlab5
+from datamodules.nyuv2.labeled_format import load_matlab5
+from datamodules.storage.file_state import file_states
+from datamodules.storage.images import decode_image, read_depth_png, read_rgb
 
 Layout = Literal["auto", "mat", "png"]
 

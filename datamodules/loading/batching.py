@@ -7,12 +7,12 @@ import torch
 from lightning.fabric.utilities import suggested_max_num_workers
 from torch.utils.data import DataLoader
 
-from datamodules.frame_source import FrameSource
 from datamodules.frames import FrameDataset
+from datamodules.loading.samplers import EvalSampler, OverfitSampler, TrainSampler
+from datamodules.loading.train_loader import TrainLoader
+from datamodules.loading.workers import prepare_worker
+from datamodules.pipeline.frame_source import FrameSource
 from datamodules.sample import Sample, collate
-from datamodules.samplers import EvalSampler, OverfitSampler, TrainSampler
-from datamodules.train_loader import TrainLoader
-from datamodules.workers import prepare_worker
 
 
 class BatchingDataModule(FrameSource):

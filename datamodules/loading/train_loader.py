@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from datamodules.frames import derive_seed
-from datamodules.samplers import TrainSampler
+from datamodules.loading.samplers import TrainSampler
 
 
 class TrainLoader(DataLoader[Any]):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.files import MEND, printable, read_bytes
-from datamodules.nyuv2_format import HEIGHT, WIDTH, intrinsics
+from datamodules.nyuv2.labeled_format import HEIGHT, WIDTH, intrinsics
 
 #: Camera matrix of the depth camera, pixels.
 DEPTH_MATRIX = np.array(

@@ -17,7 +17,7 @@ from torch import Tensor
 from datamodules.declared_size import check_declared, dataset_shape
 from datamodules.files import MEND, open_hdf5, printable, unreadable
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
+from datamodules.nyuv2.labeled_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
 
 #: Scene of all frames of a file that names none.
 UNKNOWN_SCENE = "unknown"

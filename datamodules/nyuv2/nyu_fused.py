@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import DepthDataModule
-from datamodules.cache import cache_folder
 from datamodules.files import printable, read_table, write_text_atomically
 from datamodules.frames import Frame, FrameReader
-from datamodules.nyuv2_format import (
+from datamodules.nyuv2.labeled_format import (
     CLASS_MAPPING_FILE,
     FINE_CLASSES,
     LABELED_FILE,
@@ -26,8 +25,9 @@ from datamodules.nyuv2_format import (
     DepthSource,
     read_class_mapping,
 )
-from datamodules.nyuv2_reader import NYUv2Reader, count_within
+from datamodules.nyuv2.labeled_reader import NYUv2Reader, count_within
 from datamodules.splits import Splits
+from datamodules.storage.cache import cache_folder
 
 #: Frames that the paper tests on, of all it has: section 4.1, "3264 images for training and 483 for testing".
 PAPER_TEST_SHARE = 483 / (3264 + 483)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datamodules.base import DepthDataModule
 from datamodules.files import printable
 from datamodules.frames import FrameReader
-from datamodules.nyuv2_format import (
+from datamodules.nyuv2.labeled_format import (
     CLASS13_MAPPING_FILE,
     CLASS_MAPPING_FILE,
     CROP_WINDOW,
@@ -26,9 +26,9 @@ from datamodules.nyuv2_format import (
     read_class_mapping,
     scaled_window,
 )
-from datamodules.nyuv2_official import LABELED_FRAMES, is_test_frame, other_scenes, other_tests
-from datamodules.nyuv2_reader import UNKNOWN_SCENE, NYUv2Reader, read_splits
-from datamodules.nyuv2_trees import BTS_LISTS, MARIGOLD_LISTS, TreeFrame, TreeReader, find_list, read_bts, read_marigold
+from datamodules.nyuv2.labeled_reader import UNKNOWN_SCENE, NYUv2Reader, read_splits
+from datamodules.nyuv2.official import LABELED_FRAMES, is_test_frame, other_scenes, other_tests
+from datamodules.nyuv2.trees import BTS_LISTS, MARIGOLD_LISTS, TreeFrame, TreeReader, find_list, read_bts, read_marigold
 from datamodules.splits import Splits, random_split
 
 Layout = Literal["auto", "labeled", "bts", "marigold"]

@@ -13,12 +13,12 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from datamodules.file_state import file_states
 from datamodules.files import printable
 from datamodules.frames import Frame, FrameReader
-from datamodules.images import decode_image
-from datamodules.nyuv2 import NYUv2DataModule
+from datamodules.nyuv2.nyuv2_datamodule import NYUv2DataModule
 from datamodules.splits import Splits
+from datamodules.storage.file_state import file_states
+from datamodules.storage.images import decode_image
 
 Convention = Literal["auto", "oc++", "oc"]
 

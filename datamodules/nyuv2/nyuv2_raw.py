@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from datamodules.base import DepthDataModule
 from datamodules.files import read_lines
 from datamodules.frames import FrameReader
-from datamodules.nyuv2_raw_reader import NYUv2RawReader
+from datamodules.nyuv2.raw_reader import NYUv2RawReader
 from datamodules.splits import Splits
 
 

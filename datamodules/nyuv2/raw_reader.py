@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.file_state import file_states
 from datamodules.files import printable
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.kinect import (
+from datamodules.nyuv2.kinect import (
     DEPTH_MATRIX,
     depth_of_codes,
     read_codes,
@@ -22,7 +21,8 @@ from datamodules.kinect import (
     register_depth,
     undistort_color,
 )
-from datamodules.nyuv2_format import HEIGHT, WIDTH, intrinsics
+from datamodules.nyuv2.labeled_format import HEIGHT, WIDTH, intrinsics
+from datamodules.storage.file_state import file_states
 
 #: ``d-<seconds>-<tick>.pgm`` and ``r-<seconds>-<tick>.ppm``; the group is the seconds, a decimal number.
 _NAME = re.compile(r"[dr]-(\d+(?:\.\d+)?)-\d+")
@@ -38,7 +38,7 @@ class NYUv2RawReader(FrameReader):
         min_depth: metres; depth below it is invalid.
         max_depth: metres; depth above it is invalid.
         register: undistort both images and bring depth into the RGB camera
-            (:func:`~datamodules.kinect.register_depth`). Else the two cameras' frames as they lie, with the depth
+            (:func:`~datamodules.nyuv2.kinect.register_depth`). Else the two cameras' frames as they lie, with the depth
             camera's intrinsics.
         stride: take every ``stride``-th pair of a scene.
         max_offset: seconds; depth frames without a colour frame that near are left out.

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datamodules.file_state import file_states
 from datamodules.files import (
     ONE_SIZE,
     number_lines,
@@ -20,8 +19,9 @@ from datamodules.files import (
     require_files,
 )
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.images import read_depth_png, read_rgb
-from datamodules.nyuv2_format import Border, DepthSource, blacken_border, intrinsics
+from datamodules.nyuv2.labeled_format import Border, DepthSource, blacken_border, intrinsics
+from datamodules.storage.file_state import file_states
+from datamodules.storage.images import read_depth_png, read_rgb
 
 #: Where lists are looked for, below a data set's folder: beside the data, and as the repositories keep them.
 LIST_FOLDERS = ("", "train_test_inputs", "data_splits", "filenames")

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.frames import Frame, seeded
-from datamodules.preprocess import FrameStep
+from datamodules.pipeline.preprocess import FrameStep
 
 
 class Corruption(FrameStep):

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from datamodules.derived.region_support import RegionSupport
 from datamodules.frames import Frame
-from datamodules.superpixels import Superpixels
+from datamodules.pipeline.region_support_target import RegionSupport
+from datamodules.pipeline.superpixels import Superpixels
 
 
 class FrameMap(ABC):

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 
-from datamodules.cache import cache_folder, remembered
-from datamodules.derived.frame_maps import FrameMap
-from datamodules.derived.sample_maps import COUNTED_FRAMES, SEMANTIC_MD_ORDER, class_pixels
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.frames import FrameReader
-from datamodules.nyuv2_format import NAMES40
-from datamodules.prepared import PreparedReader, describe
-from datamodules.preprocess import FrameStep
+from datamodules.nyuv2.labeled_format import NAMES40
+from datamodules.pipeline.frame_maps import FrameMap
+from datamodules.pipeline.prepared import PreparedReader, describe
+from datamodules.pipeline.preprocess import FrameStep
+from datamodules.pipeline.sample_maps import COUNTED_FRAMES, SEMANTIC_MD_ORDER, class_pixels
 from datamodules.splits import Splits, hold_out_scenes, spread
-from datamodules.store import StoreReader
+from datamodules.storage.cache import cache_folder, remembered
+from datamodules.storage.store import StoreReader
 
 #: Training frames that a statistic is taken of, at most.
 STATISTICS_FRAMES = 1500

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.derived.frame_maps import FrameMap
 from datamodules.files import written_atomically
 from datamodules.frames import Frame, FrameReader
-from datamodules.preprocess import FrameStep
+from datamodules.pipeline.frame_maps import FrameMap
+from datamodules.pipeline.preprocess import FrameStep
 
 
 class PreparedReader(FrameReader):

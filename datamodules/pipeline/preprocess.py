@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from datamodules.frames import Frame
-from datamodules.transforms import Size, crop, resize
+from datamodules.pipeline.transforms import Size, crop, resize
 
 
 class FrameStep(ABC):

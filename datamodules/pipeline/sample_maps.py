@@ -12,9 +12,9 @@ from skimage.feature import canny
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from datamodules.cache import remembered
 from datamodules.frames import FrameReader
 from datamodules.splits import spread
+from datamodules.storage.cache import remembered
 
 ContourMode = Literal["gradient", "opening"]
 EdgeSource = Literal["semantic", "instance", "canny_depth", "canny_rgb"]

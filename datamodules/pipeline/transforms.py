@@ -9,10 +9,10 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from datamodules.derived.sample_maps import DerivedMap
 from datamodules.frames import Frame
+from datamodules.pipeline.sample_maps import DerivedMap
+from datamodules.pipeline.superpixels import Superpixels
 from datamodules.sample import Sample
-from datamodules.superpixels import Superpixels
 
 Size = tuple[int, int]
 RGB = tuple[float, float, float]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from datamodules.corruptions import Corruption
-from datamodules.transforms import Size
+from datamodules.pipeline.corruptions import Corruption
+from datamodules.pipeline.transforms import Size
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.rooms.classes import CLASSES
+from datamodules.rooms.furniture_classes import CLASSES
 
 Colour = tuple[float, float, float]
 Vector = tuple[float, float, float]
@@ -216,7 +216,7 @@ def assemble(
     labels, instances, shadows = [], [], []
     for item in items:
         if item.name not in ids:
-            raise KeyError(f"`{item.name}` is not in datamodules/rooms/classes.py")
+            raise KeyError(f"`{item.name}` is not in datamodules/rooms/furniture_classes.py")
         counts[item.name] += 1
         if counts[item.name] > MAX_INSTANCES:
             raise ValueError(

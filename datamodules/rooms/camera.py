@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.nyuv2_format import intrinsics
+from datamodules.nyuv2.labeled_format import intrinsics
 from datamodules.rooms.bodies import Scene
 
 #: Edge of a tile, pixels.

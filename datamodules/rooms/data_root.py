@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.nyuv2_format import HEIGHT, LABELED_FILE, SPLITS_FILE, V1_FILE, WIDTH
+from datamodules.nyuv2.labeled_format import HEIGHT, LABELED_FILE, SPLITS_FILE, V1_FILE, WIDTH
 from datamodules.rooms.dataset import RenderedScenes, RoomsParameters, available_cores, scene_infos
 from datamodules.rooms.filmed import FilmedScenes
 from datamodules.rooms.layouts import (

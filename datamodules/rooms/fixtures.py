@@ -6,6 +6,7 @@ The frame is that of ``furniture.py``; for what hangs on a wall z = 0 is the hei
 import numpy as np
 
 from datamodules.rooms.bodies import Item, Material, Part, Pattern, ball, block, pole
+from datamodules.rooms.cabinets import MIRROR
 from datamodules.rooms.furniture import Furniture, vase
 from datamodules.rooms.palette import (
     BLACK,
@@ -21,7 +22,6 @@ from datamodules.rooms.palette import (
     srgb,
     two_tone,
 )
-from datamodules.rooms.storage import MIRROR
 
 WHITE_BOARD = Material(Pattern.MARBLE, srgb("f3f4f3"), srgb("e2e6e8"), 0.5)
 

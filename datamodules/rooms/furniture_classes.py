@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.nyuv2_format import FINE_CLASSES
+from datamodules.nyuv2.labeled_format import FINE_CLASSES
 
 #: Name: NYUv2's fine id (1..894), NYU40 id.
 CLASSES: dict[str, tuple[int, int]] = {

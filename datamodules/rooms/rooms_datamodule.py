@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datamodules.base import DepthDataModule
-from datamodules.cache import cache_folder
-from datamodules.hypersim import HyperSimDataModule
-from datamodules.nyuv2_oc import NYUv2OCDataModule
+from datamodules.hypersim.hypersim_datamodule import HyperSimDataModule
+from datamodules.nyuv2.nyuv2_oc import NYUv2OCDataModule
 from datamodules.rooms import RoomsParameters, ensure_rooms
 from datamodules.rooms.dataset import NYUV2_FORMAT, RoomsFormat
 from datamodules.rooms.filmed import HYPERSIM_FORMAT
+from datamodules.storage.cache import cache_folder
 
 
 class CachedRooms(DepthDataModule):

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from datamodules.nyu_fused import NYUFusedDataModule
+from datamodules.nyuv2.nyu_fused import NYUFusedDataModule
 from datamodules.rooms import RoomsParameters
 from datamodules.rooms.data_root import write_first_version
 from datamodules.rooms.dataset import NYUV2_FORMAT
-from datamodules.rooms_datamodule import CachedRooms
+from datamodules.rooms.rooms_datamodule import CachedRooms
 
 
 class RoomsFusedDataModule(CachedRooms, NYUFusedDataModule):

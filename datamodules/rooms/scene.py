@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.rooms import fixtures, furniture, storage, tables
+from datamodules.rooms import cabinets as storage
+from datamodules.rooms import fixtures, furniture, tables
 from datamodules.rooms.bodies import AreaLight, Colour, Material, Scene, Vector, assemble
 from datamodules.rooms.furniture import Builder, Furniture
-from datamodules.rooms.layout import INWARD, Layout, Volume
 from datamodules.rooms.palette import Palette, paint
+from datamodules.rooms.placement import INWARD, Layout, Volume
 
 
 class Place(NamedTuple):

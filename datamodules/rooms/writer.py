@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from datamodules.files import ROOMS_MARKER
-from datamodules.nyuv2_format import CLASS_MAPPING_FILE, LABELED_FILE, NUMERIC_KEYS, SPLITS_FILE, USER_BLOCK_BYTES
-from datamodules.rooms.classes import rooms_names, rooms_nyu40
+from datamodules.nyuv2.labeled_format import (
+    CLASS_MAPPING_FILE,
+    LABELED_FILE,
+    NUMERIC_KEYS,
+    SPLITS_FILE,
+    USER_BLOCK_BYTES,
+)
+from datamodules.rooms.furniture_classes import rooms_names, rooms_nyu40
 from datamodules.rooms.renderer import RenderedScene
 
 #: Where NYUv2-OC++ keeps its maps, below the folder of the data set.

@@ -7,16 +7,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from experiments.changed_tests import find_tests
 from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.page import MEGABYTE, write_page
 from experiments.comparison.run_records import FrameTable, RunRecord, find_runs
 from experiments.comparison.wandb_report import publish
-from experiments.compose import ConfigError
-from experiments.finished_runs import RunResult
-from experiments.published import PublishedTable, read_published, select_tables
-from experiments.suggest import did_you_mean, known_experiments
-from experiments.surroundings import table_width
+from experiments.config.compose import ConfigError
+from experiments.config.suggest import did_you_mean, known_experiments
+from experiments.health.surroundings import table_width
+from experiments.results.changed_tests import find_tests
+from experiments.results.finished_runs import RunResult
+from experiments.results.published import PublishedTable, read_published, select_tables
 
 METRICS = ("abs_rel", "baseline_abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
 

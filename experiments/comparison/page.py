@@ -8,9 +8,9 @@ from typing import Any
 
 from datamodules.files import write_text_atomically
 from experiments.comparison.page_data import frame_data, history_data, page_data
-from experiments.comparison.pictures import embedded_pictures
+from experiments.comparison.page_pictures import embedded_pictures
 from experiments.comparison.run_records import RunRecord
-from experiments.published import PublishedTable
+from experiments.results.published import PublishedTable
 
 HERE = Path(__file__).parent
 MEGABYTE = 1_000_000

@@ -11,10 +11,10 @@ from urllib.parse import quote
 from experiments.comparison.flat_config import differences
 from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.run_records import FrameTable, RunRecord
-from experiments.finished_runs import RunResult
-from experiments.measured import figures_of, objection, remarks
-from experiments.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
-from experiments.published_notes import all_notes
+from experiments.results.finished_runs import RunResult
+from experiments.results.measured import figures_of, objection, remarks
+from experiments.results.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
+from experiments.results.published_notes import all_notes
 from lightning_modules.metrics.directions import better
 
 Json = dict[str, Any]

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from callbacks.history import read_history
-from experiments.changed_tests import TESTS, find_tests
-from experiments.compose import ConfigError
-from experiments.finished_runs import RunResult, read_run
-from experiments.run_files import leave_out, read_json, read_yaml
+from callbacks.records.history import read_history
+from experiments.config.compose import ConfigError
+from experiments.results.changed_tests import TESTS, find_tests
+from experiments.results.finished_runs import RunResult, read_run
+from experiments.results.run_files import leave_out, read_json, read_yaml
 
 #: Columns of ``per_image.csv`` that name the frame.
 FRAME_COLUMNS = ("dataset", "index", "scene", "frame")

@@ -12,7 +12,7 @@ import wandb
 
 from datamodules.files import write_text_atomically
 from experiments.comparison.run_records import RunRecord
-from experiments.run_files import read_json
+from experiments.results.run_files import read_json
 from lightning_modules.metrics.directions import better
 
 NAME = "segdepth comparison"

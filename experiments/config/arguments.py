@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.compose import EXPERIMENTS, find_config
-from experiments.config_error import ConfigError
-from experiments.suggest import did_you_mean
+from experiments.config.compose import EXPERIMENTS, find_config
+from experiments.config.error import ConfigError
+from experiments.config.suggest import did_you_mean
 
 
 def take_flag(arguments: Sequence[str], *flags: str) -> tuple[list[str], list[str]]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
 from datamodules import DepthDataModule
-from experiments.arguments import take_flag
-from experiments.compose import Composition, ConfigError
-from experiments.explain import explain
+from experiments.config.arguments import take_flag
+from experiments.config.compose import Composition, ConfigError
+from experiments.config.explain import explain
 
 
 def use_root(arguments: Sequence[str]) -> None:

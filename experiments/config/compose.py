@@ -29,13 +29,13 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config_error import ConfigError as ConfigError
-from experiments.config_file import ConfigFile, read_config
-from experiments.flag_values import flag_values, resolve, spelt_out
-from experiments.home_paths import expand_values
-from experiments.suggest import did_you_mean
+from experiments.config.error import ConfigError as ConfigError
+from experiments.config.flag_values import flag_values, resolve, spelt_out
+from experiments.config.home_paths import expand_values
+from experiments.config.suggest import did_you_mean
+from experiments.config.yaml_file import ConfigFile, read_config
 
-EXPERIMENTS = Path(__file__).parent
+EXPERIMENTS = Path(__file__).parents[1]
 
 
 @dataclass

@@ -6,9 +6,9 @@ import textwrap
 from dataclasses import fields, is_dataclass
 from pydoc import locate
 
-from experiments.compose import Composition
-from experiments.run_folder import RunSettings
-from experiments.suggest import nearest
+from experiments.config.compose import Composition
+from experiments.config.suggest import nearest
+from experiments.results.run_folder import RunSettings
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from experiments.config_error import ConfigError
+from experiments.config.error import ConfigError
 
 #: Options of the data that only training looks at.
 OF_TRAINING = ("crop", "hflip", "color_jitter", "divide_depth_by_zoom", "batch_size", "on_bad_sample")

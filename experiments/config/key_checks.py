@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.compose import Composition
-from experiments.config_error import ConfigError
-from experiments.flag_values import CLASS_KEYS
-from experiments.suggest import nearest
+from experiments.config.compose import Composition
+from experiments.config.error import ConfigError
+from experiments.config.flag_values import CLASS_KEYS
+from experiments.config.suggest import nearest
 
 #: What is configured by naming a class, what that is, and how one comes by it.
 CLASSES = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from experiments.config_error import ConfigError
+from experiments.config.error import ConfigError
 
 #: The parser in C where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

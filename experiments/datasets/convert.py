@@ -11,10 +11,10 @@ import numpy as np
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.frames import Frame
-from datamodules.store import StorePlan, remove_partial, write_store
-from experiments.compose import ConfigError
-from experiments.data_progress import count_workers, frame_progress
-from experiments.folder_lock import work_in
+from datamodules.storage.store import StorePlan, remove_partial, write_store
+from experiments.config.compose import ConfigError
+from experiments.datasets.scan_progress import count_workers, frame_progress
+from experiments.results.folder_lock import work_in
 
 GIGABYTE = 1e9
 

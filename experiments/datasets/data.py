@@ -6,15 +6,15 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules import DepthDataModule
-from experiments.arguments import name_configs, take_flag
-from experiments.command_line import data_parser, parse, use_root
-from experiments.compose import Composition, ConfigError, compose
-from experiments.data_convert import convert
-from experiments.data_preview import preview
-from experiments.data_rooms import rooms
-from experiments.data_status import status
-from experiments.data_verify import verify
-from experiments.idle_options import refuse_idle
+from experiments.config.arguments import name_configs, take_flag
+from experiments.config.command_line import data_parser, parse, use_root
+from experiments.config.compose import Composition, ConfigError, compose
+from experiments.config.idle_options import refuse_idle
+from experiments.datasets.convert import convert
+from experiments.datasets.make_rooms import rooms
+from experiments.datasets.preview import preview
+from experiments.datasets.status import status
+from experiments.datasets.verify import verify
 
 USAGE = """usage: segdepth data COMMAND ...
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from datamodules import ibims_reader, nyuv2_oc
 from datamodules.declared_size import dataset_shape
 from datamodules.files import ROOMS_MARKER, require_files
-from datamodules.hypersim import LISTS
-from datamodules.hypersim_format import CAMERA_FILE, FLAGGED_FILE, SPLIT_FILE
-from datamodules.nyu_fused import V1_FILE
-from datamodules.nyuv2_format import CLASS13_MAPPING_FILE, CLASS_MAPPING_FILE, LABELED_FILE, SPLITS_FILE
-from datamodules.nyuv2_reader import open_labeled
-from datamodules.nyuv2_trees import (
+from datamodules.hypersim.hypersim_datamodule import LISTS
+from datamodules.hypersim.scene_format import CAMERA_FILE, FLAGGED_FILE, SPLIT_FILE
+from datamodules.ibims import ibims_reader
+from datamodules.nyuv2 import nyuv2_oc
+from datamodules.nyuv2.labeled_format import CLASS13_MAPPING_FILE, CLASS_MAPPING_FILE, LABELED_FILE, SPLITS_FILE
+from datamodules.nyuv2.labeled_reader import open_labeled
+from datamodules.nyuv2.nyu_fused import V1_FILE
+from datamodules.nyuv2.trees import (
     BTS_FOLDERS,
     BTS_LISTS,
     LIST_FOLDERS,

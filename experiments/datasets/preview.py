@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
-from callbacks.colors import id_color
+from callbacks.pictures.colors import id_color
 from datamodules import DepthDataModule, GridSuperpixels, SeedsSuperpixels, Superpixels
 from datamodules.files import printable, written_atomically
 from datamodules.frames import Frame
 from datamodules.splits import spread
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
 
 #: Width of a picture and height of what is written above a row of them, inches, and pixels an inch.
 CELL_WIDTH, CAPTION_HEIGHT, DPI = 4.8, 0.65, 100

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.files import printable
-from datamodules.inventory import SOURCES, Finding, find
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
+from experiments.datasets.inventory import SOURCES, Finding, find
 
 
 def status(root: Path | None = None) -> None:

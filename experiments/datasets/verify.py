@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules import DepthDataModule
 from datamodules.files import write_text_atomically
 from datamodules.frames import Frame, FrameReader
-from datamodules.nyuv2_format import looks_mirrored
-from datamodules.workers import use_one_thread
-from experiments.data_progress import count_workers, frame_progress
+from datamodules.loading.workers import use_one_thread
+from datamodules.nyuv2.labeled_format import looks_mirrored
+from experiments.datasets.scan_progress import count_workers, frame_progress
 
 #: A frame with a larger share of invalid depth is worth a warning.
 MOSTLY_INVALID = 0.9

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
 
 USAGE = """usage: segdepth export COMMAND RUN [RUN ...] [options]
 
@@ -15,9 +15,9 @@ RUN is a run's folder, or an experiment: its newest run. `segdepth export COMMAN
 
 #: What can be exported: module and function.
 COMMANDS = {
-    "clouds": ("experiments.export_pictures", "export_clouds"),
-    "hierarchies": ("experiments.export_pictures", "export_hierarchies"),
-    "program": ("experiments.export_program", "export_run"),
+    "clouds": ("experiments.export.result_pictures", "export_clouds"),
+    "hierarchies": ("experiments.export.result_pictures", "export_hierarchies"),
+    "program": ("experiments.export.program", "export_run"),
 }
 
 

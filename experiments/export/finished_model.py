@@ -8,12 +8,12 @@ from pathlib import Path
 import yaml
 
 from datamodules import DepthDataModule
-from experiments.arguments import take_flag
-from experiments.checkpoint_file import check_checkpoint, read_checkpoint
-from experiments.command_line import data_parser, parse
-from experiments.compose import ConfigError, compose
-from experiments.run_folder import find_checkpoint
-from experiments.suggest import known_experiments, nearest
+from experiments.config.arguments import take_flag
+from experiments.config.command_line import data_parser, parse
+from experiments.config.compose import ConfigError, compose
+from experiments.config.suggest import known_experiments, nearest
+from experiments.results.run_folder import find_checkpoint
+from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules import DepthModule
 
 #: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.

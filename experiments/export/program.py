@@ -13,10 +13,10 @@ from torch.export import Dim, ExportedProgram
 
 from datamodules.files import printable
 from datamodules.sample import collate
-from experiments.arguments import take_changes
-from experiments.cli import quieten
-from experiments.compose import ConfigError
-from experiments.finished_model import open_run
+from experiments.config.arguments import take_changes
+from experiments.config.compose import ConfigError
+from experiments.export.finished_model import open_run
+from experiments.train.cli import quieten
 from lightning_modules import DepthModule
 from lightning_modules.networks.shed.assignment import seeded_assignment_reference
 

@@ -10,18 +10,18 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.cloud_sheet import draw_cloud_sheet, part_cloud
-from callbacks.frame_result import FrameResult, frame_result
-from callbacks.hierarchy_sheet import draw_hierarchies
-from callbacks.picture_files import write_figure
-from callbacks.point_clouds import colored_cloud, write_ply
+from callbacks.pictures.cloud_sheet import draw_cloud_sheet, part_cloud
+from callbacks.pictures.frame_result import FrameResult, frame_result
+from callbacks.pictures.hierarchy_sheet import draw_hierarchies
+from callbacks.pictures.picture_files import write_figure
+from callbacks.pictures.point_clouds import colored_cloud, write_ply
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.splits import spread
-from experiments.arguments import take_changes
-from experiments.cli import quieten
-from experiments.compose import ConfigError
-from experiments.finished_model import FinishedModel, open_run
+from experiments.config.arguments import take_changes
+from experiments.config.compose import ConfigError
+from experiments.export.finished_model import FinishedModel, open_run
+from experiments.train.cli import quieten
 
 #: Groups of figures that pictures quote.
 QUOTED_GROUPS = ("cloud", "segment")

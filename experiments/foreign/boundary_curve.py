@@ -13,8 +13,8 @@ from torch import Tensor
 from datamodules import DepthDataModule
 from datamodules.files import write_text_atomically
 from datamodules.sample import collate
-from experiments.boundary_curve_plot import Curve, draw_curves
-from experiments.stored_predictions import StoredPredictions
+from experiments.foreign.boundary_curve_plot import Curve, draw_curves
+from experiments.foreign.stored_predictions import StoredPredictions
 from lightning_modules.evaluation import GROUPS, Batch
 from lightning_modules.metrics import BoundaryError, BoundaryProtocol
 from lightning_modules.metrics.boundary import BoundaryMeans, boundary_curves

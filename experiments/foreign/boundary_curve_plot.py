@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from callbacks.picture_files import write_figure
-from experiments.claims_plot import COLORS
+from callbacks.pictures.picture_files import write_figure
+from experiments.judging.report_plot import COLORS
 from lightning_modules.metrics import BoundaryProtocol
 
 #: Upper threshold to figures by name.

@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 import lightning_modules
-from experiments.checkpoint_file import read_checkpoint
-from experiments.compose import ConfigError
-from experiments.finished_runs import PREDICTED_SEMANTICS, read_yaml
+from experiments.config.compose import ConfigError
+from experiments.results.finished_runs import PREDICTED_SEMANTICS, read_yaml
+from experiments.train.checkpoint_file import read_checkpoint
 from lightning_modules import DepthModule
 from lightning_modules.prediction import Prediction
 
@@ -28,7 +28,7 @@ class PredictedSemantics(Callback):
     (section 4.2) and has no such figures::
 
         segdepth test --config semantic_md_onehot40 --ckpt_path last \
-            --trainer.callbacks+=experiments.predicted_semantics.PredictedSemantics \
+            --trainer.callbacks+=experiments.foreign.predicted_semantics.PredictedSemantics \
             --trainer.callbacks.segmenter runs/semantic_md_two_head/RUN
 
     Args:

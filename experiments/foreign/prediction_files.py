@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.prediction_writer import SQUEEZED_FILE
+from callbacks.records.prediction_writer import SQUEEZED_FILE
 from datamodules.declared_size import check_declared
 from datamodules.files import open_hdf5, printable
-from experiments.prediction_formats import FORMATS, MEND, open_npy, read_map, read_npz
-from experiments.prediction_scenes import NUMBERED, find_in_scenes
+from experiments.foreign.prediction_formats import FORMATS, MEND, open_npy, read_map, read_npz
+from experiments.foreign.prediction_scenes import NUMBERED, find_in_scenes
 from lightning_modules.metrics.aspect import is_scaled
 
 HDF5_SUFFIXES = (".h5", ".hdf5")

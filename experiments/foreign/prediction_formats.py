@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datamodules.declared_size import MAX_PIXELS, check_declared
 from datamodules.files import printable, read_bytes, unreadable
-from datamodules.images import decode_image
+from datamodules.storage.images import decode_image
 
 MEND = "write it again"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 from datamodules.files import printable
-from datamodules.hypersim_reader import CAMERA_STRIDE
-from experiments.prediction_formats import FORMATS
+from datamodules.hypersim.scene_reader import CAMERA_STRIDE
+from experiments.foreign.prediction_formats import FORMATS
 
 #: A name that holds one number: ``1``, ``0001``, ``depth_00001_pred``.
 NUMBERED = re.compile(r"\D*(\d+)\D*")

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from datamodules.base import IMAGENET_NORMALIZATION
-from experiments.prediction_files import PredictionFiles
+from experiments.foreign.prediction_files import PredictionFiles
 from lightning_modules import DepthModule
 from lightning_modules.depth_module import Batch
 from lightning_modules.prediction import Prediction

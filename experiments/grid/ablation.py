@@ -8,11 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from datamodules.files import write_text_atomically
-from experiments.arguments import take_flag
-from experiments.compose import ConfigError, compose, experiment_names
-from experiments.finished_runs import RunResult, read_runs
-from experiments.published import PublishedTable, read_published, select_tables
-from experiments.sweep_command import (
+from experiments.config.arguments import take_flag
+from experiments.config.compose import ConfigError, compose, experiment_names
+from experiments.grid.jobs import Job, make_job
+from experiments.grid.sweep import (
     exit_if_failed,
     grid_parser,
     jobs_at_a_time,
@@ -21,8 +20,9 @@ from experiments.sweep_command import (
     run_jobs,
     split_flags,
 )
-from experiments.sweep_jobs import Job, make_job
-from experiments.table_command import table_text
+from experiments.results.finished_runs import RunResult, read_runs
+from experiments.results.published import PublishedTable, read_published, select_tables
+from experiments.results.table import table_text
 
 EPILOG = """\
 FILE is a paper or one of its tables:   segdepth ablation semantic_md/table1 -- --config data/rooms

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.folder_lock import is_held
-from experiments.run_folder import RUN_ENVIRONMENT
-from experiments.sweep_jobs import Job, try_lock, unlock
+from experiments.grid.jobs import Job, try_lock, unlock
+from experiments.results.folder_lock import is_held
+from experiments.results.run_folder import RUN_ENVIRONMENT
 
 PROGRAM = (sys.executable, "-m", "experiments")
 

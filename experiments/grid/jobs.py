@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from experiments.arguments import take_flag
-from experiments.compose import Composition, ConfigError, compose
-from experiments.sweep_points import Point, Sweep, flags
+from experiments.config.arguments import take_flag
+from experiments.config.compose import Composition, ConfigError, compose
+from experiments.grid.search_space import Point, Sweep, flags
 
 #: Characters of a run's name that tell its parameters; the whole configuration is in the eight digits behind them.
 LONGEST_NAME = 80

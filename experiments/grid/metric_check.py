@@ -5,11 +5,11 @@ from functools import cache
 
 import yaml
 
-from experiments.arguments import take_flag
-from experiments.command_line import data_parser, parse
-from experiments.compose import ConfigError, compose
-from experiments.sweep_jobs import Job
-from experiments.sweep_points import Sweep
+from experiments.config.arguments import take_flag
+from experiments.config.command_line import data_parser, parse
+from experiments.config.compose import ConfigError, compose
+from experiments.grid.jobs import Job
+from experiments.grid.search_space import Sweep
 
 
 def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:

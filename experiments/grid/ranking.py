@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.table import Table
 
-from callbacks.checkpoint_io import DamagedCheckpointError, load_mapped
-from callbacks.history import read_history
+from callbacks.checkpoints.checkpoint_io import DamagedCheckpointError, load_mapped
+from callbacks.records.history import read_history
 from datamodules.files import write_text_atomically
-from experiments.compose import ConfigError
-from experiments.run_files import leave_out, read_json
-from experiments.sweep_jobs import Job
-from experiments.sweep_points import Sweep
+from experiments.config.compose import ConfigError
+from experiments.grid.jobs import Job
+from experiments.grid.search_space import Sweep
+from experiments.results.run_files import leave_out, read_json
 
 #: Test figures of the table; the CSV file has all.
 SHOWN = ("abs_rel", "rmse", "delta1")

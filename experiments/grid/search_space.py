@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from experiments.arguments import named_file
-from experiments.compose import EXPERIMENTS, ConfigError
+from experiments.config.arguments import named_file
+from experiments.config.compose import EXPERIMENTS, ConfigError
 
 SWEEPS = EXPERIMENTS / "sweeps"
 

@@ -12,14 +12,14 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from experiments import sweep_grid
-from experiments.compose import ConfigError
-from experiments.machine import usable_cores, visible_gpus
-from experiments.sweep_grid import FAILED, GridRunner, Slot
-from experiments.sweep_jobs import Job, make_jobs
-from experiments.sweep_metric import check_metric
-from experiments.sweep_points import Sweep, find_sweep, read_sweep
-from experiments.sweep_results import rank, table, write_csv
+from experiments.config.compose import ConfigError
+from experiments.grid import grid_runner as sweep_grid
+from experiments.grid.grid_runner import FAILED, GridRunner, Slot
+from experiments.grid.jobs import Job, make_jobs
+from experiments.grid.metric_check import check_metric
+from experiments.grid.ranking import rank, table, write_csv
+from experiments.grid.search_space import Sweep, find_sweep, read_sweep
+from experiments.health.machine import usable_cores, visible_gpus
 
 EPILOG = """\
 Flags after `--` go to every run:   segdepth sweep shed_readings -- --config data/rooms --config profile/quick

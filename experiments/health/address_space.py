@@ -1,6 +1,6 @@
 """A limit on addresses (`ulimit -v`) that is too low for what the commands load."""
 
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
 
 #: Bytes below which PyTorch, OpenCV and their threads run out of addresses while they load, some by a crash.
 NEEDED = 5 * 2**30

@@ -65,7 +65,7 @@ def _free(file: str, code: int) -> str:
 def _mend(file: str, code: int) -> str:
     if code not in ELSEWHERE:
         return MENDS[code]
-    from datamodules.cache import cache_folder
+    from datamodules.storage.cache import cache_folder
 
     if Path(file).absolute().is_relative_to(cache_folder().absolute()):
         return f"{MENDS[code]}, or set SEGDEPTH_CACHE to another folder"

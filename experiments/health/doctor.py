@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.health import Section, hardware, software, storage
+from experiments.health import Section, hardware, software
+from experiments.health import folders as storage
 
 
 def doctor(arguments: Sequence[str]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from callbacks.other_processes import explain_lost_process
-from callbacks.property_check import property_fault
-from experiments.address_space import limit_hint
+from callbacks.records.other_processes import explain_lost_process
+from callbacks.records.property_check import property_fault
+from experiments.health.address_space import limit_hint
 
 MEMORY = (
     "halve what is loaded at once by doubling `trainer.accumulate_grad_batches` (the recipe stays the same), or lower "

@@ -22,7 +22,7 @@ KEY_LENGTH = 40
 
 def folders(runs: Path) -> Section:
     """Whether runs, cache and temporary files can be written, and how much room there is."""
-    from datamodules.cache import cache_folder
+    from datamodules.storage.cache import cache_folder
 
     section = Section("folders")
     places = {
@@ -62,7 +62,7 @@ def data() -> Section:
     except TimeoutError as error:
         section.stop(f"DATA_ROOT={configured}: {error}", "mount the drive again")
         return section
-    from datamodules.inventory import SOURCES, find
+    from experiments.datasets.inventory import SOURCES, find
 
     for source in SOURCES:
         try:
@@ -89,7 +89,7 @@ def weights() -> Section:
     import timm
     from huggingface_hub import constants, try_to_load_from_cache
 
-    from experiments.compose import compose, experiment_names
+    from experiments.config.compose import compose, experiment_names
 
     section = Section("weights", {"cache": constants.HF_HUB_CACHE})
     missing: dict[str, list[str]] = {}

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from experiments.health.machine import usable_cores
 from experiments.health.section import PATIENCE, Section, bounded
-from experiments.machine import usable_cores
 
 #: Memory limit of a container, in cgroup v2, and the machine's own.
 MEMORY_LIMIT, MEMORY = Path("/sys/fs/cgroup/memory.max"), Path("/proc/meminfo")

@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from experiments.health.packages import OPENCV, PACKAGES, package_version
 from experiments.health.section import Section
-from experiments.packages import OPENCV, PACKAGES, package_version
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -83,7 +83,7 @@ def _try_imports(section: Section) -> None:
 
 def git() -> Section:
     """Commit of the checkout, and whether files differ from it."""
-    from callbacks.run_recorder import git_state
+    from callbacks.records.run_recorder import git_state
 
     section, state = Section("git"), git_state(REPOSITORY)
     if not state:

@@ -8,17 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from datamodules.files import write_text_atomically
-from experiments.arguments import take_flag
-from experiments.claims_file import claim_files, find_claims, read_claims
-from experiments.claims_list import list_claims, list_markdown, print_list
-from experiments.claims_numbers import interval_text
-from experiments.claims_outcomes import ArmRun, judge_claims
-from experiments.claims_plot import write_figure
-from experiments.claims_report import figure_name, write_report
-from experiments.claims_spec import ClaimsSpec
 from experiments.comparison.run_records import RunRecord
-from experiments.compose import ConfigError, compose
-from experiments.sweep_command import (
+from experiments.config.arguments import take_flag
+from experiments.config.compose import ConfigError, compose
+from experiments.grid.jobs import Job, make_job
+from experiments.grid.sweep import (
     exit_if_failed,
     grid_parser,
     jobs_at_a_time,
@@ -27,7 +21,13 @@ from experiments.sweep_command import (
     run_jobs,
     split_flags,
 )
-from experiments.sweep_jobs import Job, make_job
+from experiments.judging.claim import ClaimsSpec
+from experiments.judging.claims_file import claim_files, find_claims, read_claims
+from experiments.judging.listing import list_claims, list_markdown, print_list
+from experiments.judging.number_format import interval_text
+from experiments.judging.outcomes import ArmRun, judge_claims
+from experiments.judging.report import figure_name, write_report
+from experiments.judging.report_plot import write_figure
 
 #: Tags the runs, and holds logs, locks and reports below the folder of all runs.
 GROUP = "claims"

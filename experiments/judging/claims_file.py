@@ -11,8 +11,9 @@ import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.arguments import named_file
-from experiments.claims_spec import (
+from experiments.config.arguments import named_file
+from experiments.config.compose import EXPERIMENTS, ConfigError
+from experiments.judging.claim import (
     COSTS,
     FEWEST_SEEDS,
     Claim,
@@ -25,8 +26,7 @@ from experiments.claims_spec import (
     Relation,
     Stated,
 )
-from experiments.compose import EXPERIMENTS, ConfigError
-from experiments.published import METRICS, PAPERS, read_published
+from experiments.results.published import METRICS, PAPERS, read_published
 from lightning_modules.metrics.directions import better
 
 CLAIMS = EXPERIMENTS / "claims"

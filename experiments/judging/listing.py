@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.arguments import take_flag
-from experiments.claims_outcomes import ArmRun, ClaimState, claim_states, judge_claims
-from experiments.claims_printed import PrintedOutcome, judge_printed
-from experiments.claims_report import finished
-from experiments.claims_spec import Claim, ClaimsSpec
 from experiments.comparison.run_records import RunRecord
-from experiments.compose import ConfigError
-from experiments.run_files import in_order, read_json
-from experiments.surroundings import table_width
-from experiments.sweep_jobs import Job
-from experiments.table_formats import to_markdown
-from experiments.table_layout import Sheet
+from experiments.config.arguments import take_flag
+from experiments.config.compose import ConfigError
+from experiments.grid.jobs import Job
+from experiments.health.surroundings import table_width
+from experiments.judging.claim import Claim, ClaimsSpec
+from experiments.judging.outcomes import ArmRun, ClaimState, claim_states, judge_claims
+from experiments.judging.printed_tables import PrintedOutcome, judge_printed
+from experiments.judging.report import finished
+from experiments.results.run_files import in_order, read_json
+from experiments.results.table_formats import to_markdown
+from experiments.results.table_layout import Sheet
 
 #: Flags of a run that only say where it lies, or which of an arm's runs it is.
 OWN_FLAGS = ("--run.root", "--run.name", "--run.tags+", "--run.resume", "--seed_everything")

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.arguments import take_flag
-from experiments.claims_spec import COSTS
-from experiments.compose import compose
+from experiments.config.arguments import take_flag
+from experiments.config.compose import compose
+from experiments.judging.claim import COSTS
 from lightning_modules import DepthModule
 
 Batch = dict[str, Tensor]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.claims_statistics import Interval
-from experiments.table_layout import MINUS, NEVER
+from experiments.judging.statistics import Interval
+from experiments.results.table_layout import MINUS, NEVER
 
 
 def number(value: float) -> str:

@@ -9,11 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from experiments.claims_spec import Claim, ClaimsSpec, Comparison
-from experiments.claims_statistics import Interval, SceneTest, Verdict, judge, scene_test, seed_interval
 from experiments.comparison.run_records import FrameTable, RunRecord
-from experiments.finished_runs import read_json, variants_in
-from experiments.network_cost import cost_of
+from experiments.judging.claim import Claim, ClaimsSpec, Comparison
+from experiments.judging.network_cost import cost_of
+from experiments.judging.statistics import Interval, SceneTest, Verdict, judge, scene_test, seed_interval
+from experiments.results.finished_runs import read_json, variants_in
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Literal
 
-from experiments.claims_spec import (
+from experiments.judging.claim import (
     Claim,
     ClaimsSpec,
     Comparison,
@@ -17,9 +17,9 @@ from experiments.claims_spec import (
     Relation,
     Stated,
 )
-from experiments.published import METRICS, PublishedRow, PublishedTable, read_published
-from experiments.published_notes import all_notes
-from experiments.table_layout import MINUS
+from experiments.results.published import METRICS, PublishedRow, PublishedTable, read_published
+from experiments.results.published_notes import all_notes
+from experiments.results.table_layout import MINUS
 
 #: ``equal``: as many digits as are printed do not tell.
 PrintVerdict = Literal["supports", "contradicts", "equal", "not printed"]
@@ -36,7 +36,7 @@ class PrintedPair:
         than: of the other.
         names: what their rows are called.
         direction: which is better.
-        margin: see :class:`~experiments.claims_spec.Comparison`.
+        margin: see :class:`~experiments.judging.claim.Comparison`.
         notes: on both figures.
     """
 

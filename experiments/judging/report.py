@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.files import write_text_atomically
-from experiments.claims_facts import arm_differences, facts, is_synthetic, on_cpu, profiles
-from experiments.claims_numbers import interval_text, number, signed, spread
-from experiments.claims_outcomes import ArmRun, Outcome, claim_states
-from experiments.claims_printed import judge_printed
-from experiments.claims_spec import ClaimsSpec, Comparison, Direction
-from experiments.claims_statistics import CONFIDENCE
-from experiments.network_cost import cost_of
-from experiments.table_formats import to_markdown
-from experiments.table_layout import MINUS, Sheet
+from experiments.judging.claim import ClaimsSpec, Comparison, Direction
+from experiments.judging.network_cost import cost_of
+from experiments.judging.number_format import interval_text, number, signed, spread
+from experiments.judging.outcomes import ArmRun, Outcome, claim_states
+from experiments.judging.printed_tables import judge_printed
+from experiments.judging.statistics import CONFIDENCE
+from experiments.judging.training_facts import arm_differences, facts, is_synthetic, on_cpu, profiles
+from experiments.results.table_formats import to_markdown
+from experiments.results.table_layout import MINUS, Sheet
 
 #: What stands below this line of an earlier report was written by hand, and is kept.
 DISCUSSION = "## Discussion"

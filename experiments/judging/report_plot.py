@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from callbacks import picture_files
-from experiments.claims_numbers import interval_text
-from experiments.claims_outcomes import ArmRun, Outcome
-from experiments.claims_printed import pairs_of_arms
-from experiments.claims_spec import ClaimsSpec, Direction
-from experiments.table_layout import MINUS
+from callbacks.pictures import picture_files
+from experiments.judging.claim import ClaimsSpec, Direction
+from experiments.judging.number_format import interval_text
+from experiments.judging.outcomes import ArmRun, Outcome
+from experiments.judging.printed_tables import pairs_of_arms
+from experiments.results.table_layout import MINUS
 
 COLUMNS = 3
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from experiments.claims_spec import FEWEST_SEEDS, Direction
+from experiments.judging.claim import FEWEST_SEEDS, Direction
 
 #: Of all intervals.
 CONFIDENCE = 0.95

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.claims_outcomes import ArmRun
-from experiments.claims_spec import ClaimsSpec
 from experiments.comparison.flat_config import as_text, differences
+from experiments.judging.claim import ClaimsSpec
+from experiments.judging.outcomes import ArmRun
 
 
 def is_synthetic(runs: Sequence[ArmRun]) -> bool:

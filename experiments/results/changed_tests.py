@@ -11,10 +11,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from callbacks.checkpoint_io import previous
+from callbacks.checkpoints.checkpoint_io import previous
 from datamodules.files import ROOMS_MARKER
-from experiments.idle_options import ONLY_TRAINING
-from experiments.run_files import read_yaml
+from experiments.config.idle_options import ONLY_TRAINING
+from experiments.results.run_files import read_yaml
 
 #: Folder of such tests in a run's folder.
 TESTS = "tests"

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.changed_tests import TESTS
-from experiments.compose import ConfigError
-from experiments.published import ORACLES, oracle_mark
-from experiments.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
+from experiments.config.compose import ConfigError
+from experiments.results.changed_tests import TESTS
+from experiments.results.published import ORACLES, oracle_mark
+from experiments.results.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
 
 #: Ends the name of a test set where a method was given predicted semantics instead of its true ones.
 PREDICTED_SEMANTICS = "_predicted_semantics"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
 
 try:
     import fcntl

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.finished_runs import RunResult
-from experiments.published import (
+from experiments.results.finished_runs import RunResult
+from experiments.results.published import (
     GEOMETRIES,
     METRICS,
     OTHER_READINGS,
@@ -151,7 +151,9 @@ def figures_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
 
 def best_logged(result: RunResult, name: str, arrow: Literal["↑", "↓"]) -> float | None:
     """Best value of a figure of validation in the history of a run's training; None where it was not logged."""
-    from callbacks.history import read_history  # imports torch, which tables without such a figure start without
+    from callbacks.records.history import (
+        read_history,  # imports torch, which tables without such a figure start without
+    )
 
     logged = [line.get(name) for line in read_history(result.folder / "history.jsonl")]
     values = [float(value) for value in logged if value is not None and math.isfinite(value)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.compose import EXPERIMENTS, ConfigError
+from experiments.config.compose import EXPERIMENTS, ConfigError
 
 COLUMNS = ("paper", "table", "experiment", "method", "train_data", "test_data", "metric", "value")
 

@@ -10,8 +10,8 @@ import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.compose import EXPERIMENTS, ConfigError
-from experiments.published import PublishedRow, PublishedTable, read_published
+from experiments.config.compose import EXPERIMENTS, ConfigError
+from experiments.results.published import PublishedRow, PublishedTable, read_published
 
 
 @dataclass(frozen=True)

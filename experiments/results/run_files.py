@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
 
 #: The parser in C where PyYAML was built with it: a run's configuration takes it a quarter of the time.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -11,13 +11,13 @@ from typing import Literal
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from callbacks.checkpoint_io import PREVIOUS, damage, previous
-from experiments.changed_tests import TESTS
-from experiments.compose import ConfigError
-from experiments.folder_lock import work_in
-from experiments.folder_names import check_folder_name
-from experiments.run_files import in_order
-from experiments.suggest import nearest
+from callbacks.checkpoints.checkpoint_io import PREVIOUS, damage, previous
+from experiments.config.compose import ConfigError
+from experiments.config.suggest import nearest
+from experiments.results.changed_tests import TESTS
+from experiments.results.folder_lock import work_in
+from experiments.results.folder_names import check_folder_name
+from experiments.results.run_files import in_order
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
 RUN_ENVIRONMENT = "SEGDEPTH_RUN"

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.finished_runs import RunResult, read_runs
-from experiments.measured import Choice
-from experiments.published import PublishedTable, read_published, select_tables
-from experiments.table_formats import to_csv, to_latex, to_markdown
-from experiments.table_layout import published_sheet, records, rooms_sheet
+from experiments.results.finished_runs import RunResult, read_runs
+from experiments.results.measured import Choice
+from experiments.results.published import PublishedTable, read_published, select_tables
+from experiments.results.table_formats import to_csv, to_latex, to_markdown
+from experiments.results.table_layout import published_sheet, records, rooms_sheet
 
 
 def table(arguments: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ def table_text(
     Args:
         tables: published ones.
         results: of all runs that may be shown, oldest first.
-        choice: see :func:`~experiments.measured.measure`.
+        choice: see :func:`~experiments.results.measured.measure`.
         form: ``markdown``, ``latex`` or ``csv``.
 
     Raises:

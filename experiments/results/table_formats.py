@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from experiments.table_layout import CSV_COLUMNS, MINUS, NEVER, Sheet
+from experiments.results.table_layout import CSV_COLUMNS, MINUS, NEVER, Sheet
 
 #: What is special to LaTeX (a bracket after the end of a line as well), and the signs that are mathematics there.
 LATEX = str.maketrans(
@@ -79,7 +79,7 @@ def escape_latex(text: str) -> str:
 
 
 def to_csv(records: Sequence[dict[str, str]]) -> str:
-    """Records of :func:`~experiments.table_layout.records`, one a line."""
+    """Records of :func:`~experiments.results.table_layout.records`, one a line."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

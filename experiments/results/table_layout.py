@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from experiments.finished_runs import RunResult
-from experiments.measured import (
+from experiments.results.finished_runs import RunResult
+from experiments.results.measured import (
     Choice,
     Measurement,
     boundary_remarks,
@@ -16,7 +16,7 @@ from experiments.measured import (
     other_measurements,
     protocol_of,
 )
-from experiments.published import (
+from experiments.results.published import (
     METRICS,
     ORACLES,
     OTHER_READINGS,
@@ -26,7 +26,7 @@ from experiments.published import (
     oracle_mark,
     training_frames,
 )
-from experiments.published_notes import all_notes, column_notes, figure_notes, row_notes, table_notes
+from experiments.results.published_notes import all_notes, column_notes, figure_notes, row_notes, table_notes
 
 #: A published figure that was never measured. A cell that was never published is blank.
 NEVER = "\N{EN DASH}"

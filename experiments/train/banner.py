@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from experiments.run_folder import RunSettings
+from experiments.results.run_folder import RunSettings
 
 
 def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any], batch: str | None = None) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from callbacks.checkpoint_io import DamagedCheckpointError, damage, load_checked, previous
+from callbacks.checkpoints.checkpoint_io import DamagedCheckpointError, damage, load_checked, previous
 from datamodules import DepthDataModule
-from experiments.compose import ConfigError
+from experiments.config.compose import ConfigError
 from lightning_modules import DepthModule
 
 #: What parts of a checkpoint have to be, where they are there.

@@ -27,31 +27,22 @@ from callbacks import (
     RunSummary,
     StagedTraining,
 )
-from callbacks.checkpoint_io import AtomicCheckpointIO
-from callbacks.other_processes import OtherProcesses
-from callbacks.run_logger import RunLogger, finish_run
-from callbacks.stop_signals import StopSignals
+from callbacks.checkpoints.checkpoint_io import AtomicCheckpointIO
+from callbacks.checkpoints.stop_signals import StopSignals
+from callbacks.records.other_processes import OtherProcesses
+from callbacks.records.run_logger import RunLogger, finish_run
 from datamodules import DepthDataModule
-from experiments.arguments import take_flag
-from experiments.banner import print_banner
-from experiments.changed_tests import changes, data_label, name_of
-from experiments.checkpoint_file import check_checkpoint
-from experiments.compose import Composition, ConfigError, compose
-from experiments.config_checks import check_composition
-from experiments.early_checks import (
-    check_batch_norm,
-    check_before_weights,
-    check_checkpoint_method,
-    check_monitor,
-)
-from experiments.explain import explain
-from experiments.failures import explain_failure
-from experiments.idle_options import idle_in_trainer
-from experiments.packages import package_versions
-from experiments.plain_weights import fit_weights, plain_weights
-from experiments.published import oracle_mark, tables_of
-from experiments.run_files import read_json
-from experiments.run_folder import (
+from experiments.config.arguments import take_flag
+from experiments.config.compose import Composition, ConfigError, compose
+from experiments.config.explain import explain
+from experiments.config.idle_options import idle_in_trainer
+from experiments.config.key_checks import check_composition
+from experiments.health.failures import explain_failure
+from experiments.health.packages import package_versions
+from experiments.results.changed_tests import changes, data_label, name_of
+from experiments.results.published import oracle_mark, tables_of
+from experiments.results.run_files import read_json
+from experiments.results.run_folder import (
     RUN_ENVIRONMENT,
     RunSettings,
     find_checkpoint,
@@ -59,7 +50,16 @@ from experiments.run_folder import (
     take_folder,
     was_requeued,
 )
-from experiments.trainer import ExperimentTrainer
+from experiments.train.banner import print_banner
+from experiments.train.checkpoint_file import check_checkpoint
+from experiments.train.early_checks import (
+    check_batch_norm,
+    check_before_weights,
+    check_checkpoint_method,
+    check_monitor,
+)
+from experiments.train.plain_weights import fit_weights, plain_weights
+from experiments.train.trainer import ExperimentTrainer
 from lightning_modules import DepthModule
 
 

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from datamodules import DepthDataModule
-from experiments.checkpoint_file import check_origin, read_checkpoint
-from experiments.config_error import ConfigError
-from experiments.plain_weights import plain_weights
-from experiments.suggest import nearest
+from experiments.config.error import ConfigError
+from experiments.config.suggest import nearest
+from experiments.train.checkpoint_file import check_origin, read_checkpoint
+from experiments.train.plain_weights import plain_weights
 from lightning_modules import DepthModule
 from lightning_modules.metrics.depth_errors import FIGURES
 
@@ -21,7 +21,7 @@ def check_checkpoint_method(path: Path, class_path: str) -> None:
     """Check that a checkpoint can be read and is of a method, before anything is built.
 
     Raises:
-        ConfigError: as :func:`~experiments.checkpoint_file.read_checkpoint` does, or if it is another method's.
+        ConfigError: as :func:`~experiments.train.checkpoint_file.read_checkpoint` does, or if it is another method's.
     """
     if plain_weights(path) is not None:  # of any method that they fit
         return

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from callbacks.checkpoint_io import damage, one_line
-from experiments.compose import ConfigError
+from callbacks.checkpoints.checkpoint_io import damage, one_line
+from experiments.config.compose import ConfigError
 from lightning_modules import DepthModule
 
 #: Beginnings that training programs put before names.

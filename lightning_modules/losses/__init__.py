@@ -2,9 +2,9 @@
 
 from lightning_modules.losses.absolute import BerHuLoss, L1Loss
 from lightning_modules.losses.classification import BalancedBCELoss, SemanticCrossEntropy
-from lightning_modules.losses.image_classes import ImageClassLoss
+from lightning_modules.losses.image_class_loss import ImageClassLoss
 from lightning_modules.losses.region_loss import IterationLoss, PixelLoss, RegionLoss
-from lightning_modules.losses.segmentation import SegmentationLoss
+from lightning_modules.losses.segmentation_loss import SegmentationLoss
 from lightning_modules.losses.silog import SILogLoss
 from lightning_modules.losses.sobel import SobelCorrelationLoss
 from lightning_modules.losses.structured_depth import StructuredDepthLoss

@@ -6,7 +6,7 @@ from lightning_modules.metrics.depth_boundary import DepthBoundaryF1, per_image_
 from lightning_modules.metrics.depth_errors import DepthErrors, per_image_depth_errors
 from lightning_modules.metrics.depth_units import DepthErrorsInUnits
 from lightning_modules.metrics.edge_detection import EdgeDetection
-from lightning_modules.metrics.image_classes import ImageClasses
+from lightning_modules.metrics.image_class_scores import ImageClasses
 from lightning_modules.metrics.label_errors import BorderErrors, ThinErrors
 from lightning_modules.metrics.layout_flatness import LayoutFlatness
 from lightning_modules.metrics.objectwise import ObjectwiseErrors
@@ -18,7 +18,7 @@ from lightning_modules.metrics.region_errors import RegionErrors
 from lightning_modules.metrics.retrieval import LayoutRetrieval
 from lightning_modules.metrics.scale_check import ScaleCheck
 from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
-from lightning_modules.metrics.segmentation import SegmentationAccuracy
+from lightning_modules.metrics.segmentation_accuracy import SegmentationAccuracy
 from lightning_modules.metrics.smoothness import ObjectRoughness
 
 __all__ = [

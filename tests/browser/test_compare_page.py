@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from experiments.compare import compare
+from experiments.comparison.compare import compare
 from tests.helpers.synthetic_runs import write_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -15,7 +15,7 @@ from scipy.io import loadmat
 
 from datamodules import HyperSimDataModule
 from datamodules.files import read_lines
-from datamodules.hypersim_format import (
+from datamodules.hypersim.scene_format import (
     CAMERA_FILE,
     FLAGGED_FILE,
     SPLIT_FILE,
@@ -28,9 +28,8 @@ from datamodules.hypersim_format import (
     read_frame_list,
     read_official_split,
 )
-from datamodules.hypersim_reader import HyperSimReader
-from datamodules.images import read_depth_png, read_rgb
-from datamodules.nyuv2_format import (
+from datamodules.hypersim.scene_reader import HyperSimReader
+from datamodules.nyuv2.labeled_format import (
     BLACK_WINDOW,
     CAMERA,
     NAMES40,
@@ -40,7 +39,8 @@ from datamodules.nyuv2_format import (
     read_class13_mapping,
     read_class_mapping,
 )
-from datamodules.nyuv2_trees import TreeFrame, TreeReader
+from datamodules.nyuv2.trees import TreeFrame, TreeReader
+from datamodules.storage.images import read_depth_png, read_rgb
 
 SHARED = Path(__file__).parents[2] / "../shared"
 NYU, HYPERSIM = SHARED / "data/real/nyu_depth_v2", SHARED / "data/real/hypersim"

@@ -14,11 +14,11 @@ import torch
 import yaml
 
 from datamodules.frames import Frame, FrameReader
-from datamodules.prepared import PreparedReader
+from datamodules.pipeline.prepared import PreparedReader
 from datamodules.splits import Splits
-from experiments.command_line import data_parser
-from experiments.compose import EXPERIMENTS, compose, experiment_names
-from experiments.config_file import ConfigFile
+from experiments.config.command_line import data_parser
+from experiments.config.compose import EXPERIMENTS, compose, experiment_names
+from experiments.config.yaml_file import ConfigFile
 
 #: Height and width of the frames of a data set; others are NYUv2's.
 SIZES = {"HyperSimDataModule": (768, 1024)}
@@ -106,7 +106,7 @@ def configurations(monkeypatch):
         kept = {key: content[key] for key in ("base", "instead", "profile", "profiles", "data") if key in content}
         return ConfigFile(path, kept, {})
 
-    monkeypatch.setattr("experiments.compose.read_config", read_data_alone)
+    monkeypatch.setattr("experiments.config.compose.read_config", read_data_alone)
     monkeypatch.setenv("DATA_ROOT", "somewhere")
     combinations = [(name, *changes) for name in experiment_names()
                     for changes in (("profile/paper",), ("data/rooms", "profile/quick"))]  # fmt: skip

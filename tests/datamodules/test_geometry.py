@@ -6,9 +6,9 @@ import torch
 
 from datamodules import CenterCrop, ResizeFrame
 from datamodules.frames import Frame
-from datamodules.hypersim_format import camera_matrix
-from datamodules.nyuv2_format import intrinsics
-from datamodules.transforms import EvalTransform, Finish, TrainTransform, crop, flip, resize
+from datamodules.hypersim.scene_format import camera_matrix
+from datamodules.nyuv2.labeled_format import intrinsics
+from datamodules.pipeline.transforms import EvalTransform, Finish, TrainTransform, crop, flip, resize
 
 HEIGHT, WIDTH = 60, 80
 IDENTITY = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -7,7 +7,7 @@ import pytest
 
 from datamodules import GridSuperpixels, NYUv2DataModule
 from datamodules.rooms.dataset import RoomsParameters, ensure_rooms
-from experiments.data_convert import convert
+from experiments.datasets.convert import convert
 
 #: What allocators keep or give back as they like, MB; an epoch reads seven times as much.
 TOLERANCE = 5

@@ -11,9 +11,9 @@ from datamodules import (
     NYUv2OCDataModule,
     NYUv2RawDataModule,
 )
-from datamodules.kinect import DEPTH_MATRIX
+from datamodules.nyuv2.kinect import DEPTH_MATRIX
 from datamodules.rooms import build_scene, render_scene
-from datamodules.rooms.classes import rooms_nyu40
+from datamodules.rooms.furniture_classes import rooms_nyu40
 from datamodules.rooms.layouts import (
     film_scene,
     write_bts,

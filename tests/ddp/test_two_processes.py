@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from datamodules.samplers import TrainSampler
+from datamodules.loading.samplers import TrainSampler
 from tests.experiments.conftest import TINY
 from tests.helpers.tiny_nyu import write_tiny_nyu
 

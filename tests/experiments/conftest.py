@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from experiments.run_folder import RUN_ENVIRONMENT
+from experiments.results.run_folder import RUN_ENVIRONMENT
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: The smallest network that is still SHED or DPT-Hybrid, on frames of 48x64.

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from callbacks.history import read_history
+from callbacks.records.history import read_history
 from experiments.__main__ import main
 from lightning_modules import SHED
 from tests.experiments.conftest import tiny

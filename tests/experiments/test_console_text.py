@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from experiments.banner import print_banner
-from experiments.run_folder import RunSettings
-from experiments.sweep_points import Sweep
-from experiments.sweep_results import table
+from experiments.grid.ranking import table
+from experiments.grid.search_space import Sweep
+from experiments.results.run_folder import RunSettings
+from experiments.train.banner import print_banner
 from lightning_modules.metrics import EvalProtocol
 
 ROOT = Path(__file__).parents[2]

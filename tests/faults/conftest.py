@@ -16,7 +16,7 @@ from datamodules import (
     NYUv2OCDataModule,
     NYUv2RawDataModule,
 )
-from datamodules.nyuv2_format import LABELED_FILE, V1_FILE
+from datamodules.nyuv2.labeled_format import LABELED_FILE, V1_FILE
 from datamodules.rooms import build_scene, render_scene
 from datamodules.rooms.layouts import (
     film_scene,
@@ -28,7 +28,7 @@ from datamodules.rooms.layouts import (
 )
 from datamodules.rooms.walk import camera_walk
 from datamodules.rooms.writer import SceneInfo, write_data_set
-from datamodules.store import StorePlan, write_store
+from datamodules.storage.store import StorePlan, write_store
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 2
 SCENES = [

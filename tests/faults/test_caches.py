@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.derived.frame_maps import FrameSuperpixels
-from datamodules.superpixels import GridSuperpixels
+from datamodules.pipeline.frame_maps import FrameSuperpixels
+from datamodules.pipeline.superpixels import GridSuperpixels
 from tests.helpers.complaints import check_complaint, complaints
 from tests.helpers.faults import delete, empty, replace_by_text, truncate
 

@@ -13,9 +13,9 @@ from scipy.io import savemat
 
 from datamodules.declared_size import declared_size
 from datamodules.files import read_hdf5
-from datamodules.images import decode_image, read_rgb
-from datamodules.nyuv2_oc import read_boundaries
-from experiments.data_verify import FrameChecks
+from datamodules.nyuv2.nyuv2_oc import read_boundaries
+from datamodules.storage.images import decode_image, read_rgb
+from experiments.datasets.verify import FrameChecks
 from tests.helpers.complaints import check_complaint, complaints
 from tests.helpers.faults import hdf5, matlab
 

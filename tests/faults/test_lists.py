@@ -2,7 +2,7 @@
 
 import pytest
 
-from datamodules.hypersim_format import FLAGGED_FILE
+from datamodules.hypersim.scene_format import FLAGGED_FILE
 from tests.helpers.complaints import check_complaint, complaints
 from tests.helpers.faults import text
 

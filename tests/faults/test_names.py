@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.derived.frame_maps import FrameSuperpixels
-from datamodules.superpixels import GridSuperpixels
+from datamodules.pipeline.frame_maps import FrameSuperpixels
+from datamodules.pipeline.superpixels import GridSuperpixels
 from tests.faults.conftest import LAYOUTS
 from tests.helpers.complaints import check_complaint, complaints
 from tests.helpers.faults import truncate

@@ -7,9 +7,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from callbacks import NonFiniteReport
-from experiments.failures import explain_failure
+from experiments.health.failures import explain_failure
 from lightning_modules.metrics import EvalProtocol
-from lightning_modules.nonfinite import PATIENCE, NonFiniteError
+from lightning_modules.training.nonfinite import PATIENCE, NonFiniteError
 from tests.helpers.tiny_method import TinyMethod
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*log_every_n")

@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import nn
 
-from datamodules.nyuv2_trees import TreeReader
+from datamodules.nyuv2.trees import TreeReader
 from experiments.__main__ import one_line
-from experiments.data_verify import verify
+from experiments.datasets.verify import verify
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction

@@ -5,7 +5,7 @@ import signal
 import time
 from contextlib import contextmanager
 
-from experiments.folder_lock import work_in
+from experiments.results.folder_lock import work_in
 
 
 @contextmanager

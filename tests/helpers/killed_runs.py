@@ -16,10 +16,10 @@ import torch
 import yaml
 from lightning.pytorch.trainer import call
 
-import callbacks.checkpoint_io as checkpoint_io
+import callbacks.checkpoints.checkpoint_io as checkpoint_io
 from callbacks import LastCheckpoint
 from experiments.__main__ import main
-from experiments.compose import EXPERIMENTS
+from experiments.config.compose import EXPERIMENTS
 
 Event = tuple[str, ...]
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from jsonargparse import ArgumentError
 
-from experiments.cli import SegdepthCLI
-from experiments.compose import EXPERIMENTS, compose
+from experiments.config.compose import EXPERIMENTS, compose
+from experiments.train.cli import SegdepthCLI
 
 HEADING = "## As the paper prints it"
 COLUMNS = ("the paper (section)", "runs by default", "option for the other reading", "where", "test")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import ImageClassLoss
-from lightning_modules.losses.image_classes import shown_classes
+from lightning_modules.losses.image_class_loss import shown_classes
 
 
 def by_loops(logits, semantics, min_share=0.0):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from experiments.published import METRICS
+from experiments.results.published import METRICS
 from lightning_modules.evaluation import GROUPS, EvaluationOptions
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.metrics.boundary import FIGURES as BOUNDARY
@@ -13,7 +13,7 @@ from lightning_modules.metrics.layout_flatness import FIGURES as LAYOUT
 from lightning_modules.metrics.objectwise import FIGURES as OBJECT
 from lightning_modules.metrics.planarity import FIGURES as PLANE
 from lightning_modules.metrics.segment_quality import FIGURES as SEGMENT
-from lightning_modules.metrics.segmentation import FIGURES as SEMANTIC
+from lightning_modules.metrics.segmentation_accuracy import FIGURES as SEMANTIC
 
 
 @pytest.mark.parametrize("metric", [metric for metric in METRICS.values() if metric.key], ids=lambda metric: metric.key)

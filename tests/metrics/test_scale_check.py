@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from callbacks.run_summary import RunSummary
+from callbacks.records.run_summary import RunSummary
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction

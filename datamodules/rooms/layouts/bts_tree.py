@@ -8,8 +8,8 @@ measured, uint16 millimetres, 0 = hole.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from datamodules.nyuv2_format import CAMERA, WIDTH
-from datamodules.rooms.layouts.frames import Frame, each_frame, millimetres, write_image, write_lines
+from datamodules.nyuv2.labeled_format import CAMERA, WIDTH
+from datamodules.rooms.layouts.frame_arrays import Frame, each_frame, millimetres, write_image, write_lines
 from datamodules.rooms.renderer import RenderedScene
 from datamodules.rooms.writer import SceneInfo, write_marker
 

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.hypersim.tonemap import tonemap
 from datamodules.rooms.camera import Pose
-from datamodules.rooms.classes import rooms_nyu40
+from datamodules.rooms.furniture_classes import rooms_nyu40
 from datamodules.rooms.layouts.film import FLIP, FilmedScene, camera_matrix_to_uv, euclidean
-from datamodules.rooms.layouts.frames import write_image
+from datamodules.rooms.layouts.frame_arrays import write_image
 from datamodules.rooms.writer import SceneInfo, write_marker
-from datamodules.tonemap import tonemap
 
 SPLIT_TABLE = "metadata_images_split_scene_v1.csv"
 CAMERA_TABLE = "metadata_camera_parameters.csv"

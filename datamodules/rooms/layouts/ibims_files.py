@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from datamodules.nyuv2_format import intrinsics
-from datamodules.rooms.classes import rooms_nyu40
-from datamodules.rooms.layouts.frames import Frame, each_frame, write_image, write_lines
-from datamodules.rooms.layouts.planes import Planes, find_planes, tangents
+from datamodules.nyuv2.labeled_format import intrinsics
+from datamodules.rooms.furniture_classes import rooms_nyu40
+from datamodules.rooms.layouts.frame_arrays import Frame, each_frame, write_image, write_lines
+from datamodules.rooms.layouts.marked_planes import Planes, find_planes, tangents
 from datamodules.rooms.renderer import RenderedScene
 from datamodules.rooms.writer import SceneInfo, write_marker
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.rooms.layouts.frames import Frame, each_frame
+from datamodules.rooms.layouts.frame_arrays import Frame, each_frame
 from datamodules.rooms.renderer import RenderedScene
 from datamodules.rooms.writer import SceneInfo, write_marker
 

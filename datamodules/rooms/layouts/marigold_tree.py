@@ -7,7 +7,7 @@ Estimation", CVPR 2024. Files carry the frame's 1-based number in the labelled f
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from datamodules.rooms.layouts.frames import each_frame, millimetres, write_image, write_lines
+from datamodules.rooms.layouts.frame_arrays import each_frame, millimetres, write_image, write_lines
 from datamodules.rooms.renderer import RenderedScene
 from datamodules.rooms.writer import SceneInfo, write_marker
 

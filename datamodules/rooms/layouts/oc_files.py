@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.rooms.layouts.frames import each_frame, write_image, write_lines
+from datamodules.rooms.layouts.frame_arrays import each_frame, write_image, write_lines
 from datamodules.rooms.renderer import RenderedScene
 from datamodules.rooms.writer import SceneInfo, write_marker
 

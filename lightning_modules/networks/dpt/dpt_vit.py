@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones.timm_backbones import TimmViT
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.dpt_hybrid import DPTOutput
-from lightning_modules.networks.fusion import FusionBlock, fuse_pyramid
+from lightning_modules.networks.dpt.dpt_hybrid import DPTOutput
+from lightning_modules.networks.dpt.fusion import FusionBlock, fuse_pyramid
 
 
 class DPTViTNetwork(nn.Module):

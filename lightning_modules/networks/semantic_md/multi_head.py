@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.smp_backbones import smp_name, smp_statistics
-from lightning_modules.networks.first_convolution import widen_first_convolution
+from lightning_modules.networks.semantic_md.first_convolution import widen_first_convolution
 
 #: Architectures of smp, by name.
 ARCHITECTURES = tuple(smp.MODEL_ARCHITECTURES_MAPPING)

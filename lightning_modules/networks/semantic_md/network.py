@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.networks.multi_head import MultiHeadNetwork
-from lightning_modules.networks.semantic_inputs import SemanticInput
+from lightning_modules.networks.semantic_md.multi_head import MultiHeadNetwork
+from lightning_modules.networks.semantic_md.semantic_inputs import SemanticInput
 
 Activation = Literal["auto", "sigmoid", "none"]
 

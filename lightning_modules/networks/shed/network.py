@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import Backbone
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.fusion import FusionBlock, MapFusionRule, fuse_pyramid
+from lightning_modules.networks.dpt.fusion import FusionBlock, MapFusionRule, fuse_pyramid
 from lightning_modules.networks.named_options import check_option
 from lightning_modules.networks.shed.level_convolution import convolve_levels
 from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from callbacks.checkpoint_io import (
+from callbacks.checkpoints.checkpoint_io import (
     AtomicCheckpointIO,
     CheckpointError,
     DamagedCheckpointError,

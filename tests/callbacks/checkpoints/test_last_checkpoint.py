@@ -23,7 +23,7 @@ from callbacks import LastCheckpoint
 )
 def test_only_what_was_interrupted_is_said_to_be(tmp_path, monkeypatch, error, began, saved, said):
     lines = []
-    monkeypatch.setattr("callbacks.last_checkpoint.rank_zero_info", lines.append)
+    monkeypatch.setattr("callbacks.checkpoints.last_checkpoint.rank_zero_info", lines.append)
     callback = LastCheckpoint()
     trainer = SimpleNamespace(
         default_root_dir=tmp_path, is_global_zero=True, received_sigterm=False, global_step=3,

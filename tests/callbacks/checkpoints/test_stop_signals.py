@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from callbacks.stop_signals import STOPPING, StopSignals
-from experiments.sweep_command import _signals_interrupt
+from callbacks.checkpoints.stop_signals import STOPPING, StopSignals
+from experiments.grid.sweep import _signals_interrupt
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.boundary_picture import FALSE, FOUND, TRUE, boundary_legend, boundary_picture, predicted_edges
-from callbacks.frame_view import FrameView, view_frame
-from callbacks.panels import draw_panel
+from callbacks.pictures.boundary_picture import FALSE, FOUND, TRUE, boundary_legend, boundary_picture, predicted_edges
+from callbacks.pictures.frame_view import FrameView, view_frame
+from callbacks.pictures.panels import draw_panel
 from lightning_modules.evaluation import EvaluationOptions
 from lightning_modules.metrics import BoundaryProtocol, EvalProtocol
 from lightning_modules.metrics.boundary import depth_edges

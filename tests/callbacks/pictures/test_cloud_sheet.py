@@ -10,13 +10,20 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from callbacks import CloudPictures
-from callbacks.cloud_pictures import write_clouds
-from callbacks.cloud_sheet import CUT_HEIGHT, chamfer_caption, draw_cloud_sheet, part_cloud, room_views, vertical_of
-from callbacks.colors import id_color
-from callbacks.frame_result import FrameResult, frame_result
-from callbacks.frame_view import FrameView
-from callbacks.gravity import up_direction
-from callbacks.point_clouds import colored_cloud
+from callbacks.pictures.cloud_pictures import write_clouds
+from callbacks.pictures.cloud_sheet import (
+    CUT_HEIGHT,
+    chamfer_caption,
+    draw_cloud_sheet,
+    part_cloud,
+    room_views,
+    vertical_of,
+)
+from callbacks.pictures.colors import id_color
+from callbacks.pictures.frame_result import FrameResult, frame_result
+from callbacks.pictures.frame_view import FrameView
+from callbacks.pictures.gravity import up_direction
+from callbacks.pictures.point_clouds import colored_cloud
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction
 

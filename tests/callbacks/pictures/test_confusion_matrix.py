@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from callbacks import ConfusionMatrix
-from callbacks.confusion_matrix import class_rows, draw_confusion
+from callbacks.pictures.confusion_matrix import class_rows, draw_confusion
 from lightning_modules.evaluation import Evaluation
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction
@@ -62,7 +62,7 @@ def test_each_test_set_has_a_picture_and_a_table_under_its_own_names(trainer, tm
 
 
 def test_w_and_b_gets_all_pictures_at_once_and_a_table_each(trainer, monkeypatch):
-    from callbacks import confusion_matrix
+    from callbacks.pictures import confusion_matrix
 
     class Logger:
         images, tables = [], []

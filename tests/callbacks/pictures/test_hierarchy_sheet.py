@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from callbacks.colors import OUTLINED_WIDTH, segment_picture
-from callbacks.frame_result import FrameResult
-from callbacks.hierarchy_sheet import draw_hierarchies
+from callbacks.pictures.colors import OUTLINED_WIDTH, segment_picture
+from callbacks.pictures.frame_result import FrameResult
+from callbacks.pictures.hierarchy_sheet import draw_hierarchies
 
 
 def result_of(size, blocks, figures=None):

@@ -7,10 +7,10 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from callbacks.class_colors import NYU40, ClassColors
-from callbacks.frame_view import FrameView
-from callbacks.panels import arrange, draw_panel
-from callbacks.task_pictures import edge_pictures, region_support_pictures, semantic_pictures
+from callbacks.pictures.class_colors import NYU40, ClassColors
+from callbacks.pictures.frame_view import FrameView
+from callbacks.pictures.panels import arrange, draw_panel
+from callbacks.pictures.task_pictures import edge_pictures, region_support_pictures, semantic_pictures
 from lightning_modules.prediction import Prediction
 
 SIZE = (24, 32)

@@ -9,8 +9,9 @@ import torch
 from matplotlib.colors import to_hex
 from torch import distributed as dist
 
-from callbacks import RetrievalPicture, retrieval_picture
-from callbacks.retrieval_picture import (
+from callbacks import RetrievalPicture
+from callbacks.pictures import retrieval_picture
+from callbacks.pictures.retrieval_picture import (
     BORDER,
     CAPTION,
     GAP,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.frame_view import FrameView
-from callbacks.point_clouds import colored_cloud
-from callbacks.splatting import Viewpoint, fitted, splat
+from callbacks.pictures.frame_view import FrameView
+from callbacks.pictures.point_clouds import colored_cloud
+from callbacks.pictures.splatting import Viewpoint, fitted, splat
 
 #: The axes of a viewer that looks along -z with y up.
 LOOKING = np.diag([1.0, -1.0, -1.0])

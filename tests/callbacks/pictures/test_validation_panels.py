@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks import ValidationPanels
-from callbacks.frame_pictures import chosen_frames
-from callbacks.frame_view import FrameView
-from callbacks.point_clouds import MAX_POINTS, colored_cloud, write_ply
-from callbacks.validation_panels import Drawn, as_jpeg
+from callbacks.pictures.frame_pictures import chosen_frames
+from callbacks.pictures.frame_view import FrameView
+from callbacks.pictures.point_clouds import MAX_POINTS, colored_cloud, write_ply
+from callbacks.pictures.validation_panels import Drawn, as_jpeg
 
 
 def view_of(height=480, width=640, invalid=0):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks import worst_cases
-from callbacks.frame_view import view_frame
-from callbacks.worst_cases import MAX_WIDTH, Case, WorstCases
+from callbacks.pictures import worst_cases
+from callbacks.pictures.frame_view import view_frame
+from callbacks.pictures.worst_cases import MAX_WIDTH, Case, WorstCases
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction
 

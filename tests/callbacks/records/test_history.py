@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.history import History, read_history
+from callbacks.records.history import History, read_history
 
 
 class Counter(LightningModule):

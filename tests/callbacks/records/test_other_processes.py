@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
-from callbacks.other_processes import OtherProcesses, explain_lost_process
-from experiments.failures import explain_failure
+from callbacks.records.other_processes import OtherProcesses, explain_lost_process
+from experiments.health.failures import explain_failure
 
 
 @pytest.mark.parametrize(

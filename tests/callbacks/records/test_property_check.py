@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks.property_check import check_properties, property_fault
+from callbacks.records.property_check import check_properties, property_fault
 from datamodules import NYUv2DataModule
-from experiments.failures import explain_failure
+from experiments.health.failures import explain_failure
 from lightning_modules.metrics import EvalProtocol
 from tests.helpers.tiny_method import TinyMethod
 

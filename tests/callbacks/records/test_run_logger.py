@@ -10,7 +10,7 @@ import wandb
 from wandb.errors import CommError
 
 from callbacks import RunLogger
-from callbacks.run_logger import STEP, finish_run
+from callbacks.records.run_logger import STEP, finish_run
 from tests.helpers.wandb_records import read_run
 
 

@@ -13,14 +13,14 @@ import wandb
 import yaml
 from PIL import Image
 
-from callbacks.run_logger import STEP
+from callbacks.records.run_logger import STEP
 from experiments.__main__ import main
 from lightning_modules.metrics.directions import better
 from tests.experiments.conftest import TINY, tiny
 from tests.helpers.tiny_nyu import write_tiny_nyu
 from tests.helpers.wandb_records import read_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 WATCHING = (
     "--trainer.callbacks+=callbacks.ValidationPanels", "--trainer.callbacks.every_n_epochs=2",

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from datamodules.tonemap import apple_scale, tonemap
+from datamodules.hypersim.tonemap import apple_scale, tonemap
 
-PREVIEW = Path(__file__).parents[2] / "../shared/data/real/hypersim/preview_ai_001_001/scene_cam_00_final_preview"
+PREVIEW = Path(__file__).parents[3] / "../shared/data/real/hypersim/preview_ai_001_001/scene_cam_00_final_preview"
 
 
 def hdr(seed=0, exposure=3.0):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from datamodules.ibims_reader import IBimsReader
+from datamodules.ibims.ibims_reader import IBimsReader
 
 HEIGHT, WIDTH = 24, 32
 SIZE = (HEIGHT, WIDTH)

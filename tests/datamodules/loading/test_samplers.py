@@ -1,7 +1,7 @@
 import pytest
 from torch.utils.data import SequentialSampler
 
-from datamodules.samplers import EvalSampler, OverfitSampler, TrainSampler
+from datamodules.loading.samplers import EvalSampler, OverfitSampler, TrainSampler
 
 SIZES = [(n, world) for n in (1, 2, 5, 7, 16, 17) for world in (1, 2, 3, 4)]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from datamodules.samplers import TrainSampler
-from datamodules.train_loader import TrainLoader
+from datamodules.loading.samplers import TrainSampler
+from datamodules.loading.train_loader import TrainLoader
 
 
 class Frames(Dataset):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules import NYUFusedDataModule, RegionSupportTarget
-from datamodules.nyu_fused import match_names, split_by_scene
+from datamodules.nyuv2.nyu_fused import match_names, split_by_scene
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 NAMES2 = [f"thing {number}" for number in range(1, 895)]

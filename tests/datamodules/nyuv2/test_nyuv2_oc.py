@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from datamodules import NYUv2OCDataModule
-from datamodules.nyuv2_oc import read_boundaries
+from datamodules.nyuv2.nyuv2_oc import read_boundaries
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 SIZE = (48, 64)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.kinect import (
+from datamodules.nyuv2.kinect import (
     DEPTH_DISTORTION,
     DEPTH_MATRIX,
     ROTATION,
@@ -17,10 +17,10 @@ from datamodules.kinect import (
     read_codes,
     register_depth,
 )
-from datamodules.nyuv2_format import intrinsics
-from datamodules.nyuv2_raw_reader import NYUv2RawReader, synchronise
+from datamodules.nyuv2.labeled_format import intrinsics
+from datamodules.nyuv2.raw_reader import NYUv2RawReader, synchronise
 
-REAL = Path(__file__).parents[2] / "../shared/data/real/nyu_depth_v2"
+REAL = Path(__file__).parents[3] / "../shared/data/real/nyu_depth_v2"
 real = [
     pytest.mark.real_data,
     pytest.mark.skipif(not REAL.is_dir(), reason="the pack of real frames is not here (../shared/data/real)"),

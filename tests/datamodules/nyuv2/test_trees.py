@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from datamodules import NYUv2DataModule
-from datamodules.nyuv2_format import BLACK_WINDOW
-from datamodules.nyuv2_trees import TreeFrame, TreeReader, read_bts, read_marigold
+from datamodules.nyuv2.labeled_format import BLACK_WINDOW
+from datamodules.nyuv2.trees import TreeFrame, TreeReader, read_bts, read_marigold
 
 
 def write_frame(root, image, depth, size=(48, 64), metres=2.5):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from datamodules.derived.region_support import RegionSupport, connected_regions, fill_from_nearest
+from datamodules.pipeline.region_support_target import RegionSupport, connected_regions, fill_from_nearest
 from tests.helpers.literal_region_support import SQUARED_REACH, as_printed, flood, transcription
 
 SHARED = Path(__file__).parents[3] / "../shared"

@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import grey_dilation, grey_erosion
 
 from datamodules import ClassMaps, EdgeTarget, GridSuperpixels, NYUv2DataModule, SemanticContours
-from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER
+from datamodules.pipeline.sample_maps import SEMANTIC_MD_ORDER
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels
+from datamodules.pipeline.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels
 
 
 def picture(height, width, seed=0):

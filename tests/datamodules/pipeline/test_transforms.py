@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from datamodules.frames import Frame
-from datamodules.nyuv2_format import intrinsics
-from datamodules.superpixels import GridSuperpixels
-from datamodules.transforms import EvalTransform, Finish, TrainTransform, crop, flip, resize
+from datamodules.nyuv2.labeled_format import intrinsics
+from datamodules.pipeline.superpixels import GridSuperpixels
+from datamodules.pipeline.transforms import EvalTransform, Finish, TrainTransform, crop, flip, resize
 
 HEIGHT, WIDTH = 48, 64
 IDENTITY = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -11,10 +11,11 @@ import pytest
 import torch
 from scipy.io import loadmat
 
-from datamodules.nyuv2_format import intrinsics
+from datamodules.hypersim.tonemap import tonemap
+from datamodules.nyuv2.labeled_format import intrinsics
 from datamodules.rooms import build_scene, render_scene
 from datamodules.rooms.camera import grid
-from datamodules.rooms.classes import rooms_nyu40
+from datamodules.rooms.furniture_classes import rooms_nyu40
 from datamodules.rooms.layouts import (
     film_scene,
     write_bts,
@@ -27,7 +28,6 @@ from datamodules.rooms.layouts import (
 from datamodules.rooms.layouts.film import film_camera
 from datamodules.rooms.walk import camera_walk
 from datamodules.rooms.writer import SceneInfo, measured_depth
-from datamodules.tonemap import tonemap
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 2
 SCENES = [

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from datamodules.nyuv2_format import intrinsics, read_class_mapping
+from datamodules.nyuv2.labeled_format import intrinsics, read_class_mapping
 from datamodules.rooms import RoomsParameters, dataset, ensure_rooms
-from datamodules.rooms.classes import CLASSES, rooms_nyu40
+from datamodules.rooms.furniture_classes import CLASSES, rooms_nyu40
 
 SMALL = RoomsParameters(height=32, width=48, train_scenes=2, test_scenes=1, frames_per_scene=2)
 

@@ -6,7 +6,7 @@ import shutil
 import h5py
 import pytest
 
-from datamodules.nyuv2 import NYUv2DataModule
+from datamodules.nyuv2.nyuv2_datamodule import NYUv2DataModule
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 

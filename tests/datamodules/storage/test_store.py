@@ -18,8 +18,8 @@ from datamodules import (
     SeedsSuperpixels,
     store,
 )
-from datamodules.prepared import PreparedReader, describe
-from datamodules.store import StorePlan, StoreReader, write_store
+from datamodules.pipeline.prepared import PreparedReader, describe
+from datamodules.storage.store import StorePlan, StoreReader, write_store
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 

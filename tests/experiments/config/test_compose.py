@@ -5,7 +5,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules import DepthDataModule
-from experiments.compose import ConfigError, compose, experiment_names
+from experiments.config.compose import ConfigError, compose, experiment_names
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_a_misspelt_key_of_the_new_class_is_not_forgotten(write):
     assert compose([first, second]).config["data"]["init_args"] == {"frams": "x"}
 
 
-DATA = sorted(path.stem for path in (Path(__file__).parents[2] / "experiments/data").glob("*.yaml"))
+DATA = sorted(path.stem for path in (Path(__file__).parents[3] / "experiments/data").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -7,9 +7,9 @@ import pytest
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from experiments.__main__ import main
-from experiments.cli import run_trainer_command
-from experiments.compose import ConfigError
-from experiments.failures import explain_failure
+from experiments.config.compose import ConfigError
+from experiments.health.failures import explain_failure
+from experiments.train.cli import run_trainer_command
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_every_command_advises_on_a_missing_accelerator(monkeypatch, capsys):
     def fail(arguments):
         raise MisconfigurationException("No supported gpu backend found!")
 
-    monkeypatch.setattr("experiments.evaluate_command.evaluate", fail)
+    monkeypatch.setattr("experiments.foreign.evaluate.evaluate", fail)
     with pytest.raises(SystemExit):
         main(["evaluate", "--accelerator", "gpu"])
     assert "no GPU is found: leave" in capsys.readouterr().err

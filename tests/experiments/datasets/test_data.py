@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from datamodules import NYUv2DataModule
-from datamodules.nyuv2_reader import NYUv2Reader
-from datamodules.store import StoreReader
-from experiments import data_convert
+from datamodules.nyuv2.labeled_reader import NYUv2Reader
+from datamodules.storage.store import StoreReader
 from experiments.__main__ import main
+from experiments.datasets import convert as data_convert
 
 ALONE = ("--workers", "0")
 
@@ -189,7 +189,7 @@ class TestConvert:
         main(["data", "verify", "nyuv2", "--data.init_args.store", "store", *ALONE])
 
     def test_an_interrupted_conversion_goes_on(self, workplace, capsys, monkeypatch):
-        monkeypatch.setattr("datamodules.store.SHARD", 2)
+        monkeypatch.setattr("datamodules.storage.store.SHARD", 2)
         read, asked = NYUv2Reader.read, []
 
         def interrupted(self, position):

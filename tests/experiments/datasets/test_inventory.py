@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datamodules.inventory import SOURCES, find
+from experiments.datasets.inventory import SOURCES, find
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 BY_FOLDER = {source.folder: source for source in SOURCES}

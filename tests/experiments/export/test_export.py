@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import export_pictures
 from experiments.__main__ import main
-from experiments.compose import ConfigError
-from experiments.export_pictures import read_command_line
-from experiments.finished_model import find_run
+from experiments.config.compose import ConfigError
+from experiments.export import result_pictures as export_pictures
+from experiments.export.finished_model import find_run
+from experiments.export.result_pictures import read_command_line
 from tests.experiments.conftest import tiny
 
 

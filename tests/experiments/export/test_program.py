@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments.__main__ import main
-from experiments.export_program import DESCRIPTION, export_program
+from experiments.export.program import DESCRIPTION, export_program
 from lightning_modules import SHED, DPTHybrid
 from lightning_modules.metrics import EvalProtocol
 from tests.experiments.conftest import tiny

@@ -11,9 +11,9 @@ import pytest
 from lightning.pytorch import Callback
 from matplotlib.figure import Figure
 
-from experiments import evaluate_command
-from experiments.compose import ConfigError
-from experiments.evaluate_command import evaluate
+from experiments.config.compose import ConfigError
+from experiments.foreign import evaluate as evaluate_command
+from experiments.foreign.evaluate import evaluate
 
 #: Numbers of the tiny set's test frames, counted from 1.
 NUMBERS = (5, 6, 7, 8)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from experiments.compose import ConfigError
-from experiments.predicted_semantics import PredictedSemantics
+from experiments.config.compose import ConfigError
+from experiments.foreign.predicted_semantics import PredictedSemantics
 from lightning_modules.prediction import Prediction
 
 

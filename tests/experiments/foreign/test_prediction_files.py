@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from callbacks.prediction_writer import SQUEEZED_FILE
-from experiments.prediction_files import PredictionFiles
+from callbacks.records.prediction_writer import SQUEEZED_FILE
+from experiments.foreign.prediction_files import PredictionFiles
 
 #: Numbers of the test frames, not from the start of the data set and not in order.
 FRAMES, TOTAL = [4, 7, 5], 8

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from experiments import ablation_command, sweep_grid
-from experiments.ablation_command import ablation
-from experiments.compose import EXPERIMENTS, Composition, ConfigError
-from experiments.published import ORACLES, PublishedRow, PublishedTable, read_published, select_tables
-from experiments.run_folder import RUN_ENVIRONMENT
 from tests.experiments.test_sweep import is_alive, until
+
+from experiments.config.compose import EXPERIMENTS, Composition, ConfigError
+from experiments.grid import ablation as ablation_command
+from experiments.grid import grid_runner as sweep_grid
+from experiments.grid.ablation import ablation
+from experiments.results.published import ORACLES, PublishedRow, PublishedTable, read_published, select_tables
+from experiments.results.run_folder import RUN_ENVIRONMENT
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 #: Rows of Semantic-MD's tables, as printed.
 TABLE1 = ["baseline_l1", "baseline_berhu", "concat", "onehot40", "onehot20", "onehot3", "semantic_conv", "contour",
@@ -228,9 +229,9 @@ SMALLEST = {
 
 #: `segdepth` with three rows in the table, of which the second has no meaning.
 PROGRAM = """
-from experiments import ablation_command
+from experiments.grid import ablation as ablation_command
 from experiments.__main__ import main
-from experiments.published import PublishedRow, PublishedTable
+from experiments.results.published import PublishedRow, PublishedTable
 
 rows = [PublishedRow("semantic_md_" + name, name, "HyperSim", "HyperSim-val", {"rmse": "1.0"})
         for name in ("baseline_l1", "onehot40", "two_head")]

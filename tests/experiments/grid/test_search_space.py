@@ -9,10 +9,10 @@ import yaml
 from wandb import wandb_agent
 from wandb.sdk.launch.sweeps.utils import load_sweep_config
 
-from experiments.claims_file import read_claims
-from experiments.compose import ConfigError, compose
-from experiments.sweep_jobs import make_jobs
-from experiments.sweep_points import SWEEPS, find_sweep, flags, read_sweep
+from experiments.config.compose import ConfigError, compose
+from experiments.grid.jobs import make_jobs
+from experiments.grid.search_space import SWEEPS, find_sweep, flags, read_sweep
+from experiments.judging.claims_file import read_claims
 
 COMMAND = ["${env}", "${program}", "exp", "--config", "shed_hybrid", "${args}"]
 

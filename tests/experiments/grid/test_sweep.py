@@ -17,16 +17,17 @@ import pytest
 import torch
 import yaml
 
-from experiments import sweep_command, sweep_grid
 from experiments.__main__ import main
-from experiments.compose import ConfigError
-from experiments.sweep_command import make_slots, sweep
-from experiments.sweep_grid import clock
-from experiments.sweep_jobs import try_lock, unlock
-from experiments.sweep_results import best_score
+from experiments.config.compose import ConfigError
+from experiments.grid import grid_runner as sweep_grid
+from experiments.grid import sweep as sweep_command
+from experiments.grid.grid_runner import clock
+from experiments.grid.jobs import try_lock, unlock
+from experiments.grid.ranking import best_score
+from experiments.grid.sweep import make_slots, sweep
 from tests.helpers.busy_folder import held_elsewhere
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 #: Stands for `python -m experiments`: notes that it started, and leaves what a run leaves.
 FAKE = """

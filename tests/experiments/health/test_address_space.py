@@ -4,9 +4,9 @@ import resource
 
 import pytest
 
-from experiments import address_space
 from experiments.__main__ import main
-from experiments.failures import explain_failure
+from experiments.health import address_space
+from experiments.health.failures import explain_failure
 
 
 @pytest.fixture

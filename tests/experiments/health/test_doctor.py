@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from experiments import doctor as doctor_module
-from experiments import machine
-from experiments.doctor import as_json, doctor, examine
-from experiments.health import Section, bounded, hardware, software, storage
+from experiments.health import Section, bounded, hardware, machine, software
+from experiments.health import doctor as doctor_module
+from experiments.health import folders as storage
+from experiments.health.doctor import as_json, doctor, examine
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 Usage = namedtuple("Usage", ["total", "used", "free"])

@@ -16,11 +16,11 @@ import torch
 from matplotlib.figure import Figure
 
 from callbacks import PredictionWriter, RunSummary
-from callbacks.picture_files import save_figure, write_figure
-from datamodules.cache import remembered
+from callbacks.pictures.picture_files import save_figure, write_figure
 from datamodules.files import WriteError, open_hdf5, write_text_atomically
+from datamodules.storage.cache import remembered
 from experiments import __main__ as program
-from experiments.disk_errors import explain_disk
+from experiments.health.disk_errors import explain_disk
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import cv2
 import pytest
 
 from datamodules import SeedsSuperpixels
-from datamodules.superpixels import _seeds
-from experiments import packages
-from experiments.health import software
-from experiments.packages import OPENCV, PACKAGES, package_versions
+from datamodules.pipeline.superpixels import _seeds
+from experiments.health import packages, software
+from experiments.health.packages import OPENCV, PACKAGES, package_versions
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from experiments.__main__ import main
-from experiments.standard_streams import BROKEN_PIPE, lasting
+from experiments.health.standard_streams import BROKEN_PIPE, lasting
 
 
 def pipe(encoding="utf-8", ends=False):

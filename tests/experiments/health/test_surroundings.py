@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.cache import cache_folder
+from datamodules.storage.cache import cache_folder
 from experiments.__main__ import main
-from experiments.compose import ConfigError, compose
-from experiments.home_paths import expand_argument
-from experiments.prediction_files import PredictionFiles
-from experiments.surroundings import NARROWEST, table_width, tidy_environment
+from experiments.config.compose import ConfigError, compose
+from experiments.config.home_paths import expand_argument
+from experiments.foreign.prediction_files import PredictionFiles
+from experiments.health.surroundings import NARROWEST, table_width, tidy_environment
 
 
 @pytest.mark.parametrize(("columns", "width"), [("", 160), ("abc", 160), ("-5", 160), ("20", NARROWEST), ("200", 200)])

@@ -8,10 +8,10 @@ from pydoc import locate
 import pytest
 import yaml
 
-from experiments.arguments import take_flag
-from experiments.claims_file import CLAIMS, find_claims, read_claims
-from experiments.claims_spec import Comparison, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
-from experiments.compose import ConfigError, compose, experiment_names
+from experiments.config.arguments import take_flag
+from experiments.config.compose import ConfigError, compose, experiment_names
+from experiments.judging.claim import Comparison, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
+from experiments.judging.claims_file import CLAIMS, find_claims, read_claims
 
 CLAIM = {
     "text": "better", "source": "Table 1", "metric": "rmse", "direction": "lower", "arm": "new", "than": "old"

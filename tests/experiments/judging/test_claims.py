@@ -10,18 +10,18 @@ import pytest
 import torch
 import yaml
 
-from experiments import sweep_grid
 from experiments.__main__ import main
-from experiments.claims_command import claims, write
-from experiments.claims_file import read_claims
-from experiments.claims_outcomes import ArmRun, claim_states, judge_claims, matching_keys
-from experiments.claims_printed import pairs_of_arms
-from experiments.claims_spec import Comparison, Direction
 from experiments.comparison.run_records import RunRecord
-from experiments.compose import ConfigError
-from experiments.table_layout import MINUS
+from experiments.config.compose import ConfigError
+from experiments.grid import grid_runner as sweep_grid
+from experiments.judging.claim import Comparison, Direction
+from experiments.judging.claims import claims, write
+from experiments.judging.claims_file import read_claims
+from experiments.judging.outcomes import ArmRun, claim_states, judge_claims, matching_keys
+from experiments.judging.printed_tables import pairs_of_arms
+from experiments.results.table_layout import MINUS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 CLAIM = {
     "text": "Errors are smaller", "source": "Table 9", "metric": "rmse", "direction": "lower",

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import claims_list, sweep_grid
-from experiments.claims_command import claim_jobs, claims
-from experiments.claims_file import read_claims
-from experiments.claims_list import list_claims
-from experiments.claims_outcomes import claim_states, judge_claims
+from experiments.grid import grid_runner as sweep_grid
+from experiments.judging import listing as claims_list
+from experiments.judging.claims import claim_jobs, claims
+from experiments.judging.claims_file import read_claims
+from experiments.judging.listing import list_claims
+from experiments.judging.outcomes import claim_states, judge_claims
 from tests.helpers.synthetic_runs import write_run
 
 CLAIM = {"text": "Errors are smaller", "source": "Table 9", "metric": "rmse", "arm": "new", "than": "old"}

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.claims_spec import COSTS
-from experiments.network_cost import cost_of, gflops, gflops_inside, grid_superpixels, published_network
+from experiments.judging.claim import COSTS
+from experiments.judging.network_cost import cost_of, gflops, gflops_inside, grid_superpixels, published_network
 
 
 def test_operations_are_two_a_multiply_add():

@@ -4,9 +4,9 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from experiments.claims_file import CLAIMS, claim_files, read_claims
-from experiments.claims_printed import PrintedPair, judge_printed, printed_pairs
-from experiments.claims_spec import Claim, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
+from experiments.judging.claim import Claim, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
+from experiments.judging.claims_file import CLAIMS, claim_files, read_claims
+from experiments.judging.printed_tables import PrintedPair, judge_printed, printed_pairs
 
 
 def pair(arm, than, direction=Direction.lower, margin=0.0):

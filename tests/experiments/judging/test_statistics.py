@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.claims_spec import Direction
-from experiments.claims_statistics import judge, scene_test, seed_interval
+from experiments.judging.claim import Direction
+from experiments.judging.statistics import judge, scene_test, seed_interval
 
 HIGHER, LOWER = Direction.higher, Direction.lower
 

@@ -9,14 +9,14 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from callbacks.history import read_history
+from callbacks.records.history import read_history
 from experiments.__main__ import main
-from experiments.compose import EXPERIMENTS, compose
+from experiments.config.compose import EXPERIMENTS, compose
 from lightning_modules import DepthModule, GuidedMTINet
 from tests.experiments.conftest import tiny
 from tests.helpers.real_subset import write_real_subset
 
-PACK = Path(__file__).parents[2] / "../shared/data/real/nyu_depth_v2"
+PACK = Path(__file__).parents[3] / "../shared/data/real/nyu_depth_v2"
 OTHER_DATA = "mti_net_official_split"  # the same network and recipe
 ABLATIONS = sorted(
     path.stem for path in EXPERIMENTS.glob("mti_net_*.yaml") if path.stem not in ("mti_net_guided", OTHER_DATA)

@@ -8,9 +8,9 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from experiments.__main__ import main
-from experiments.compose import compose, experiment_names
-from experiments.published import read_published, select_tables
-from experiments.sweep_points import find_sweep, read_sweep
+from experiments.config.compose import compose, experiment_names
+from experiments.grid.search_space import find_sweep, read_sweep
+from experiments.results.published import read_published, select_tables
 from lightning_modules import DepthModule
 
 NAMES = [name for name in experiment_names() if name.startswith("region_support_")]

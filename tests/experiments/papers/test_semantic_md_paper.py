@@ -10,11 +10,11 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from experiments.__main__ import main
-from experiments.compose import EXPERIMENTS, compose, experiment_names
-from experiments.finished_runs import read_runs
-from experiments.published import ORACLES, read_published, select_tables
+from experiments.config.compose import EXPERIMENTS, compose, experiment_names
+from experiments.results.finished_runs import read_runs
+from experiments.results.published import ORACLES, read_published, select_tables
 from lightning_modules import DepthModule
-from lightning_modules.networks.semantic_inputs import OneHotClasses
+from lightning_modules.networks.semantic_md.semantic_inputs import OneHotClasses
 
 ROWS = [row.experiment for table in select_tables(read_published(), ["semantic_md"]) for row in table.rows]
 
@@ -225,7 +225,7 @@ SMALLEST = {
     "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1},
 }  # fmt: skip
 
-PREDICTED = "experiments.predicted_semantics.PredictedSemantics"
+PREDICTED = "experiments.foreign.predicted_semantics.PredictedSemantics"
 
 
 @pytest.fixture

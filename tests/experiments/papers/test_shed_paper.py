@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules import GridSuperpixels
 from experiments.__main__ import main
-from experiments.compose import EXPERIMENTS, compose, experiment_names
+from experiments.config.compose import EXPERIMENTS, compose, experiment_names
 from lightning_modules import DepthModule
 from lightning_modules.backbones import class_token_start, create_hybrid_parts
 from tests.experiments.conftest import TINY, tiny

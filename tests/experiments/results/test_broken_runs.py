@@ -9,13 +9,13 @@ import torch
 import yaml
 
 import datamodules.files
-from callbacks.per_image_table import earlier_rows
-from callbacks.run_recorder import RunRecorder
-from callbacks.run_summary import merge_json
-from experiments.compare import compare
-from experiments.finished_runs import read_runs
-from experiments.run_folder import find_checkpoint
-from experiments.table_command import table
+from callbacks.records.per_image_table import earlier_rows
+from callbacks.records.run_recorder import RunRecorder
+from callbacks.records.run_summary import merge_json
+from experiments.comparison.compare import compare
+from experiments.results.finished_runs import read_runs
+from experiments.results.run_folder import find_checkpoint
+from experiments.results.table import table
 from tests.helpers.synthetic_runs import write_run
 
 

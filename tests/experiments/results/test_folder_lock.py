@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-import experiments.run_folder
+import experiments.results.run_folder
 from experiments.__main__ import main
-from experiments.compose import ConfigError
-from experiments.folder_lock import LOCK_FILE, is_held, work_in
-from experiments.run_folder import RUN_ENVIRONMENT, take_folder
+from experiments.config.compose import ConfigError
+from experiments.results.folder_lock import LOCK_FILE, is_held, work_in
+from experiments.results.run_folder import RUN_ENVIRONMENT, take_folder
 from tests.experiments.conftest import tiny
 from tests.helpers.busy_folder import held_elsewhere
 
@@ -64,7 +64,7 @@ def test_a_child_does_not_keep_what_its_parent_held(tmp_path):
 
 def test_runs_named_in_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN_ENVIRONMENT, "")
-    monkeypatch.setattr(experiments.run_folder, "name_run", lambda data, profile: f"now-{data}-{profile}")
+    monkeypatch.setattr(experiments.results.run_folder, "name_run", lambda data, profile: f"now-{data}-{profile}")
     with ExitStack() as stack:
         names = []
         for _ in range(3):

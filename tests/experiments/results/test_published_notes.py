@@ -6,13 +6,20 @@ import io
 import pytest
 import yaml
 
-from experiments import published_notes
 from experiments.comparison.page_data import page_data
 from experiments.comparison.page_data import published_notes as published_figure_notes
-from experiments.compose import ConfigError
-from experiments.published import read_published
-from experiments.published_notes import all_notes, column_notes, figure_notes, read_notes, row_notes, table_notes
-from experiments.table_command import table
+from experiments.config.compose import ConfigError
+from experiments.results import published_notes
+from experiments.results.published import read_published
+from experiments.results.published_notes import (
+    all_notes,
+    column_notes,
+    figure_notes,
+    read_notes,
+    row_notes,
+    table_notes,
+)
+from experiments.results.table import table
 
 TABLES = {table.name: table for table in read_published()}
 

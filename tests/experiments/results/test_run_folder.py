@@ -3,8 +3,8 @@ import os
 import pytest
 import torch
 
-from experiments.compose import ConfigError
-from experiments.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
+from experiments.config.compose import ConfigError
+from experiments.results.run_folder import RUN_ENVIRONMENT, RunSettings, find_checkpoint, name_run
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ from collections import Counter
 import pytest
 import yaml
 
-from experiments.compose import EXPERIMENTS, ConfigError
-from experiments.finished_runs import read_runs
-from experiments.measured import measure
-from experiments.published import METRICS, PublishedRow, read_published, select_tables, tables_of
-from experiments.table_command import table
-from experiments.table_formats import escape_latex, escape_markdown
-from experiments.table_layout import MINUS
+from experiments.config.compose import EXPERIMENTS, ConfigError
+from experiments.results.finished_runs import read_runs
+from experiments.results.measured import measure
+from experiments.results.published import METRICS, PublishedRow, read_published, select_tables, tables_of
+from experiments.results.table import table
+from experiments.results.table_formats import escape_latex, escape_markdown
+from experiments.results.table_layout import MINUS
 
 NYUV2 = {"test/nyuv2/abs_rel": 0.1414, "test/nyuv2/delta1": 0.85, "test/nyuv2/rmse": 0.451}
 DASH = "\N{EN DASH}"

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks.checkpoint_io import AtomicCheckpointIO
-from experiments.checkpoint_file import check_checkpoint, read_checkpoint
-from experiments.compose import ConfigError
+from callbacks.checkpoints.checkpoint_io import AtomicCheckpointIO
+from experiments.config.compose import ConfigError
+from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules.metrics import EvalProtocol
 from tests.helpers.tiny_method import TinyMethod
 

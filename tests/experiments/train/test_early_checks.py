@@ -8,12 +8,17 @@ from jsonargparse import Namespace
 from torch import nn
 
 from experiments.__main__ import main
-from experiments.config_error import ConfigError
-from experiments.early_checks import check_batch_norm, check_before_weights, check_checkpoint_method, check_monitor
-from experiments.failures import explain_failure
-from experiments.idle_options import idle_in_trainer
+from experiments.config.error import ConfigError
+from experiments.config.idle_options import idle_in_trainer
+from experiments.health.failures import explain_failure
+from experiments.train.early_checks import (
+    check_batch_norm,
+    check_before_weights,
+    check_checkpoint_method,
+    check_monitor,
+)
 from lightning_modules.metrics import EvalProtocol
-from lightning_modules.networks.multi_head import MultiHeadNetwork
+from lightning_modules.networks.semantic_md.multi_head import MultiHeadNetwork
 from tests.experiments.conftest import tiny
 from tests.helpers.tiny_method import TinyMethod
 
@@ -52,7 +57,7 @@ def test_a_check_that_needs_memory_is_left_to_the_real_method(workplace, monkeyp
         def check_data(self, *_, **__):
             torch.zeros(1, device="meta").item()
 
-    monkeypatch.setattr("experiments.early_checks._sketch", lambda config: Sketch())
+    monkeypatch.setattr("experiments.train.early_checks._sketch", lambda config: Sketch())
     arguments = Namespace(root=str(workplace / "data/nyuv2"), crop=[48, 48], eval_size=None)
     data = Namespace(class_path="datamodules.NYUv2DataModule", init_args=arguments)
     config = Namespace(model=Namespace(init_args=Namespace(pretrained=True)), data=data)

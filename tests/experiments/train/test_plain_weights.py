@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from experiments.compose import ConfigError
-from experiments.plain_weights import fit_weights, plain_weights
+from experiments.config.compose import ConfigError
+from experiments.train.plain_weights import fit_weights, plain_weights
 from lightning_modules.metrics import EvalProtocol
 from tests.helpers.tiny_method import TinyMethod
 

@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.strategies import FSDPStrategy, Strategy
 from timm.models.vision_transformer import Block
 
-from experiments.compose import EXPERIMENTS
+from experiments.config.compose import EXPERIMENTS
 
 
 def test_fsdp_wraps_the_blocks_of_dinov2():

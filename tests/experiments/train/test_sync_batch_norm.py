@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from experiments.sync_batch_norm import TimmSyncBatchNorm
+from experiments.train.sync_batch_norm import TimmSyncBatchNorm
 
 
 def on(device: str, network: nn.Module) -> nn.Module:

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from experiments.__main__ import main
-from experiments.compose import compose
-from experiments.finished_runs import read_runs, variants_in
+from experiments.config.compose import compose
+from experiments.results.finished_runs import read_runs, variants_in
 from lightning_modules.evaluation import EvaluationOptions
 from tests.experiments.conftest import tiny
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from lightning_modules.backbones import create_backbone
 from lightning_modules.networks.depth_head import DepthHead, to_depth
-from lightning_modules.networks.dpt_hybrid import DPTHybridNetwork
-from lightning_modules.networks.fusion import FusionBlock
+from lightning_modules.networks.dpt.dpt_hybrid import DPTHybridNetwork
+from lightning_modules.networks.dpt.fusion import FusionBlock
 
 
 def smp_twin(block: FusionBlock, width: int) -> SmpFusionBlock:

@@ -5,8 +5,8 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
-from lightning_modules.networks.first_convolution import widen_first_convolution
-from lightning_modules.networks.multi_head import MultiHeadNetwork
+from lightning_modules.networks.semantic_md.first_convolution import widen_first_convolution
+from lightning_modules.networks.semantic_md.multi_head import MultiHeadNetwork
 
 #: The paper's pairs, and others of smp.
 PAIRS = [
@@ -192,7 +192,7 @@ def test_sizes_that_the_network_cannot_take_are_named():
 
 def test_weights_that_cannot_be_had_are_one_line(monkeypatch):
     from lightning_modules.backbones import PretrainedUnavailableError
-    from lightning_modules.networks import multi_head
+    from lightning_modules.networks.semantic_md import multi_head
 
     real = smp.create_model
 

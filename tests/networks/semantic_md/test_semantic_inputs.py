@@ -12,12 +12,17 @@ from scipy.ndimage import grey_closing, grey_dilation, grey_erosion, grey_openin
 from torch.nn import functional as F
 
 from datamodules import NYUv2DataModule
-from datamodules.derived.sample_maps import SEMANTIC_MD_ORDER
-from lightning_modules.networks.semantic_inputs import LabelContours, OneHotClasses, RawLabels, SemanticConvolution
+from datamodules.pipeline.sample_maps import SEMANTIC_MD_ORDER
+from lightning_modules.networks.semantic_md.semantic_inputs import (
+    LabelContours,
+    OneHotClasses,
+    RawLabels,
+    SemanticConvolution,
+)
 
-REAL = Path(__file__).parents[3] / "shared/data/real/nyu_depth_v2/converted_labeled_mat"
+REAL = Path(__file__).parents[4] / "shared/data/real/nyu_depth_v2/converted_labeled_mat"
 
-HYPERSIM = Path(__file__).parents[3] / "shared/data/real/hypersim/preview_ai_001_001"
+HYPERSIM = Path(__file__).parents[4] / "shared/data/real/hypersim/preview_ai_001_001"
 
 LABELS = torch.tensor([[[1, 1, 40, 40, 0], [1, 1, 40, 40, 0], [1, 7, 7, 40, 0]]])
 

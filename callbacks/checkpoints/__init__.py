@@ -1,0 +1,1 @@
+"""Checkpoints and what a stopped run needs to be resumed."""

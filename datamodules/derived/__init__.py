@@ -1,1 +1,0 @@
-"""What is derived from frames: contours, class maps, edges, region support, superpixels of whole frames."""

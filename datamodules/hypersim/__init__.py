@@ -1,0 +1,1 @@
+"""HyperSim: scenes of HDF5 files, their cameras and their tone mapping."""

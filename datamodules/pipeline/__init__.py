@@ -1,0 +1,1 @@
+"""From frames on disk to samples: fixed steps, views, superpixels, and maps that are derived from others."""

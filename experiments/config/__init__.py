@@ -1,0 +1,1 @@
+"""What a user configures and types: files and flags merged, checked and explained."""

@@ -1,0 +1,1 @@
+"""Data on disk: what is there, whether it can be read, copies and pictures of it."""

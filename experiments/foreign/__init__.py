@@ -1,0 +1,1 @@
+"""Predictions of other programs, and of other networks in the place of the truth."""

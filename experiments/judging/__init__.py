@@ -1,0 +1,1 @@
+"""A paper's claims, put to the test."""

@@ -1,0 +1,1 @@
+"""Runs on disk and the numbers of the papers: where they lie, what they hold, tables of both."""

@@ -1,0 +1,1 @@
+"""Training, testing and predicting: LightningCLI over a merged configuration, one folder a run."""

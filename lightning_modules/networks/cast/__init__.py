@@ -1,0 +1,1 @@
+"""CAST: superpixel tokens grouped level by level."""

@@ -1,0 +1,1 @@
+"""DPT: a dense prediction transformer, hybrid or on DINOv2."""

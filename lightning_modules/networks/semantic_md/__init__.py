@@ -1,0 +1,1 @@
+"""Semantic-MD: an encoder-decoder with semantics as input or as further heads."""

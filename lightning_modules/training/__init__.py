@@ -1,0 +1,1 @@
+"""What the training of every method needs: schedules, parameter groups, and a guard against non-finite numbers."""
