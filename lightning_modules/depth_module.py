@@ -268,11 +268,13 @@ class DepthModule(LightningModule, ABC):
         """Update the metrics of one test set.
 
         Returns:
-            ``prediction``: the :class:`Prediction`; ``per_image``: metric name to (B,) values, for tables and pictures.
+            ``prediction``: the :class:`Prediction`; ``prepared``: it and the truth, as the metrics compare them, or
+            None; ``per_image``: metric name to (B,) values, for tables and pictures.
         """
         prediction = self(batch)
         evaluation = cast(Evaluation, list(self.evaluations.values())[dataloader_idx])
-        return {"prediction": prediction, "per_image": evaluation.update(prediction, batch)}
+        measured = evaluation.update(prediction, batch)
+        return {"prediction": prediction, "prepared": measured.prepared, "per_image": measured.per_image}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """The method's prediction."""
