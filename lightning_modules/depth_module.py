@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.optim import Optimizer
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
+from lightning_modules.old_checkpoints import LoadsOldCheckpoints
 from lightning_modules.prediction import Prediction
 from lightning_modules.training.nonfinite import NonFiniteGuard
 from lightning_modules.training.parameter_groups import check_lr_scale, parameter_groups
@@ -25,7 +25,7 @@ from lightning_modules.training.validation_losses import mean_over_frames
 Batch = dict[str, Any]
 
 
-class DepthModule(LightningModule, ABC):
+class DepthModule(LoadsOldCheckpoints, ABC):
     """Train on one loss, evaluate under one protocol, whatever the method.
 
     A method sets ``self.network``, says in ``requires`` which keys of a :class:`~datamodules.sample.Sample` it reads,
