@@ -10,7 +10,8 @@ import torch
 from skimage.feature import canny
 
 from lightning_modules.metrics.boundary import (
-    FIGURES,
+    DISTANCES,
+    KEYS,
     BoundaryError,
     BoundaryProtocol,
     boundary_curves,
@@ -33,7 +34,7 @@ def brute_force_figures(edges: np.ndarray, truth: np.ndarray, protocol: Boundary
     e, y = ([(int(r), int(c)) for r, c in np.argwhere(pixels)] for pixels in (edges, truth))
     if not e:
         diagonal = math.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2)
-        return dict(zip(FIGURES, (t, t, diagonal, diagonal, 0, 0, 0), strict=True))
+        return dict(zip(KEYS, (t, t, diagonal, diagonal, 0, 0, 0), strict=True))
     to_truth, to_edges = nearest(e, y), nearest(y, e)
     near = [distance for distance in to_truth if distance < t]
     missed = sum(min(distance, t) for distance in to_edges)
@@ -92,8 +93,8 @@ class TestOfficial(MetricTester):
             "excluded": len(target) - len(images),
             "nonfinite": 0,
         }
-        nonempty = {f"{name}_nonempty": sum(image[name] for image in full) / len(full) for name in FIGURES[:4]}
-        return {name: sum(image[name] for image in images) / len(images) for name in FIGURES} | nonempty | counts
+        nonempty = {f"{name}_nonempty": sum(image[name] for image in full) / len(full) for name in DISTANCES}
+        return {name: sum(image[name] for image in images) / len(images) for name in KEYS} | nonempty | counts
 
     def test_the_inputs_have_one_frame_without_an_edge(self):
         assert self.reference(*self.inputs())["boundary_empty"] == 1
@@ -167,7 +168,7 @@ def test_a_constant_or_absent_prediction_has_no_edge(depth, backend):
     figures = evaluate(torch.full((1, 1, 40, 50), depth), line(20), backend=backend)
     diagonal = math.hypot(40, 50)
     assert (figures.pop("boundary_empty"), figures.pop("boundary_images")) == (1, 1)
-    assert all(math.isnan(figures.pop(f"{name}_nonempty")) for name in FIGURES[:4])
+    assert all(math.isnan(figures.pop(f"{name}_nonempty")) for name in DISTANCES)
     assert tuple(figures.values()) == (10, 10, diagonal, diagonal, 0, 0, 0, 0, 0)
 
 
@@ -297,7 +298,7 @@ def test_per_image_figures_are_those_the_metric_averages():
     rest = [0, 1, 3, 4, 6]
     averages = evaluate(prediction[rest], target[rest], valid[rest], max_distance=6)
     assert {name: float(figure.nanmean()) for name, figure in figures.items()} == pytest.approx(
-        {name: averages[name] for name in FIGURES}
+        {name: averages[name] for name in KEYS}
     )
 
 
@@ -334,7 +335,7 @@ def test_distances_do_not_depend_on_the_direction_of_the_offset():
         edges = canny(((step(20) - 1) / 2)[0, 0].double().numpy(), math.sqrt(2), 0.15, 0.30)
         expected = brute_force_figures(edges, target[0, 0].numpy(), BoundaryProtocol())
         actual = evaluate(step(20), target)
-        assert {name: actual[name] for name in FIGURES} == pytest.approx(expected, rel=1e-12)
+        assert {name: actual[name] for name in KEYS} == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_curve_has_the_figures_of_every_threshold():
@@ -347,7 +348,7 @@ def test_a_curve_has_the_figures_of_every_threshold():
     found = set()
     for high, figures in zip(thresholds, curves, strict=True):
         expected = per_image_boundary_errors(*prepared, BoundaryProtocol(low=high / 4, high=high))
-        for name in FIGURES:
+        for name in KEYS:
             torch.testing.assert_close(figures[name], expected[name], rtol=0, atol=0, equal_nan=True)
         found.add(float(figures["chamfer_pred_to_gt"].nansum()))
     assert len(found) == 3

@@ -42,7 +42,7 @@ class TestRegionErrors(MetricTester):
         maps = [map_.squeeze(1).numpy() for map_ in (prediction, target.double(), valid, regions)]
         images = np.array([loop(*image) for image in zip(*maps, strict=True)])
         seen = ~np.isnan(images[:, 0])
-        figures = dict(zip(RegionErrors.figures, images[seen].mean(axis=0), strict=True))
+        figures = dict(zip(RegionErrors.info, images[seen].mean(axis=0), strict=True))
         return figures | {"excluded": int((~seen).sum()), "nonfinite": 0}
 
 
@@ -59,5 +59,7 @@ def test_true_support_has_no_variance():
 
 def test_regions_of_another_size():
     depth = torch.ones(1, 1, 4, 4)
-    with pytest.raises(ValueError, match=r"regions must be \(B, H, W\) = \(1, 4, 4\), got \(1, 2, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"regions must be integers of shape \(B, H, W\) = \(1, 4, 4\), got torch.int64 \(1, 2, 2\)"
+    ):
         RegionErrors(PROTOCOL).update(depth, depth, depth > 0, torch.ones(1, 2, 2, dtype=torch.int64))

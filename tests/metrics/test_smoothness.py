@@ -59,7 +59,7 @@ class TestObjectRoughness(MetricTester):
         maps = [map_.squeeze(1).double().numpy() for map_ in (prediction, target)]
         rows = np.array([loop(*image) for image in zip(*maps, valid[:, 0].numpy(), instances.numpy(), strict=True)])
         seen = ~np.isnan(rows[:, 0])
-        figures = dict(zip(ObjectRoughness.figures, rows[seen].mean(0) if seen.any() else rows[0], strict=True))
+        figures = dict(zip(ObjectRoughness.info, rows[seen].mean(0) if seen.any() else rows[0], strict=True))
         return figures | {"excluded": int((~seen).sum()), "nonfinite": 0}
 
     def test_the_inputs_exclude_images(self):
