@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 
+from datamodules.classes import NAMES40, class_names
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.frames import FrameReader
-from datamodules.nyuv2.labeled_format import NAMES40
 from datamodules.pipeline.frame_maps import FrameMap
 from datamodules.pipeline.prepared import PreparedReader, describe
 from datamodules.pipeline.preprocess import FrameStep
@@ -223,8 +223,7 @@ class FrameSource(LightningDataModule, ABC):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class of `semantics`, that of id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
-        classes = getattr(self, "classes", len(NAMES40))
-        return NAMES40 if classes == len(NAMES40) else tuple(str(id_) for id_ in range(1, classes + 1))
+        return class_names(getattr(self, "classes", len(NAMES40)))
 
 
 def coarse_levels(reader: FrameReader, positions: Sequence[int]) -> int | None:
