@@ -9,8 +9,9 @@ from datamodules.nyuv2.nyuv2_oc import NYUv2OCDataModule
 from datamodules.nyuv2.nyuv2_raw import NYUv2RawDataModule
 from datamodules.pipeline.corruptions import JPEG, Corruption, Darkness, GaussianBlur, GaussianNoise
 from datamodules.pipeline.frame_maps import FrameSuperpixels, RegionSupportTarget
-from datamodules.pipeline.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame, UnitDepth
-from datamodules.pipeline.sample_maps import ClassMaps, EdgeTarget, SemanticContours
+from datamodules.pipeline.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame
+from datamodules.pipeline.retired import ClassMaps, SemanticContours, UnitDepth
+from datamodules.pipeline.sample_maps import EdgeTarget
 from datamodules.pipeline.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
 from datamodules.pipeline.variants import Variant
 from datamodules.rooms.rooms_datamodule import RoomsDataModule, RoomsHyperSimDataModule

@@ -10,6 +10,7 @@ from datamodules.frames import FrameDataset
 from datamodules.loading.batching import BatchingDataModule
 from datamodules.pipeline.frame_maps import FrameMap, FrameSuperpixels
 from datamodules.pipeline.preprocess import FrameStep
+from datamodules.pipeline.retired import without_retired
 from datamodules.pipeline.sample_maps import DerivedMap
 from datamodules.pipeline.superpixels import Superpixels
 from datamodules.pipeline.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
@@ -110,7 +111,7 @@ class DepthDataModule(BatchingDataModule):
         self.root = root
         self.min_depth, self.max_depth = min_depth, max_depth
         self.store = store
-        self.preprocess, self.derived = preprocess or [], derived or []
+        self.preprocess, self.derived = without_retired(preprocess), without_retired(derived)
         self.frame_maps = list(frame_maps or [])
         if superpixels is not None and superpixels_of == "frame":
             self.frame_maps.append(FrameSuperpixels(superpixels))
@@ -182,8 +183,6 @@ class DepthDataModule(BatchingDataModule):
         else:
             self._check_sizes()
         self._check_derived()
-        for map_ in self.derived:
-            map_.fit(self.reader, self.splits.train)
         finish = self._finish()
         augment = TrainTransform(
             finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window, self.nearer

@@ -15,10 +15,10 @@ from lightning.pytorch import LightningDataModule
 from datamodules.classes import NAMES40, class_names
 from datamodules.files import ROOMS_MARKER, printable
 from datamodules.frames import FrameReader
+from datamodules.pipeline.class_counts import COUNTED_FRAMES, SEMANTIC_MD_ORDER, class_pixels
 from datamodules.pipeline.frame_maps import FrameMap
 from datamodules.pipeline.prepared import PreparedReader, describe
 from datamodules.pipeline.preprocess import FrameStep
-from datamodules.pipeline.sample_maps import COUNTED_FRAMES, SEMANTIC_MD_ORDER, class_pixels
 from datamodules.splits import Splits, hold_out_scenes, spread
 from datamodules.storage.cache import cache_folder, remembered
 from datamodules.storage.store import StoreReader
@@ -144,7 +144,8 @@ class FrameSource(LightningDataModule, ABC):
         """
         stored = StoreReader(Path(str(self.store)).expanduser())
         mine = json.loads(json.dumps(self.all_options))
-        theirs = stored.index["options"]
+        theirs = {**stored.index["options"]}
+        theirs["preprocess"] = [step for step in theirs["preprocess"] if not step.startswith("UnitDepth(")]  # retired
         if different := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
             key = different[0]
             raise ValueError(
