@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.batch import Batch
 from lightning_modules.metrics import (
     BorderErrors,
     BoundaryError,
@@ -39,8 +40,6 @@ from lightning_modules.metrics.objectwise import ObjectAveraging
 from lightning_modules.metrics.range_errors import EDGES
 from lightning_modules.metrics.segmentation_accuracy import AbsentClasses
 from lightning_modules.prediction import Prediction
-
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ Arguments = Callable[[EvalProtocol, Prediction, Batch], tuple[Any, ...]]
 
 def depth_and(*keys: str) -> Arguments:
     """Predicted depth, true depth, valid pixels, and further keys of the batch."""
-    return lambda _, prediction, batch: (prediction.depth, *(batch[key] for key in ("depth", "valid", *keys)))
+    return lambda _, prediction, batch: (prediction.depth, *(batch[key] for key in ("depth", "valid", *keys)))  # type: ignore[literal-required]
 
 
 _DEPTH = depth_and()

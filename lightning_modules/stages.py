@@ -9,6 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from lightning_modules.depth_module import DepthModule
+from lightning_modules.training.optimization import optimizer_and_schedule
 from lightning_modules.training.schedules import Schedule
 
 
@@ -135,15 +136,26 @@ class StagedModule(DepthModule, Generic[S]):
         return self
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Optimizer of the trained parameters, and the schedule over the stage's own steps; none without any."""
+        """Build the optimizer of the trained parameters, and the schedule over the stage's own steps.
+
+        Returns:
+            Both, as Lightning takes them; None where the stage trains nothing.
+
+        Raises:
+            ValueError: as :func:`~lightning_modules.training.optimization.optimizer_and_schedule`.
+        """
         stage = self.stage
         if not any(parameter.requires_grad for parameter in self.parameters()):
             return None
-        epochs = sum(stage.epochs for stage in self.stages)
-        steps = int(self.trainer.estimated_stepping_batches) * stage.epochs // max(epochs, 1)
-        optimizer = self.build_optimizer(stage.optimizer or self.optimizer, trained_only=True)
-        scheduler = (stage.schedule or self.schedule).build(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        epochs = max(sum(stage.epochs for stage in self.stages), 1)
+        return optimizer_and_schedule(
+            self.named_parameters(),
+            stage.optimizer or self.optimizer,
+            stage.schedule or self.schedule,
+            lr_scale=self.lr_scale,
+            steps=self.trainer.estimated_stepping_batches * stage.epochs / epochs,
+            trained_only=True,
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the stage as well."""
