@@ -32,8 +32,7 @@ class DepthModule(LightningModule, ABC):
     reads, and turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`;
     one whose network has no ``backbone`` with a ``mean`` and a ``std`` declares its own :attr:`normalization`.
 
-    Logged: ``train/loss`` and its terms, ``val/<metric>`` of the per-pixel depth errors, ``val/loss`` and its terms
-    ``val/loss_<term>``, and ``test/<data set>/<metric>`` of all that data and method allow.
+    What is logged is said in :mod:`~lightning_modules.training.logged`.
 
     Args:
         protocol: how predictions are compared with the truth.
@@ -86,7 +85,7 @@ class DepthModule(LightningModule, ABC):
         super().__init__()
         self.save_hyperparameters()
         self.test_protocols = None if test_protocols is None else list(test_protocols)
-        self.protocols = {"data": protocol}  # of each test set, by name
+        self.test_names, self.protocols = ["data"], {"data": protocol}  # of the test sets, in order, and by name
         self.evaluation = evaluation or EvaluationOptions()
         self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
         self.optimizer = optimizer
@@ -133,15 +132,7 @@ class DepthModule(LightningModule, ABC):
         return self.losses(prediction, batch)
 
     def check_data(self, data: DepthData, *, training: bool = False) -> None:
-        """Check the method against its data, see :func:`~lightning_modules.data_checks.check_fit`; methods add theirs.
-
-        Args:
-            data: the run's own.
-            training: whether the method is to be trained on it.
-
-        Raises:
-            ValueError: if they do not fit, saying what to change.
-        """
+        """Check the method against its data, on which it is trained or not; see :func:`check_fit`. Methods add theirs."""
         check_fit(self, data, training=training)
 
     def setup(self, stage: str) -> None:
@@ -150,8 +141,10 @@ class DepthModule(LightningModule, ABC):
             self.evaluations = nn.ModuleDict({"test/data": Evaluation(self.protocol, self.evaluation)})
             return
         self.check_data(data, training=stage == "fit")
-        self.protocols = protocols_by_name(data.test_sets(), self.protocol, self.test_protocols)
-        self.evaluations = make_evaluations(data.test_sets(), self.protocols, self.evaluation)
+        sets = data.test_sets()
+        self.protocols = protocols_by_name(sets, self.protocol, self.test_protocols)
+        self.test_names = [tested.name for tested in sets]
+        self.evaluations = make_evaluations(sets, self.protocols, self.evaluation)
 
     @property
     def protocol(self) -> EvalProtocol:
@@ -160,7 +153,7 @@ class DepthModule(LightningModule, ABC):
 
     def protocol_of(self, dataloader_idx: int) -> EvalProtocol:
         """Return the protocol of the test set that a test or predict loader shows."""
-        return list(self.protocols.values())[dataloader_idx]
+        return self.protocols[self.test_names[dataloader_idx]]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and the schedule, see :func:`.optimizer_and_schedule`."""
@@ -194,7 +187,7 @@ class DepthModule(LightningModule, ABC):
         prediction, protocol, prepared = self(batch), self.protocol_of(dataloader_idx), None
         if prediction.depth is not None:
             prepared = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
-        evaluation = cast(Evaluation, list(self.evaluations.values())[dataloader_idx])
+        evaluation = cast(Evaluation, self.evaluations[f"test/{self.test_names[dataloader_idx]}"])
         figures, oracle = evaluation.update(prediction, batch), self.oracle_in_use
         return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image=figures, oracle=oracle)
 
@@ -213,11 +206,7 @@ class DepthModule(LightningModule, ABC):
             log_metrics(self, key, cast(Evaluation, evaluation))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note method and data, by which a checkpoint of another experiment is refused.
-
-        Raises:
-            NonFiniteError: instead of saving weights of a step that training stops at.
-        """
-        self.nonfinite.settle()
+        """Note method and data, by which a checkpoint of another experiment is refused."""
+        self.nonfinite.settle()  # weights of a step that training stops at are not saved
         data = data_of(self.trainer)
         checkpoint["origin"] = {"method": type(self).__name__, "data": data.name if data is not None else ""}

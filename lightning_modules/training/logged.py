@@ -1,4 +1,8 @@
-"""What training and evaluation log, under which names."""
+"""What training and evaluation log, under which names.
+
+``train/loss`` and its terms; ``val/<metric>`` of the per-pixel depth errors, ``val/loss`` and its terms
+``val/loss_<term>``; ``test/<data set>/<metric>`` of all that data and method allow.
+"""
 
 import torch
 from lightning.pytorch import LightningModule
