@@ -361,7 +361,8 @@ class DepthDataModule(LightningDataModule, ABC):
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if a file is damaged, or a size does not fit; one line that names file, key and what to do.
+            ValueError: if a file is damaged, a size does not fit, or two test sets have one name; one line that says
+                which file and key, and what to do.
         """
         tests_only = stage in ("test", "predict")
         parts = [self.splits.test]
@@ -500,9 +501,9 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Return whole frames of the held-out scenes; no loader where none are held out."""
-        return (
-            self._loaders.evaluation(self.val_set, self.eval_batch_size, keep_workers=True) if len(self.val_set) else []
-        )
+        if not len(self.val_set):
+            return []
+        return self._loaders.evaluation(self.val_set, self.eval_batch_size, keep_workers=True)
 
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Return whole test frames, each exactly once over all processes; a loader for each of several test sets."""

@@ -132,7 +132,7 @@ class DepthModule(LightningModule, ABC):
         return self.losses(prediction, batch)
 
     def check_data(self, data: DepthData, *, training: bool = False) -> None:
-        """Check the method against its data, on which it is trained or not; see :func:`check_fit`. Methods add theirs."""
+        """Check the method against its data, trained on or not, see :func:`check_fit`; methods add their own checks."""
         check_fit(self, data, training=training)
 
     def setup(self, stage: str) -> None:

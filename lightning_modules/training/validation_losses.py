@@ -1,4 +1,4 @@
-"""The loss of validation frames, each by itself: no figure depends on how frames share batches and processes."""
+"""The loss of validation frames, each by itself: it does not depend on how frames share batches and processes."""
 
 from collections.abc import Callable
 from typing import cast
@@ -19,7 +19,9 @@ LINES = ("edges", "occlusion")
 def mean_over_frames(
     losses: Callable[[Prediction, Batch], dict[str, Tensor]], prediction: Prediction, batch: Batch
 ) -> dict[str, Tensor]:
-    """Means over the frames of a batch of what a loss is of each frame alone; a frame without truth costs nothing.
+    """Return each term of a loss, taken of every frame of a batch alone, as its mean over the frames, ().
+
+    A frame without truth adds nothing to the sum, but counts. No other process is asked: one may have a batch more.
 
     Args:
         losses: of a prediction and a batch, terms by name.
@@ -37,7 +39,7 @@ def mean_over_frames(
 
 
 def on_input_grid(batch: Batch) -> Batch:
-    """A batch whose truth is brought to the grid of the image, as it is in training.
+    """Return a batch whose truth is brought to the grid of the image, as it is in training.
 
     Evaluation keeps the truth at its native size, which a loss cannot compare with a prediction of another. Maps take
     the nearest pixel centre, lines stay lines.
