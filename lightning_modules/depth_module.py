@@ -28,11 +28,9 @@ from lightning_modules.training.validation_losses import mean_over_frames
 class DepthModule(LightningModule, ABC):
     """Train on one loss, evaluate under one protocol, whatever the method.
 
-    A method sets ``self.network``, says in ``requires`` which keys of a :class:`~lightning_modules.batch.Batch` it
-    reads, and turns a batch into a :class:`Prediction`. A method with more than a depth loss extends :meth:`losses`;
-    one whose network has no ``backbone`` with a ``mean`` and a ``std`` declares its own :attr:`normalization`.
-
-    What is logged is said in :mod:`~lightning_modules.training.logged`.
+    A method sets ``network``, says in ``requires`` which keys of a :class:`Batch` it reads, and turns a batch into a
+    :class:`Prediction`. If it has more than a depth loss it extends :meth:`losses`; if its network has no ``backbone``
+    with a ``mean`` and a ``std`` it declares :attr:`normalization`.
 
     Args:
         protocol: how predictions are compared with the truth.
@@ -61,8 +59,7 @@ class DepthModule(LightningModule, ABC):
     #: Whether predictions hold a depth, which a protocol compares with the truth.
     predicts_depth: ClassVar[bool] = True
 
-    #: What of the truth the method reads in tests too, such as "semantics"; empty for nothing. Its results are those of
-    #: an oracle, and every table and picture says so.
+    #: What of the truth the method reads in tests too, such as "semantics": an oracle, as all results say; else empty.
     oracle: str = ""
 
     #: The method's network; its ``backbone`` says how images are normalised.
@@ -88,12 +85,9 @@ class DepthModule(LightningModule, ABC):
         self.test_names, self.protocols = ["data"], {"data": protocol}  # of the test sets, in order, and by name
         self.evaluation = evaluation or EvaluationOptions()
         self.depth_loss = depth_loss if depth_loss is not None else SILogLoss()
-        self.optimizer = optimizer
-        self.lr_scale = dict(lr_scale or {})
-        self.schedule = schedule or Schedule()
+        self.optimizer, self.schedule, self.lr_scale = optimizer, schedule or Schedule(), dict(lr_scale or {})
         self.nonfinite = NonFiniteGuard(nonfinite)
-        self.compile_network = compile  # `compile` is a method of every module
-        self.channels_last = channels_last
+        self.compile_network, self.channels_last = compile, channels_last  # `compile` is a method of every module
         self.val_errors = DepthErrors(protocol)
         self.evaluations = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
 
@@ -174,31 +168,24 @@ class DepthModule(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> TestOutput:
         """Update the validation metrics, and log the loss: its mean over frames, each taken by itself."""
-        prediction, protocol, prepared = self(batch), self.protocol, None
+        prediction, protocol, oracle, prepared = self(batch), self.protocol, self.oracle_in_use, None
         if prediction.depth is not None:
             prepared = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
-            self.val_errors.update(prediction.depth, batch["depth"], batch["valid"])
+            self.val_errors.update_prepared(prepared)
         log_validation(self, mean_over_frames(self.validation_losses, prediction, batch), batch)
-        oracle = self.oracle_in_use
         return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image={}, oracle=oracle)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> TestOutput:
         """Update the metrics of one test set."""
-        prediction, protocol, prepared = self(batch), self.protocol_of(dataloader_idx), None
-        if prediction.depth is not None:
-            prepared = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
         evaluation = cast(Evaluation, self.evaluations[f"test/{self.test_names[dataloader_idx]}"])
-        figures, oracle = evaluation.update(prediction, batch), self.oracle_in_use
-        return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image=figures, oracle=oracle)
-
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
-        """Return the method's prediction."""
-        return self(batch)
+        prediction, protocol, oracle = self(batch), self.protocol_of(dataloader_idx), self.oracle_in_use
+        measured = evaluation.update(prediction, batch)
+        prepared, values = measured.prepared, measured.per_image
+        return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image=values, oracle=oracle)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics, ``val/<metric>``."""
-        if self.val_errors.update_called:
-            log_metrics(self, "val", self.val_errors)
+        log_metrics(self, "val", self.val_errors)
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of every test set, ``test/<name>/<metric>``."""

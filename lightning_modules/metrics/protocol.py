@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.metrics.alignment import Alignment, align
-from lightning_modules.metrics.exact_sums import accumulation_dtype
+from lightning_modules.metrics.precision import accumulation_dtype
 
 CROPPED_SIZE = (480, 640)
 CROPS = {
@@ -19,12 +19,12 @@ CROPS = {
 
 
 class Prepared(NamedTuple):
-    """A batch in the state in which errors are measured, on the truth's grid.
+    """A batch in the state in which errors are measured.
 
     Attributes:
-        prediction: (B, 1, H, W) depth in units of the protocol, NaN where it is not finite.
-        target: (B, 1, H, W) true depth in the same units.
-        valid: (B, 1, H, W) bool, the pixels that are evaluated.
+        prediction: (B, 1, H, W) depth on the truth's grid, aligned and clamped, NaN where it is not finite.
+        target: (B, 1, H, W) true depth in the same unit.
+        valid: (B, 1, H, W) bool, the evaluated pixels.
     """
 
     prediction: Tensor

@@ -40,6 +40,8 @@ def log_validation(module: LightningModule, losses: dict[str, Tensor], batch: Ba
 
 def log_metrics(module: LightningModule, key: str, measured: Metric | Evaluation) -> None:
     """Log the metrics of an epoch as ``<key>/<metric>``, the same on every process, and begin anew."""
+    if isinstance(measured, Metric) and not measured.update_called:
+        return
     values = measured.compute()
     measured.reset()
     for name, value in values.items():
