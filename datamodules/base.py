@@ -11,6 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from datamodules.description import describe_data
 from datamodules.files import ROOMS_MARKER
 from datamodules.frames import FrameDataset, FrameReader
 from datamodules.loading.loaders import Loaders
@@ -24,7 +25,7 @@ from datamodules.pipeline.statistics import by_frequency, coarse_levels, depth_m
 from datamodules.pipeline.superpixels import Superpixels
 from datamodules.pipeline.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
 from datamodules.pipeline.variants import Variant
-from datamodules.pipeline.view_sizes import check_crop, depth_divisor
+from datamodules.pipeline.view_sizes import check_crop, check_superpixels, check_whole_frames, depth_divisor
 from datamodules.sample import Sample
 from datamodules.splits import Splits, hold_out_scenes
 from datamodules.storage.cache import cache_folder
@@ -370,10 +371,12 @@ class DepthDataModule(LightningDataModule, ABC):
             self.check_training_part()
             parts += [self.splits.val] + ([self.splits.train] if self.on_bad_sample == "stop" else [])
         self.reader.check_files(position for part in parts for position in part)
-        if tests_only:
-            self._check_superpixels(self.input_size)
-        else:
-            self._check_sizes()
+        if not tests_only:
+            check_crop(self.name, self.crop_source, self.crop)
+            check_superpixels(self.superpixels, self.crop)
+        check_superpixels(self.superpixels, self.input_size)
+        if not tests_only and self.superpixels is not None and self.superpixels_of == "frame":
+            check_whole_frames(self.name, self.frame_size, self.resize)
         self._check_derived()
         for map_ in self.derived:
             map_.fit(self.reader, self.splits.train)
@@ -401,7 +404,7 @@ class DepthDataModule(LightningDataModule, ABC):
     def setup_test(self) -> None:
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
-        self._check_superpixels(self.input_size)
+        check_superpixels(self.superpixels, self.input_size)
         self._check_derived()
         corruption = None if self.variant is None else self.variant.corruption
         view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
@@ -429,24 +432,13 @@ class DepthDataModule(LightningDataModule, ABC):
 
     # --- sizes and normalisation
 
-    def _check_sizes(self) -> None:
-        shown = self.resize or self.frame_size
-        if self.train_window is not None:
-            top, left, bottom, right = self.train_window
-            shown = bottom - top, right - left
-        check_crop(self.name, shown, self.crop)
-        self._check_superpixels(self.crop, self.input_size)
-        of_frame = self.superpixels is not None and self.superpixels_of == "frame"
-        if of_frame and self.resize not in (None, self.frame_size):
-            raise ValueError(
-                f"{self.name}: `superpixels_of: frame` makes superpixels at the frames' {self.frame_size}, but "
-                f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
-            )
-
-    def _check_superpixels(self, *sizes: Size) -> None:
-        if self.superpixels is not None:
-            for size in sizes:
-                self.superpixels.check(*size)
+    @property
+    def crop_source(self) -> Size:
+        """Return height and width of what training crops are drawn from."""
+        if self.train_window is None:
+            return self.resize or self.frame_size
+        top, left, bottom, right = self.train_window
+        return bottom - top, right - left
 
     @property
     def input_size(self) -> Size:
@@ -524,24 +516,7 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return what is read and how, as plain JSON, for a run's record."""
-        parts = {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}
-        return {
-            "name": self.name,
-            "frames": {part: len(indices) for part, indices in parts.items()},
-            "scenes": {part: len({self.reader.scenes[i] for i in indices}) for part, indices in parts.items()},
-            "root": str(self.folder),
-            "store": self.store,
-            "options": self.all_options,
-            "depth_range": [self.min_depth, self.max_depth],
-            "remarks": list(self.remarks),
-            "synthetic": self.name.startswith("rooms"),
-            "frame_size": list(self.reader.size),
-            "provides": sorted(self.provides),
-            "normalization": [list(values) for values in self.normalization],
-            "input_size": list(self.input_size),
-            "extra_tests": [data.describe() for data in self.extra_tests],
-            "variants": [data.describe_variant() for data in self.variant_sets],
-        }
+        return describe_data(self)
 
     def describe_variant(self) -> dict[str, Any]:
         """Return what sets a variant apart from its test set, as plain JSON."""

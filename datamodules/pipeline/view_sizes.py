@@ -1,5 +1,6 @@
 """Whether the sizes that frames are shown at fit together."""
 
+from datamodules.pipeline.superpixels import Superpixels
 from datamodules.pipeline.transforms import Size
 
 
@@ -42,3 +43,27 @@ def depth_divisor(name: str, training: Size, evaluation: Size, *, radial: bool) 
             f"evaluation, but {reason}; set `data.init_args.divide_depth_by_zoom: false`, or another `resize`"
         )
     return (zoom[0] * zoom[1]) ** 0.5
+
+
+def check_superpixels(superpixels: Superpixels | None, size: Size) -> None:
+    """Check that superpixels can be made of a network input of a size; raises ValueError if not."""
+    if superpixels is not None:
+        superpixels.check(*size)
+
+
+def check_whole_frames(name: str, frame: Size, resize: Size | None) -> None:
+    """Check that superpixels of whole frames are made at the size that crops are taken from.
+
+    Args:
+        name: of the data set, for the message.
+        frame: height and width of the frames.
+        resize: height and width that they are brought to before they are cropped; None leaves them.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if resize not in (None, frame):
+        raise ValueError(
+            f"{name}: `superpixels_of: frame` makes superpixels at the frames' {frame}, but `resize` is {resize}; move "
+            "the resizing to `preprocess`, or set `superpixels_of: crop`"
+        )
