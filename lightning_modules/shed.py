@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from lightning_modules.backbones import class_token_start, create_hybrid_parts
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt.fusion import MapFusionRule
 from lightning_modules.networks.named_options import check_option

@@ -13,7 +13,7 @@ from experiments.config.suggest import nearest
 from experiments.train.checkpoint_file import check_origin, read_checkpoint
 from experiments.train.plain_weights import plain_weights
 from lightning_modules import DepthModule
-from lightning_modules.metrics.depth_errors import FIGURES
+from lightning_modules.metrics.depth_errors import KEYS
 
 #: Layers that need more than one value a channel in training.
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -92,7 +92,7 @@ def check_monitor(monitor: str | None, model: DepthModule) -> None:
     known = {
         "val/loss",
         model.selected_by,
-        *(f"val/{name}" for name in (*FIGURES, "delta1", "delta2", "delta3", "rmse_log10")),
+        *(f"val/{name}" for name in KEYS),
     }
     if not monitor or not type(model).__module__.startswith("lightning_modules.") or monitor.startswith("val/loss_"):
         return
