@@ -32,6 +32,11 @@ class SuiteMetric(Metric):
         super().__init__(**kwargs)
         self.per_image: dict[str, Tensor] = {}
 
+    def reset(self) -> None:
+        """Forget all batches. Lightning validates in inference mode, whose tensors a later training could not add to."""
+        with torch.inference_mode(False):
+            super().reset()
+
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> nn.Module:
         return super()._apply(lambda state: state.to(fn(state.new_empty(0)).device), exclude_state)
 
