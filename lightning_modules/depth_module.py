@@ -255,7 +255,8 @@ class DepthModule(LightningModule, ABC):
         losses = mean_over_frames(self.validation_losses, prediction, batch)
         logged = {"val/loss": torch.stack(list(losses.values())).sum()}
         logged |= {f"val/loss_{name}": value for name, value in losses.items()}
-        self.log_dict(logged, batch_size=len(batch["image"]), sync_dist=True)
+        # Lightning takes the mean of the count over processes, as an integer if it is one: 5 frames on 2 would be 4.
+        self.log_dict(logged, batch_size=float(len(batch["image"])), sync_dist=True)  # type: ignore[arg-type]
         return {"prediction": prediction}
 
     def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
