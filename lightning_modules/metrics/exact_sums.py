@@ -33,7 +33,7 @@ class SuiteMetric(Metric):
         self.per_image: dict[str, Tensor] = {}
 
     def reset(self) -> None:
-        """Forget all batches. Lightning validates in inference mode, whose tensors a later training could not add to."""
+        """Forget all batches. Lightning validates in inference mode, whose tensors a training could not add to."""
         with torch.inference_mode(False):
             super().reset()
 

@@ -44,9 +44,7 @@ def run(name: str, place: Place, rank: int = 0, processes: int = 1) -> dict[str,
     if str(place.documented) not in sys.path:
         sys.path.insert(0, str(place.documented))
     with meeting(place.port, rank, processes) as strategy:
-        assembled = Assembly(
-            name, place.frames, place.folder, trainer={"devices": processes, "strategy": strategy}
-        )
+        assembled = Assembly(name, place.frames, place.folder, trainer={"devices": processes, "strategy": strategy})
         trainer, logged = assembled.trainer, {}
         for verb in ("validate", "test", "fit"):
             options = {} if verb == "fit" else {"verbose": False}

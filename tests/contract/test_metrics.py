@@ -95,7 +95,9 @@ def test_low_precision_is_measured_in_full(name, dtype):
 @pytest.mark.parametrize("name", METRICS)
 def test_two_processes_are_one(name, two_processes, tmp_path):
     whole = arguments(name, make_inputs())
-    shards = [[[part(argument, images) for argument in whole] for images in share] for share in (UNEVEN[:2], UNEVEN[2:])]
+    shards = [
+        [[part(argument, images) for argument in whole] for images in share] for share in (UNEVEN[:2], UNEVEN[2:])
+    ]
     runs = [
         two_processes.submit(evaluate_shard, rank, METRICS[name][0](), shard, tmp_path)
         for rank, shard in enumerate(shards)

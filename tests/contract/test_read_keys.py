@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-import lightning_modules
 from datamodules import Sample
-from lightning_modules import DepthModule
 from tests.contract.methods import METHODS
 
 #: Keys of a sample that a network may be shown in tests; the others are the truth.
@@ -17,8 +15,6 @@ INPUTS = {"image", "superpixels"}
 
 #: What a method's `oracle` says that it reads of the truth.
 ORACLES = {"": set(), "semantics": {"semantics"}, "region support": {"region_support"}}
-
-STEPS = {"training_step", "validation_step", "test_step", "predict_step"}
 
 
 class RecordedBatch(dict[str, Any]):
@@ -110,12 +106,3 @@ def test_prediction_needs_no_more_than_is_declared(name, ready, batch):
         expected, found = method(whole), method(bare)
     if expected.depth is not None:
         assert torch.equal(found.depth, expected.depth)
-
-
-def test_no_method_has_steps_of_its_own():
-    """One that logs or reduces in a step of its own makes processes wait for each other where batches are uneven."""
-    methods = [cls for cls in vars(lightning_modules).values() if isinstance(cls, type) and issubclass(cls, DepthModule)]
-    assert len(methods) > 1
-    for cls in methods:
-        own = [ancestor for ancestor in cls.__mro__ if ancestor not in DepthModule.__mro__]
-        assert not [ancestor for ancestor in own if STEPS & vars(ancestor).keys()]
