@@ -1,4 +1,4 @@
-"""Every method of the suite is held to the contract, and leaves the steps of training and evaluation to `DepthModule`."""
+"""Every method of the suite is held to the contract, and leaves the steps of training and of tests to `DepthModule`."""
 
 import pytest
 
