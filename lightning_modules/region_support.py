@@ -228,7 +228,7 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         by_region = stage.loss == "region"
         loss = RegionLoss(space=stage.space, **self.region_options) if by_region else PixelLoss(stage.space)
         valid = batch["valid"]
-        regions = batch["regions"] if "regions" in batch else valid[:, 0].long()
+        regions = batch["regions"] if "regions" in stage.requires else valid[:, 0].long()
         values: dict[str, Tensor] = {}
         generated = prediction.aux[0] if "refinement" in stage.parts else prediction.depth
         for term, weight in stage.terms.items():

@@ -135,7 +135,7 @@ class SemanticMD(DepthModule):
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict from ``image``, and from ``semantics`` where they are an input."""
-        outputs = self.network(batch["image"], batch.get("semantics"))
+        outputs = self.network(batch["image"], batch["semantics"] if self.oracle else None)
         contours = outputs.get("contours")
         return Prediction(
             depth=outputs["depth"],

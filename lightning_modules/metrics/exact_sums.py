@@ -71,6 +71,11 @@ class SuiteMetric(Metric):
         """Return what a key of ``compute`` is called in ``metrics.json``, where all groups stand beside each other."""
         return f"{cls.group}_{key}" if key in cls.counts else key
 
+    def reset(self) -> None:
+        """Forget all batches. Lightning validates in inference mode, whose tensors a training could not add to."""
+        with torch.inference_mode(False):
+            super().reset()
+
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> nn.Module:
         return super()._apply(lambda state: state.to(fn(state.new_empty(0)).device), exclude_state)
 
