@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
-from lightning_modules.prediction import Prediction
+from lightning_modules.prediction import Prediction, TestOutput
 from lightning_modules.training.nonfinite import NonFiniteGuard
 from lightning_modules.training.parameter_groups import check_lr_scale, parameter_groups
 from lightning_modules.training.schedules import Schedule
@@ -243,12 +243,8 @@ class DepthModule(LightningModule, ABC):
         if self.nonfinite.policy == "skip":
             self.log("train/nonfinite_batches", float(not finite), on_step=False, on_epoch=True, reduce_fx="sum")
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Update the validation metrics, and log the loss: its mean over frames, each taken by itself.
-
-        Returns:
-            ``prediction``: the :class:`Prediction`, for pictures.
-        """
+    def validation_step(self, batch: Batch, batch_idx: int) -> TestOutput:
+        """Update the validation metrics, and log the loss: its mean over frames, each taken by itself."""
         prediction = self(batch)
         if prediction.depth is not None:
             self.val_errors.update(prediction.depth, batch["depth"], batch["valid"])
@@ -256,7 +252,7 @@ class DepthModule(LightningModule, ABC):
         logged = {"val/loss": torch.stack(list(losses.values())).sum()}
         logged |= {f"val/loss_{name}": value for name, value in losses.items()}
         self.log_dict(logged, batch_size=len(batch["image"]), sync_dist=True)
-        return {"prediction": prediction}
+        return self._output(prediction, batch, self.protocol, {})
 
     def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take up the protocol of the test set that the batch is from."""
@@ -264,15 +260,32 @@ class DepthModule(LightningModule, ABC):
 
     on_predict_batch_start = on_test_batch_start
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
-        """Update the metrics of one test set.
-
-        Returns:
-            ``prediction``: the :class:`Prediction`; ``per_image``: metric name to (B,) values, for tables and pictures.
-        """
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> TestOutput:
+        """Update the metrics of one test set."""
         prediction = self(batch)
         evaluation = cast(Evaluation, list(self.evaluations.values())[dataloader_idx])
-        return {"prediction": prediction, "per_image": evaluation.update(prediction, batch)}
+        per_image = evaluation.update(prediction, batch)
+        return self._output(prediction, batch, self.protocol_of(dataloader_idx), per_image)
+
+    def _output(
+        self, prediction: Prediction, batch: Batch, protocol: EvalProtocol, per_image: Mapping[str, Tensor]
+    ) -> TestOutput:
+        prepared = None
+        if prediction.depth is not None:
+            covered = prediction.covered_at(batch["valid"].shape[-2:])
+            valid = batch["valid"] if covered is None else batch["valid"] & covered
+            prepared = protocol.prepare(prediction.depth, batch["depth"], valid)
+        return {
+            "prediction": prediction,
+            "prepared": prepared,
+            "protocol": protocol,
+            "per_image": per_image,
+            "oracle": self.oracle_at_hand,
+        }
+
+    def protocol_of(self, dataloader_idx: int) -> EvalProtocol:
+        """Return the protocol of a test set, by the number of its loader."""
+        return list(self.protocols.values())[dataloader_idx]
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
         """The method's prediction."""

@@ -1,9 +1,13 @@
 """The contract between methods and everything that reads their output."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 
 @dataclass
@@ -35,3 +39,21 @@ class Prediction:
         if self.covered is None or self.covered.shape[-2:] == size:
             return self.covered
         return F.interpolate(self.covered.float(), size, mode="bilinear") > 1 - 1e-4
+
+
+class TestOutput(TypedDict):
+    """What a step of validation or test hands to callbacks.
+
+    Attributes:
+        prediction: the method's, for the batch.
+        prepared: prediction and truth as errors are measured on them; None where the method predicts no depth.
+        protocol: of the data set that the batch is from.
+        per_image: metrics of each image, name to (B,), NaN where an image has none; empty in validation.
+        oracle: what of the truth the method was given for this prediction, such as "semantics"; empty for nothing.
+    """
+
+    prediction: Prediction
+    prepared: Prepared | None
+    protocol: EvalProtocol
+    per_image: Mapping[str, Tensor]
+    oracle: str

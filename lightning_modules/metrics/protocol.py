@@ -1,7 +1,7 @@
 """The evaluation protocol: what is done to prediction and truth before any error is measured."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,20 @@ CROPS = {
     "densedepth": (slice(20, 460), slice(24, 616)),
     "p2orm": (slice(21, 461), slice(25, 617)),
 }
+
+
+class Prepared(NamedTuple):
+    """Prediction and truth of a batch in the state in which errors are measured, on the truth's grid.
+
+    Attributes:
+        prediction: (B, 1, H, W) in units of the protocol's ``unit`` metres, NaN where it is not finite.
+        target: (B, 1, H, W) in the same units.
+        valid: (B, 1, H, W) bool, the pixels that are evaluated.
+    """
+
+    prediction: Tensor
+    target: Tensor
+    valid: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ class EvalProtocol:
         if self.images_per_batch < 1:
             raise ValueError(f"protocol `{self.name}`: `images_per_batch` must be > 0, got {self.images_per_batch}")
 
-    def prepare(self, prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prepare(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Prepared:
         """Bring a batch into the state in which errors are measured.
 
         The prediction is resized to the truth's size (never the truth), range and crop are applied to ``valid``, the
@@ -107,7 +121,7 @@ class EvalProtocol:
         prediction = prediction.where(prediction.isfinite(), torch.nan)
         if self.clamp:
             prediction = prediction.clamp(self.min_depth, None if self.clamp == "below" else self.max_depth)
-        return prediction / self.unit, target / self.unit, valid
+        return Prepared(prediction / self.unit, target / self.unit, valid)
 
     def evaluated(self, target: Tensor, valid: Tensor) -> Tensor:
         """Pixels (B, 1, H, W) bool that errors are measured on: measured, inside range and crop.
