@@ -145,7 +145,7 @@ def render(cloud: NDArray[np.float32], view: Viewpoint) -> Picture:
 
 def chamfer_caption(result: FrameResult) -> str:
     """Both distances of a frame where they were measured."""
-    distances = [result.figures.get(f"chamfer3d_{way}", np.nan) for way in ("precision", "recall")]
+    distances = [result.metrics.get(f"chamfer3d_{way}", np.nan) for way in ("precision", "recall")]
     return "" if np.isnan(distances).any() else ", chamfer {:.3f} / {:.3f} m".format(*distances)
 
 

@@ -50,5 +50,5 @@ def draw_hierarchies(results: Mapping[str, FrameResult]) -> Figure:
 
 def quality_caption(result: FrameResult, level: int) -> str:
     """The figures of a level that the image has; empty if it has no annotated objects and no depth."""
-    values = {short: result.figures.get(f"level{level}_{name}", np.nan) for short, name in QUALITY.items()}
+    values = {short: result.metrics.get(f"level{level}_{name}", np.nan) for short, name in QUALITY.items()}
     return "  ".join(f"{short} {value:.2f}" for short, value in values.items() if np.isfinite(value))
