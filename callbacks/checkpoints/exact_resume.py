@@ -76,7 +76,7 @@ class ExactResume(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """After the first batch, add the sums over those batches of the epoch that came before the interruption."""
+        """Add, after the first batch, the sums over the epoch's batches from before the interruption."""
         if self._sums:
             add_epoch_sums(trainer, self._sums)
             self._sums = {}

@@ -18,7 +18,7 @@ STOPPED = "should_stop"
 
 
 class LastCheckpoint(Checkpoint):
-    """``checkpoints/last.ckpt``, after every epoch, every few minutes, and when a signal asks training to stop.
+    """Save ``checkpoints/last.ckpt`` after every epoch, every few minutes, and when a signal asks training to stop.
 
     It is only ever written between two optimizer steps, on all processes after the same one: a training that is resumed
     from it equals one that was not interrupted. SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and the first Ctrl-C save after the
@@ -55,7 +55,7 @@ class LastCheckpoint(Checkpoint):
             trainer.should_stop = checkpoint.get(STOPPED, False)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over."""
+        """Set the signal handlers."""
         self._began = True
         self._saved_at = time.monotonic()
         self.signals.install()

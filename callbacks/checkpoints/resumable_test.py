@@ -57,7 +57,7 @@ class ResumableTest(Callback):
         return self.progress.frames.get(name, 0)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over, and resume an earlier test."""
+        """Set the signal handlers, and resume an earlier test."""
         self._start(trainer)
         if self.progress is not None and self.progress.restore(pl_module):
             done = sum(self.progress.frames.values())
@@ -109,7 +109,7 @@ class ResumableTest(Callback):
         self._end("the test was over, and its metrics are written")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over in `validate`; in training they are another callback's."""
+        """Set the signal handlers in `validate`; in training they are :class:`LastCheckpoint`'s."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._start(trainer)
 
@@ -127,12 +127,12 @@ class ResumableTest(Callback):
             self._stop(trainer, "stopped; validation keeps nothing, give the command again")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals of `validate` back."""
+        """Restore the signal handlers from before `validate`."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._end("validation was over")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over."""
+        """Set the signal handlers."""
         self._start(trainer)
 
     def on_predict_batch_end(
@@ -149,11 +149,11 @@ class ResumableTest(Callback):
             self._stop(trainer, f"stopped; what was predicted so far is in {trainer.default_root_dir}")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._end("all predictions are written")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self.signals.restore()
 
     def _start(self, trainer: Trainer) -> None:

@@ -67,9 +67,8 @@ def frames_of(
     wanted = [i for i, index in enumerate(batch["index"].tolist()) if chosen is None or index in chosen]
     if not wanted:
         return
-    per_image = {
-        name: values.tolist() for name, values in outputs["per_image"].items()
-    }  # one transfer, not one a frame
+    # one transfer from the device a metric, not one a frame
+    per_image = {name: values.tolist() for name, values in outputs["per_image"].items()}
     for i in wanted:
         yield Frame(outputs, batch, i, data, method, {name: values[i] for name, values in per_image.items()})
 
