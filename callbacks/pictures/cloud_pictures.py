@@ -9,7 +9,7 @@ from callbacks.pictures.frame_pictures import FramePictures
 from callbacks.pictures.frame_result import frame_result
 from callbacks.pictures.picture_files import png_bytes
 from callbacks.pictures.point_clouds import colored_cloud, ply_bytes
-from callbacks.records.frame_callback import Frame
+from callbacks.records.frame_callback import FrameOutput
 
 
 class CloudPictures(FramePictures):
@@ -28,7 +28,7 @@ class CloudPictures(FramePictures):
         measured = "cloud" in method.evaluations[f"test/{data.name}"].metrics
         return super().chosen(data, method, dataset) if measured else frozenset()
 
-    def draw(self, frame: Frame, stem: Path) -> None:
+    def draw(self, frame: FrameOutput, stem: Path) -> None:
         """Write ``<stem>.png``, ``<stem>_truth.ply`` and ``<stem>_prediction.ply``."""
         result = frame_result(frame)
         if (view := result.view) is None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.records.frame_callback import Frame, FrameCallback
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from callbacks.records.optional_files import OptionalFiles
 from callbacks.records.wandb_media import log_pictures
 
@@ -30,7 +30,7 @@ class FramePictures(FrameCallback):
         self.files = OptionalFiles(f"pictures in {self.folder}/")
 
     @abstractmethod
-    def draw(self, frame: Frame, stem: Path) -> None:
+    def draw(self, frame: FrameOutput, stem: Path) -> None:
         """Write a picture of a frame to ``<stem>.png``, and what belongs to it beside that, through ``files``.
 
         Args:
@@ -42,7 +42,7 @@ class FramePictures(FrameCallback):
         """Return the data set numbers of the frames that are drawn, none on a disk that is full."""
         return frozenset() if self.files.stopped else spread_frames(dataset, self.frames)
 
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Draw a chosen frame."""
         self.draw(frame, Path(trainer.default_root_dir) / self.folder / f"{frame.data.name}_{frame.index:04d}")
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import FrameView, to_picture, view_frame
-from callbacks.records.frame_callback import Frame
+from callbacks.records.frame_callback import FrameOutput
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class FrameResult:
     metrics: dict[str, float]
 
 
-def frame_result(frame: Frame) -> FrameResult:
+def frame_result(frame: FrameOutput) -> FrameResult:
     """Return the result of a frame that was tested."""
     batch, i, prediction = frame.batch, frame.i, frame.outputs["prediction"]
     return FrameResult(

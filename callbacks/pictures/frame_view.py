@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from callbacks.pictures.colors import Picture, depth_picture, error_picture
-from callbacks.records.frame_callback import Frame
+from callbacks.records.frame_callback import FrameOutput
 from lightning_modules.metrics import BoundaryProtocol
 
 #: Relative error that saturates the error picture.
@@ -99,7 +99,7 @@ class FrameView:
         )
 
 
-def view_frame(frame: Frame, width: int | None = None) -> FrameView:
+def view_frame(frame: FrameOutput, width: int | None = None) -> FrameView:
     """Return a frame as pictures show it, from what the step of validation or test has prepared.
 
     Args:
@@ -109,7 +109,7 @@ def view_frame(frame: Frame, width: int | None = None) -> FrameView:
     i, batch, protocol = frame.i, frame.batch, frame.outputs["protocol"]
     predicted, truth, evaluated = (map_.cpu().numpy() for map_ in _maps_of(frame))
     image = batch["image"][i]
-    boundary = getattr(getattr(frame.method, "evaluation", None), "boundary", None) or BoundaryProtocol()
+    boundary = frame.method.evaluation.boundary
     window = replace(protocol, crop=boundary.crop or protocol.crop).window(batch["depth"]).cpu().numpy()
     annotated = batch["occlusion"][i, 0].cpu().numpy() if "occlusion" in batch else None
     if width is not None:
@@ -139,7 +139,7 @@ def view_frame(frame: Frame, width: int | None = None) -> FrameView:
     )
 
 
-def _maps_of(frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+def _maps_of(frame: FrameOutput) -> tuple[Tensor, Tensor, Tensor]:
     """Return prediction, truth and evaluated pixels of a frame, each (H, W), in the protocol's unit."""
     prepared, i = frame.outputs["prepared"], frame.i
     if prepared is None:  # no depth is predicted: the truth stands in for it, for range and crop

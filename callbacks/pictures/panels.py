@@ -15,7 +15,7 @@ from callbacks.pictures.frame_pictures import FramePictures
 from callbacks.pictures.frame_view import FrameView, depth_scale, error_scale, view_frame
 from callbacks.pictures.picture_files import png_bytes
 from callbacks.pictures.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
-from callbacks.records.frame_callback import Frame
+from callbacks.records.frame_callback import FrameOutput
 
 #: Pictures in a row.
 COLUMNS = 4
@@ -32,12 +32,12 @@ class Panels(FramePictures):
 
     folder = "panels"
 
-    def draw(self, frame: Frame, stem: Path) -> None:
+    def draw(self, frame: FrameOutput, stem: Path) -> None:
         """Write a panel."""
         self.files.write_or_stop(stem.with_suffix(".png"), png_bytes(draw_panel(frame, view_frame(frame))))
 
 
-def draw_panel(frame: Frame, view: FrameView) -> Figure:
+def draw_panel(frame: FrameOutput, view: FrameView) -> Figure:
     """Draw the panel of a frame on the truth's grid, with one bar of depth for truth and prediction.
 
     Classes and edges are there for methods that predict them, beside their truth where the data have it; true classes

@@ -16,7 +16,7 @@ from callbacks.lightning_internals import datamodule_of, loader_of
 from callbacks.pictures.colors import Picture
 from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
-from callbacks.records.frame_callback import Frame, FrameCallback
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from callbacks.records.optional_files import OptionalFiles
 from lightning_modules.metrics import LayoutRetrieval
 from lightning_modules.metrics.retrieval import Neighbours
@@ -65,7 +65,7 @@ class RetrievalPicture(FrameCallback):
         """Take up the frames of a test that was stopped."""
         self.tested = {name: [SeenFrame(*frame) for frame in frames] for name, frames in state.items()}
 
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Note which frame was tested: the metric has descriptors in this order."""
         self.tested[frame.data.name].append(SeenFrame(frame.scene, frame.number, frame.index))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from callbacks.pictures.boundary_picture import boundary_picture
 from callbacks.pictures.colors import Picture, segment_picture
 from callbacks.pictures.frame_view import FrameView, view_frame
-from callbacks.records.frame_callback import Frame, FrameCallback
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from callbacks.records.optional_files import OptionalFiles
 
 #: What the pictures of a strip show, from left to right.
@@ -47,7 +47,7 @@ class Thumbnails(FrameCallback):
         """Return None, for all frames, or none of them on a disk that is full."""
         return frozenset() if self.files.stopped else None
 
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Write the strip of a frame."""
         view = view_frame(frame, width=self.width)
         view = replace(view, boundary=replace(view.boundary, backend="cv2"))  # faster, and near enough

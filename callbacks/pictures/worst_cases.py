@@ -16,7 +16,7 @@ from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import depth_scale, error_scale, view_frame
 from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
-from callbacks.records.frame_callback import Frame, FrameCallback
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from callbacks.records.optional_files import OptionalFiles
 
 #: Width in pixels that pictures are reduced to: they wait in memory, and travel between processes.
@@ -90,7 +90,7 @@ class WorstCases(FrameCallback):
         """Take up the worst frames of a test that was stopped."""
         self.cases = {name: [Case.of_plain(case) for case in cases] for name, cases in state.items()}
 
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Keep a frame that is among the worst so far.
 
         Raises:
@@ -123,7 +123,7 @@ class WorstCases(FrameCallback):
         write_sheets(trainer, self.files, "worst", sheets)
 
 
-def make_case(error: float, frame: Frame) -> Case | None:
+def make_case(error: float, frame: FrameOutput) -> Case | None:
     """Return the case of a frame; None where there is nothing that could be wrong.
 
     Args:

@@ -12,7 +12,7 @@ from lightning_modules.prediction import TestOutput
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameOutput:
     """One frame of a batch, with what the method made of the batch.
 
     Attributes:
@@ -54,7 +54,7 @@ class Frame:
 
 def frames_of(
     outputs: TestOutput, batch: Mapping[str, Any], data: Any, method: Any, chosen: Collection[int] | None = None
-) -> Iterator[Frame]:
+) -> Iterator[FrameOutput]:
     """Yield the frames of a batch, in its order.
 
     Args:
@@ -70,14 +70,14 @@ def frames_of(
     # one transfer from the device a metric, not one a frame
     per_image = {name: values.tolist() for name, values in outputs["per_image"].items()}
     for i in wanted:
-        yield Frame(outputs, batch, i, data, method, {name: values[i] for name, values in per_image.items()})
+        yield FrameOutput(outputs, batch, i, data, method, {name: values[i] for name, values in per_image.items()})
 
 
 class FrameCallback(Callback, ABC):
     """Look at test frames one by one, on each process at its own."""
 
     @abstractmethod
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Look at a frame that was tested."""
 
     def chosen(self, data: Any, method: Any, dataset: Any) -> Collection[int] | None:

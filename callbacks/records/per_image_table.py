@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.lightning_internals import is_fast_dev_run
 from callbacks.records.all_processes import gather_objects
-from callbacks.records.frame_callback import Frame, FrameCallback
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from callbacks.records.wandb_media import log_table
 from datamodules.files import set_aside, write_text_atomically
 
@@ -35,7 +35,7 @@ class PerImageTable(FrameCallback):
         """Take up the rows of a test that was stopped."""
         self.rows = state["rows"]
 
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Add the row of a frame."""
         place = {"dataset": frame.data.name, "index": frame.index, "scene": frame.scene, "frame": frame.number}
         self.rows.append({**place, **frame.metrics})

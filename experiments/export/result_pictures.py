@@ -14,7 +14,7 @@ from callbacks.pictures.frame_result import FrameResult, frame_result
 from callbacks.pictures.hierarchy_sheet import draw_hierarchies
 from callbacks.pictures.picture_files import write_figure
 from callbacks.pictures.point_clouds import colored_cloud, write_ply
-from callbacks.records.frame_callback import Frame, FrameCallback
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.splits import spread
@@ -36,7 +36,7 @@ class KeepResults(FrameCallback):
     def __init__(self) -> None:
         self.results: list[FrameResult] = []
 
-    def on_frame(self, trainer: Trainer, frame: Frame) -> None:
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
         """Keep the result of a frame."""
         self.results.append(frame_result(frame))
 

@@ -25,7 +25,7 @@ from callbacks.pictures.gravity import up_direction
 from callbacks.pictures.point_clouds import colored_cloud
 from datamodules.frames import FrameDataset
 from lightning_modules.prediction import Prediction
-from tests.helpers.tested_frames import data_named, frame_of, output_of
+from tests.helpers.tested_frames import METHOD, data_named, frame_of, output_of
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 60.0
 CAMERA = torch.tensor([[FOCAL, 0, 39.5], [0, FOCAL, 29.5], [0, 0, 1]])
@@ -167,9 +167,6 @@ def test_without_an_evaluated_pixel_there_is_no_sheet():
     assert chamfer_caption(result_of(view_of(depth), figures={"chamfer3d_precision": np.nan})) == ""
 
 
-METHOD = SimpleNamespace(normalization=((0.5,) * 3, (0.25,) * 3))
-
-
 def batch_of(depth, count=3):
     depth = torch.from_numpy(depth).float()[None, None].repeat(count, 1, 1, 1)
     return {
@@ -204,12 +201,13 @@ def test_the_callback_writes_picture_and_clouds(tmp_path):
         test_dataloaders=SimpleNamespace(dataset=dataset),
     )  # fmt: skip
     callback = CloudPictures(frames=2)
-    METHOD.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None})}
-    callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0)
+    method = SimpleNamespace(**vars(METHOD))
+    method.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None})}
+    callback.on_test_batch_end(trainer, method, outputs, batch, 0)
     assert not (tmp_path / "clouds").exists()  # point clouds are not measured
-    METHOD.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None, "cloud": None})}
-    callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0)
-    callback.on_test_epoch_end(trainer, METHOD)
+    method.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None, "cloud": None})}
+    callback.on_test_batch_end(trainer, method, outputs, batch, 0)
+    callback.on_test_epoch_end(trainer, method)
     files = sorted(path.name for path in (tmp_path / "clouds").iterdir())
     parts = (".png", "_prediction.ply", "_truth.ply")
     assert files == [f"rooms_{index:04d}{part}" for index in (40, 42) for part in parts]
@@ -225,7 +223,7 @@ def test_the_callback_writes_picture_and_clouds(tmp_path):
 def test_a_method_without_depth_has_no_clouds(tmp_path):
     batch = batch_of(room()[0])
     prediction = Prediction(None, segments=[batch["depth"][:, 0].long()])
-    frame = frame_of(output_of(prediction, batch, per_image={"x": torch.ones(3)}), batch, 1, METHOD)
+    frame = frame_of(output_of(prediction, batch, per_image={"x": torch.ones(3)}), batch, 1)
     result = frame_result(frame)
     assert result.view is None
     assert (result.index, result.metrics, result.segments[0].shape) == (41, {"x": 1.0}, (HEIGHT, WIDTH))

@@ -13,9 +13,7 @@ from callbacks.pictures.frame_view import view_frame
 from callbacks.pictures.worst_cases import MAX_WIDTH, Case, WorstCases
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction
-from tests.helpers.tested_frames import data_named, frame_of, output_of
-
-METHOD = SimpleNamespace(normalization=((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
+from tests.helpers.tested_frames import METHOD, data_named, frame_of, output_of
 
 
 @pytest.fixture

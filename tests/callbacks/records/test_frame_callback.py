@@ -10,9 +10,7 @@ from callbacks import PerImageTable, RetrievalPicture, WorstCases
 from callbacks.checkpoints.test_progress import HasTestState
 from callbacks.records.frame_callback import FrameCallback
 from lightning_modules.prediction import Prediction
-from tests.helpers.tested_frames import data_named, output_of
-
-METHOD = SimpleNamespace(normalization=((0.5,) * 3, (0.25,) * 3))
+from tests.helpers.tested_frames import METHOD, data_named, output_of
 
 
 class Seen(FrameCallback):
