@@ -172,6 +172,7 @@ class DepthModule(LightningModule, ABC):
         if prediction.depth is not None:
             prepared = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
             self.val_errors.update_prepared(prepared)
+            prepared = prediction.covered_part(prepared)
         log_validation(self, mean_over_frames(self.validation_losses, prediction, batch), batch)
         return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image={}, oracle=oracle)
 
