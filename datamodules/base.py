@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from datamodules.classes import NAMES40, class_names
-from datamodules.description import describe_data
 from datamodules.files import ROOMS_MARKER
 from datamodules.frames import FrameDataset, FrameReader
 from datamodules.loading.loaders import Loaders
@@ -516,7 +515,24 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return what is read and how, as plain JSON, for a run's record."""
-        return describe_data(self)
+        parts = {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}
+        return {
+            "name": self.name,
+            "frames": {part: len(indices) for part, indices in parts.items()},
+            "scenes": {part: len({self.reader.scenes[i] for i in indices}) for part, indices in parts.items()},
+            "root": str(self.folder),
+            "store": self.store,
+            "options": self.all_options,
+            "depth_range": [self.min_depth, self.max_depth],
+            "remarks": list(self.remarks),
+            "synthetic": self.name.startswith("rooms"),
+            "frame_size": list(self.frame_size),
+            "provides": sorted(self.provides),
+            "normalization": [list(values) for values in self.normalization],
+            "input_size": list(self.input_size),
+            "extra_tests": [further.describe() for further in self.extra_tests],
+            "variants": [shown.describe_variant() for shown in self.variant_sets],
+        }
 
     def describe_variant(self) -> dict[str, Any]:
         """Return what sets a variant apart from its test set, as plain JSON."""
