@@ -17,7 +17,7 @@ from lightning_modules.networks.shed.blocks import BlockStage
 from lightning_modules.networks.shed.cells import assign_cells, segment_mean
 from lightning_modules.networks.shed.encoder import SegmentEncoder
 from lightning_modules.networks.shed.hierarchy import hard_segments
-from lightning_modules.networks.shed.options import PadRule
+from lightning_modules.networks.shed.options import PadRule, SHEDOptions
 from lightning_modules.networks.shed.positions import sincos_positions
 
 
@@ -110,7 +110,8 @@ class CASTNetwork(nn.Module):
         norm: Any = partial(nn.LayerNorm, eps=1e-6)
         blocks = [Block(dim, heads, qkv_bias=True, norm_layer=norm) for _ in range(sum(depths))]
         pooled = sum(depths[:-1])
-        self.encoder = SegmentEncoder(blocks[:pooled], dim, segments, heads, pad_tokens=pad_tokens, depths=depths[:-1])
+        options = SHEDOptions(segments=segments, pad_tokens=pad_tokens)
+        self.encoder = SegmentEncoder(blocks[:pooled], dim, options, heads=heads, depths=depths[:-1])
         self.last = BlockStage(blocks[pooled:])
         self.norm = norm(dim)
         self.head = nn.Linear(dim, classes)

@@ -8,6 +8,8 @@ from timm.layers import SqueezeExcite
 from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
+from lightning_modules.networks.mti_net.options import MTINetOptions
+
 Features = dict[str, Tensor]
 
 
@@ -119,45 +121,36 @@ class MultiScaleInteraction(nn.Module):
     """Per-scale task features, from coarse to fine, then distilled at every scale (Fig. 3 there).
 
     Args:
-        widths: channels at each scale, fine to coarse, of the maps that come in and of each task's features.
-        outputs: task to channels of its initial predictions.
-        propagation: pass features on from coarse to fine; without it every scale starts from the backbone alone.
-        distillation: let tasks take of the others' features at every scale.
-        predict: make initial predictions.
+        options: of which this part reads ``tasks``, ``num_classes``, ``widths``, ``propagation``, ``distillation`` and
+            ``deep_supervision``.
     """
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        outputs: Mapping[str, int],
-        *,
-        propagation: bool = True,
-        distillation: bool = True,
-        predict: bool = True,
-    ):
+    def __init__(self, options: MTINetOptions):
         super().__init__()
-        coarser = [*widths[1:], 0] if propagation else [0] * len(widths)
-        self.tasks = tuple(outputs)
+        widths = options.widths
+        coarser = [*widths[1:], 0] if options.propagation else [0] * len(widths)
+        outputs: dict[str, int] = {task: options.num_classes if task == "semantics" else 1 for task in options.tasks}
+        self.tasks: tuple[str, ...] = tuple(options.tasks)
         self.initial = nn.ModuleList(
-            InitialPredictions(width + above, width, outputs, predict=predict)
+            InitialPredictions(width + above, width, outputs, predict=options.deep_supervision > 0)
             for width, above in zip(widths, coarser, strict=True)
         )
         self.propagation = nn.ModuleList(
-            FeaturePropagation(self.tasks, width) for width in (widths[1:] if propagation else ())
+            FeaturePropagation(self.tasks, width) for width in (widths[1:] if options.propagation else ())
         )
         self.distillation = nn.ModuleList(
-            MultiModalDistillation(self.tasks, width) for width in (widths if distillation else ())
+            MultiModalDistillation(self.tasks, width) for width in (widths if options.distillation else ())
         )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-        """Task features and initial predictions.
+        """Return task features and initial predictions.
 
         Args:
             maps: (B, width, h, w) of the backbone, fine to coarse.
 
         Returns:
             Two dictionaries, task to a list over scales, fine to coarse: features (B, width, h, w), and initial
-            predictions (B, outputs, h, w), of which there are none without ``predict``.
+            predictions (B, outputs, h, w), of which there are none without ``deep_supervision``.
         """
         features: dict[str, list[Tensor]] = {task: [] for task in self.tasks}
         predictions: dict[str, list[Tensor]] = {task: [] for task in self.tasks}

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lightning_modules.networks.shed.assignment import MIN_NORM
+from lightning_modules.networks.shed.assignment_reference import MIN_NORM
 from lightning_modules.networks.shed.farthest_point import squared_distances
 
 #: Rows and channels at a time, the least that a product of tiles takes: with more of them, the registers of a program
