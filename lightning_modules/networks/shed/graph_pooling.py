@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from timm.models.vision_transformer import Attention
+from timm.layers import Attention
 from torch import Tensor, nn
 
 from lightning_modules.networks.shed.assignment import seeded_assignment
