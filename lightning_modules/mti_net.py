@@ -80,14 +80,14 @@ class GuidedMTINet(DepthModule):
 
     @property
     def structured(self) -> StructuredDepthLoss:
-        """The depth loss."""
+        """The depth loss by its own type."""
         return cast(StructuredDepthLoss, self.depth_loss)
 
     def check_data(self, datamodule: Any, *, training: bool = False) -> None:
-        """Check that depth is a task, that the data provide what the tasks are trained on, and no class without output.
+        """Check that depth is a task, and that the data provide what the tasks read and no more classes than outputs.
 
         Raises:
-            ValueError: if not, by name.
+            ValueError: if not, naming the option to set.
         """
         if "depth" not in self.options.tasks:
             raise ValueError(f"`tasks` {list(self.options.tasks)} have no depth, which everything is about here")
@@ -101,7 +101,7 @@ class GuidedMTINet(DepthModule):
         self.known_classes = classes
 
     def forward(self, batch: Batch) -> MTINetPrediction:
-        """Predict from ``image``."""
+        """Predict every task from ``image``, and in training the initial predictions of every scale."""
         image = batch["image"]
         output = self.network(image)
         logits = output.semantics
@@ -114,7 +114,10 @@ class GuidedMTINet(DepthModule):
         )
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """Terms of the structured depth loss, of each other task, of initial predictions, and of learned weights."""
+        """Return weighted terms by name: the structured depth loss's, each other task's, and initial predictions'.
+
+        With ``learned_weights`` there is also ``weights``, which keeps those from vanishing.
+        """
         prediction = cast(MTINetPrediction, prediction)
         terms: dict[str, Tensor] = {}
         for task in self.options.tasks:
@@ -128,12 +131,18 @@ class GuidedMTINet(DepthModule):
         return terms if self.learned is None else terms | {"weights": self.learned.penalty()}
 
     def validation_losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """The loss of each task's final prediction, unweighted; ``depth`` is the one that the paper selects by."""
+        """Return the unweighted loss of each task's final prediction; the paper selects checkpoints by ``depth``."""
         final = self._final(cast(MTINetPrediction, prediction))
         return {task: sum_of(self.task_terms(task, final[task], batch)) for task in self.options.tasks}
 
     def task_terms(self, task: str, predicted: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Unweighted loss terms of one task, by name, of a prediction at the truth's size."""
+        """Return unweighted loss terms of one task, by name.
+
+        Args:
+            task: ``depth``, ``semantics`` or ``edges``.
+            predicted: (B, channels, H, W) metres or logits, of the size of the truth.
+            batch: with the truth of the task.
+        """
         if task == "semantics":
             return {task: self.semantic_loss(predicted, batch["semantics"])}
         if task == "edges":
@@ -142,7 +151,7 @@ class GuidedMTINet(DepthModule):
         return {f"depth_{name}": term for name, term in terms.items()}
 
     def _guide(self, batch: Batch) -> Tensor | None:
-        """What the edge-aware term is told: edges, or the image in [0, 1] (of which only differences matter)."""
+        """Return what the edge-aware term reads: edges, or the image, up to a constant, in the range of [0, 1]."""
         if self.structured.needs == "image":
             std = batch["image"].new_tensor(self.network.backbone.std)
             return batch["image"] * std.view(3, 1, 1)
@@ -159,6 +168,6 @@ class GuidedMTINet(DepthModule):
 
 
 def sum_of(terms: Mapping[str, Tensor]) -> Tensor:
-    """Sum of scalars."""
+    """Return the sum of scalars."""
     first, *others = terms.values()
     return sum(others, start=first)

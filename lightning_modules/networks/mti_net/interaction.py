@@ -1,4 +1,8 @@
-"""What the tasks tell each other at every scale: Vandenhende, Georgoulis, Van Gool, "MTI-Net", ECCV 2020, section 3."""
+"""Exchange of features between tasks at every scale.
+
+Vandenhende, Georgoulis, Van Gool, "MTI-Net: Multi-Scale Task Interaction Networks for Multi-Task Learning", ECCV 2020,
+section 3.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +18,7 @@ Features = dict[str, Tensor]
 
 
 def residual_block(inputs: int, outputs: int) -> BasicBlock:
-    """A residual block of two 3x3 convolutions, (B, inputs, h, w) -> (B, outputs, h, w)."""
+    """Build a residual block of two 3x3 convolutions, from (B, inputs, h, w) to (B, outputs, h, w)."""
     change = None
     if inputs != outputs:
         change = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
@@ -22,10 +26,10 @@ def residual_block(inputs: int, outputs: int) -> BasicBlock:
 
 
 class InitialPredictions(nn.Module):
-    """Features of each task at one scale, and a first prediction from them (section 3.2 there).
+    """Features of each task at one scale, and a first prediction from them (MTI-Net, section 3.2).
 
     Args:
-        inputs: channels of what each task reads.
+        inputs: channels of the map that each task reads.
         channels: of each task's features.
         outputs: task to channels of its prediction; the prediction is left out if ``predict`` is false.
         predict: make predictions, for deep supervision.
@@ -40,13 +44,13 @@ class InitialPredictions(nn.Module):
         self.heads = nn.ModuleDict({task: nn.Conv2d(channels, n, 1) for task, n in outputs.items()} if predict else {})
 
     def forward(self, inputs: Features) -> tuple[Features, Features]:
-        """Task to (B, inputs, h, w) -> features (B, channels, h, w) and predictions (B, outputs, h, w)."""
+        """Return features (B, channels, h, w) and predictions (B, outputs, h, w) by task, of maps (B, inputs, h, w)."""
         features = {task: stem(inputs[task]) for task, stem in self.stems.items()}
         return features, {task: head(features[task]) for task, head in self.heads.items()}
 
 
 class FeaturePropagation(nn.Module):
-    """What the tasks pass on to the next finer scale (section 3.3 there, "feature propagation module").
+    """Features that the tasks pass on to the next finer scale (MTI-Net, section 3.3, "feature propagation module").
 
     All tasks' features together choose, by a softmax over tasks at every position and channel, what is shared; the
     shared features are reduced to one task's width, and each task adds them, re-weighted by squeeze and excitation, to
@@ -73,7 +77,7 @@ class FeaturePropagation(nn.Module):
         self.refine = nn.ModuleDict({task: SqueezeExcite(channels) for task in tasks})
 
     def forward(self, features: Features) -> Features:
-        """Task to (B, channels, h, w) -> the same shapes."""
+        """Return features of each task, (B, channels, h, w) as they came in."""
         everything = torch.cat([features[task] for task in self.refine], dim=1)
         if self.choose is not None:
             by_task = self.choose(everything).unflatten(1, (len(self.refine), -1))
@@ -83,7 +87,7 @@ class FeaturePropagation(nn.Module):
 
 
 class MultiModalDistillation(nn.Module):
-    r"""What each task takes of the others at one scale (section 3.1 there, after PAD-Net).
+    r"""Messages between the tasks at one scale (MTI-Net, section 3.1, after PAD-Net).
 
     .. math:: F'_t = F_t + \sum_{a \ne t} (W_{ta} F_a) \odot \sigma(V_{ta} F_a)
 
@@ -107,7 +111,7 @@ class MultiModalDistillation(nn.Module):
         )  # fmt: skip
 
     def forward(self, features: Features) -> Features:
-        """Task to (B, channels, h, w) -> the same shapes."""
+        """Return features of each task, (B, channels, h, w) as they came in."""
         distilled = dict(features)
         for task, messages in self.messages.items():
             assert isinstance(messages, nn.ModuleDict)
@@ -118,7 +122,7 @@ class MultiModalDistillation(nn.Module):
 
 
 class MultiScaleInteraction(nn.Module):
-    """Per-scale task features, from coarse to fine, then distilled at every scale (Fig. 3 there).
+    """Features of each task at every scale, made from coarse to fine, then distilled at each scale (MTI-Net, Fig. 3).
 
     Args:
         options: of which this part reads ``tasks``, ``num_classes``, ``widths``, ``propagation``, ``distillation`` and

@@ -19,7 +19,7 @@ from lightning_modules.networks.shed.farthest_point import check_count
 def seeded_assignment(
     tokens: Tensor, nodes: Tensor, k: int, scale: float, pad: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Seeds by farthest point sampling on ``tokens``, and the soft assignment of ``nodes`` to the nodes of the seeds.
+    """Pick seeds among tokens by farthest point sampling, and assign nodes softly to the nodes of the seeds.
 
     No gradient flows through the choice of seeds.
 
