@@ -74,6 +74,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
     from experiments.config.compose import ConfigError
     from experiments.config.home_paths import expand_argument
+    from experiments.config.old_keys import flags_with_new_keys
     from experiments.health.address_space import check_address_limit, limit_hint
     from experiments.health.surroundings import tidy_environment
 
@@ -104,7 +105,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
                 "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from error
         raise
-    do([expand_argument(argument) for argument in arguments])
+    do(flags_with_new_keys([expand_argument(argument) for argument in arguments]))
 
 
 def explain_error(error: Exception) -> str:

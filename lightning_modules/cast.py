@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from lightning_modules.backbones.released import Names, load_released, read_weights, rename
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.data import DepthData
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.losses import ImageClassLoss
 from lightning_modules.networks.cast.network import CASTNetwork
 from lightning_modules.networks.shed.options import PadRule
@@ -121,17 +123,17 @@ class CAST(DepthModule):
         weights = rename(read_weights(path), released_names(depths), path)
         load_released(self.network, weights, path, wanted=lambda name: not name.startswith("head."))
 
-    def check_data(self, datamodule: Any, *, training: bool = False) -> None:
+    def check_data(self, data: DepthData, *, training: bool = False) -> None:
         """Check what the base class checks, and for training that the data have as many classes as are predicted.
 
         Raises:
             ValueError: if they do not, naming the option to set.
         """
-        super().check_data(datamodule, training=training)
-        classes, own = getattr(datamodule, "classes", 40), self.network.head.out_features
-        if training and classes != own:
+        super().check_data(data, training=training)
+        own = self.network.head.out_features
+        if training and data.classes != own:
             raise ValueError(
-                f"CAST predicts {own} classes, `{datamodule.name}` has {classes}: set `model.init_args.classes`"
+                f"CAST predicts {own} classes, `{data.name}` has {data.classes}: set `model.init_args.classes`"
             )
 
     def forward(self, batch: Batch) -> Prediction:

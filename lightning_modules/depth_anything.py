@@ -6,7 +6,8 @@ from typing import Any, Literal
 from lightning_modules.backbones import TimmViT
 from lightning_modules.backbones.released import Names, load_released, read_weights, rename
 from lightning_modules.backbones.timm_backbones import is_vision_transformer
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt.dpt_vit import DPTViTNetwork
 from lightning_modules.prediction import Prediction

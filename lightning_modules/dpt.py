@@ -3,7 +3,8 @@
 from typing import Any
 
 from lightning_modules.backbones import HybridBackbone
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt.dpt_hybrid import DPTHybridNetwork
 from lightning_modules.networks.dpt.fusion import MapFusionRule

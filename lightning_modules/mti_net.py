@@ -7,7 +7,9 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lightning_modules.backbones import create_backbone
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.data import DepthData
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.flat_options import split_between
 from lightning_modules.losses import BalancedBCELoss, LearnedTaskWeights, SemanticCrossEntropy, StructuredDepthLoss
 from lightning_modules.networks.mti_net import MTINetwork
@@ -83,22 +85,22 @@ class GuidedMTINet(DepthModule):
         """The depth loss by its own type."""
         return cast(StructuredDepthLoss, self.depth_loss)
 
-    def check_data(self, datamodule: Any, *, training: bool = False) -> None:
+    def check_data(self, data: DepthData, *, training: bool = False) -> None:
         """Check that depth is a task, and that the data provide what the tasks read and no more classes than outputs.
 
         Raises:
             ValueError: if not, naming the option to set.
         """
-        if "depth" not in self.options.tasks:
-            raise ValueError(f"`tasks` {list(self.options.tasks)} have no depth, which everything is about here")
-        super().check_data(datamodule, training=training)
-        classes = getattr(datamodule, "classes", 40)
-        if "semantics" in self.options.tasks and classes > self.options.num_classes:
+        options = self.options
+        if "depth" not in options.tasks:
+            raise ValueError(f"`tasks` {list(options.tasks)} have no depth, which everything is about here")
+        super().check_data(data, training=training)
+        if "semantics" in options.tasks and data.classes > options.num_classes:
             raise ValueError(
-                f"`{datamodule.name}` has {classes} classes and the network {self.options.num_classes} outputs; set "
+                f"`{data.name}` has {data.classes} classes and the network {options.num_classes} outputs; set "
                 "`model.init_args.num_classes` to as many, or `data.init_args.classes` to fewer"
             )
-        self.known_classes = classes
+        self.known_classes = data.classes
 
     def forward(self, batch: Batch) -> MTINetPrediction:
         """Predict every task from ``image``, and in training the initial predictions of every scale."""
@@ -155,7 +157,8 @@ class GuidedMTINet(DepthModule):
         if self.structured.needs == "image":
             std = batch["image"].new_tensor(self.network.backbone.std)
             return batch["image"] * std.view(3, 1, 1)
-        return batch[self.structured.needs] if self.structured.needs else None
+        needs = self.structured.needs
+        return batch[needs] if needs else None  # type: ignore[literal-required]
 
     def _initial_loss(self, task: str, predicted: Tensor, batch: Batch) -> Tensor:
         size = batch["depth"].shape[-2:]

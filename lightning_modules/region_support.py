@@ -9,7 +9,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.depth_module import Batch
+from lightning_modules.batch import Batch
 from lightning_modules.losses import IterationLoss, PixelLoss, RegionLoss
 from lightning_modules.losses.region_loss import RegionForm, Space, UnlabeledRule
 from lightning_modules.networks.depth_head import DepthParametrisation
@@ -193,8 +193,8 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         self.oracle = self.stages[-1].oracle
 
     @property
-    def oracle_at_hand(self) -> str:
-        """Of the present stage; ``oracle`` is that of the last, which is tested."""
+    def oracle_in_use(self) -> str:
+        """Return what of the truth the present stage reads; ``oracle`` is that of the last, which is tested."""
         return self.stage.oracle
 
     @property
@@ -233,7 +233,7 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         by_region = stage.loss == "region"
         loss = RegionLoss(space=stage.space, **self.region_options) if by_region else PixelLoss(stage.space)
         valid = batch["valid"]
-        regions = batch["regions"] if "regions" in batch else valid[:, 0].long()
+        regions = batch["regions"] if "regions" in stage.requires else valid[:, 0].long()
         values: dict[str, Tensor] = {}
         generated = prediction.aux[0] if "refinement" in stage.parts else prediction.depth
         for term, weight in stage.terms.items():

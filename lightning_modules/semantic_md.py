@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.data import DepthData
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.losses import L1Loss, SegmentationLoss, SobelCorrelationLoss
 from lightning_modules.losses.reduction import masked_mean
 from lightning_modules.losses.sobel import depth_edges, sees_valid
@@ -113,30 +115,29 @@ class SemanticMD(DepthModule):
         pixels = [self.class_pixels[i] if i < len(self.class_pixels) else 0 for i in ids]
         return super().facts | {"onehot_classes": ids, "onehot_pixels": pixels}
 
-    def check_data(self, datamodule: Any, **options: Any) -> None:
+    def check_data(self, data: DepthData, *, training: bool = False) -> None:
         """Check that data and network fit, and choose the classes of one-hot maps.
 
         Raises:
             ValueError: if they do not, naming the option to set.
         """
-        super().check_data(datamodule, **options)
-        classes = getattr(datamodule, "classes", 40)
-        if "semantics" in self.requires and classes != self.classes:
-            name = datamodule.name
+        super().check_data(data, training=training)
+        if "semantics" in self.requires and data.classes != self.classes:
             raise ValueError(
-                f"`{name}` has {classes} classes, the method {self.classes}: set `model.init_args.classes` to {classes}"
+                f"`{data.name}` has {data.classes} classes, the method {self.classes}: set `model.init_args.classes` "
+                f"to {data.classes}"
             )
-        for size in {tuple(datamodule.crop), tuple(datamodule.input_size)}:
+        for size in {tuple(data.crop), tuple(data.input_size)}:
             self.network.backbone.check_size(*size)
         semantic_input = self.network.semantic_input
-        if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(datamodule.splits.train):
+        if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(data.splits.train):
             counted = semantic_input.order, semantic_input.counted_frames
-            self.class_pixels = datamodule.class_pixels(*counted)
-            semantic_input.choose(datamodule.class_order(*counted))
+            self.class_pixels = data.class_pixels(*counted)
+            semantic_input.choose(data.class_order(*counted))
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict the tasks of all heads from ``image``, and from ``semantics`` where they are an input."""
-        outputs = self.network(batch["image"], batch.get("semantics"))
+        outputs = self.network(batch["image"], batch["semantics"] if self.oracle else None)
         contours = outputs.get("contours")
         return Prediction(
             depth=outputs["depth"],

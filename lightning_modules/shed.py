@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from lightning_modules.backbones import class_token_start, create_hybrid_parts
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.flat_options import split_between
 from lightning_modules.networks.shed.network import SHEDNetwork
 from lightning_modules.networks.shed.options import SHEDOptions

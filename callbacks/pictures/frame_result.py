@@ -48,7 +48,11 @@ def frame_result(outputs: Any, batch: Any, i: int, pl_module: Any) -> FrameResul
         index=index,
         title=f"{batch['scene'][i]}, frame {int(batch['frame'][i])}, index {index}",
         image=to_picture(batch["image"][i], *pl_module.normalization),
-        view=None if prediction.depth is None else view_frame(prediction, batch, i, pl_module),
+        view=None
+        if prediction.depth is None
+        else view_frame(
+            prediction, batch, i, pl_module, protocol=outputs.get("protocol"), oracle=outputs.get("oracle", "")
+        ),
         intrinsics=batch["intrinsics"][i].cpu(),
         segments=tuple(labels[i].cpu().numpy() for labels in prediction.segments),
         figures={name: float(values[i]) for name, values in outputs["per_image"].items()},

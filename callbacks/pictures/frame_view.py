@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from callbacks.pictures.colors import Picture, depth_picture, error_picture
-from lightning_modules.metrics import BoundaryProtocol
+from lightning_modules.metrics import BoundaryProtocol, EvalProtocol
 
 #: Relative error that saturates the error picture.
 MAX_RELATIVE_ERROR = 0.5
@@ -97,7 +97,16 @@ class FrameView:
         )
 
 
-def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int | None = None) -> FrameView:
+def view_frame(
+    prediction: Any,
+    batch: Any,
+    i: int,
+    pl_module: Any,
+    width: int | None = None,
+    *,
+    protocol: EvalProtocol | None = None,
+    oracle: str = "",
+) -> FrameView:
     """Frame ``i`` of a batch, given the method's prediction for the batch.
 
     Args:
@@ -106,8 +115,10 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
         i: position in the batch.
         pl_module: the method.
         width: of all pictures, reduced to it before they are coloured; None leaves every picture its own size.
+        protocol: of the batch's test set; None takes that of the method's own data.
+        oracle: what of the truth the method was given.
     """
-    protocol = pl_module.protocol
+    protocol = protocol or pl_module.protocol
     one = slice(i, i + 1)
     # without a prediction the truth stands in for it, for range and crop, and is dropped below
     depth = batch["depth"] if prediction.depth is None else prediction.depth
@@ -131,7 +142,6 @@ def view_frame(prediction: Any, batch: Any, i: int, pl_module: Any, width: int |
     low, high = np.percentile(seen, (1, 99)) if seen.size else (protocol.min_depth, protocol.max_depth)
     picture = to_picture(image, *pl_module.normalization)
     shown = None if prediction.depth is None else predicted
-    oracle = getattr(pl_module, "oracle_at_hand", "")
     scale = float(low), float(high)
     return FrameView(picture, truth, shown, evaluated, *scale, protocol.radial, oracle, annotated, window, boundary)
 

@@ -36,8 +36,15 @@ class Panels(FramePictures):
 
     def draw(self, stem: Path, outputs: Any, batch: Any, i: int, pl_module: LightningModule, datamodule: Any) -> None:
         """Draw a panel."""
-        view = view_frame(outputs["prediction"], batch, i, pl_module)
-        colors = ClassColors(getattr(datamodule, "classes", 40))
+        view = view_frame(
+            outputs["prediction"],
+            batch,
+            i,
+            pl_module,
+            protocol=outputs.get("protocol"),
+            oracle=outputs.get("oracle", ""),
+        )
+        colors = ClassColors(datamodule.classes)
         write_figure(draw_panel(view, outputs["prediction"], batch, i, colors), stem.with_suffix(".png"))
 
 

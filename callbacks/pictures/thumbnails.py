@@ -59,7 +59,15 @@ class Thumbnails(Callback):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for i, index in enumerate(batch["index"].tolist()):
-                view = view_frame(outputs["prediction"], batch, i, pl_module, width=self.width)
+                view = view_frame(
+                    outputs["prediction"],
+                    batch,
+                    i,
+                    pl_module,
+                    self.width,
+                    protocol=outputs.get("protocol"),
+                    oracle=outputs.get("oracle", ""),
+                )
                 view = replace(view, boundary=replace(view.boundary, backend="cv2"))  # faster, and near enough
                 segments = [ids[i].cpu().numpy() for ids in outputs["prediction"].segments]
                 picture = strip(view, segments)[..., ::-1]  # OpenCV takes BGR

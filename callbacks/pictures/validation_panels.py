@@ -86,8 +86,15 @@ class ValidationPanels(Callback):
         loader: Any = trainer.val_dataloaders
         loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
         for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
-            view = view_frame(outputs["prediction"], batch, i, pl_module)
-            colors = ClassColors(getattr(trainer.datamodule, "classes", 40))  # type: ignore[attr-defined]
+            view = view_frame(
+                outputs["prediction"],
+                batch,
+                i,
+                pl_module,
+                protocol=outputs.get("protocol"),
+                oracle=outputs.get("oracle", ""),
+            )
+            colors = ClassColors(trainer.datamodule.classes)  # type: ignore[attr-defined]
             panel = as_jpeg(draw_panel(view, outputs["prediction"], batch, i, colors))
             self.drawn[int(batch["index"][i])] = Drawn(panel, colored_cloud(view, batch["intrinsics"][i]))
 

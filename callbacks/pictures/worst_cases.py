@@ -15,6 +15,7 @@ from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import depth_scale, error_scale, view_frame
 from callbacks.pictures.picture_files import save_figure
 from callbacks.records.all_processes import gather_objects
+from lightning_modules.metrics import EvalProtocol
 
 #: Width in pixels that pictures are reduced to: they wait in memory, and travel between processes.
 MAX_WIDTH = 400
@@ -97,7 +98,7 @@ class WorstCases(Callback):
             cases = self.cases[name]
             if len(cases) == self.frames and (-error, index) > cases[-1].rank:
                 continue
-            case = make_case(error, outputs["prediction"], batch, i, pl_module)
+            case = make_case(error, outputs["prediction"], batch, i, pl_module, outputs.get("protocol"))
             if case is not None:
                 self.cases[name] = sorted([*cases, case], key=lambda case: case.rank)[: self.frames]
 
@@ -123,7 +124,9 @@ def _datamodule(trainer: Trainer) -> Any:
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
-def make_case(error: float, prediction: Any, batch: Any, i: int, pl_module: Any) -> Case | None:
+def make_case(
+    error: float, prediction: Any, batch: Any, i: int, pl_module: Any, protocol: EvalProtocol | None = None
+) -> Case | None:
     """The case of frame ``i`` of a batch; None where there is nothing that could be wrong.
 
     Args:
@@ -132,8 +135,9 @@ def make_case(error: float, prediction: Any, batch: Any, i: int, pl_module: Any)
         batch: the batch.
         i: position in the batch.
         pl_module: the method.
+        protocol: of the test set.
     """
-    view = view_frame(prediction, batch, i, pl_module)
+    view = view_frame(prediction, batch, i, pl_module, protocol=protocol)
     if math.isnan(error):
         if view.predicted is None or np.isfinite(view.predicted[view.evaluated]).all():
             return None

@@ -58,7 +58,7 @@ class PredictionWriter(BasePredictionWriter):
             return
         depth = prediction.depth.float()
         if self.full_size:
-            size, align_corners = batch["depth"].shape[-2:], pl_module.protocol.align_corners
+            size, align_corners = batch["depth"].shape[-2:], pl_module.protocol_of(dataloader_idx).align_corners
             depth = F.interpolate(depth, size, mode="bilinear", align_corners=align_corners)
         size = (depth.shape[-2], depth.shape[-1])
         if "depth" in batch and not is_scaled(size, tuple(batch["depth"].shape[-2:])):

@@ -37,7 +37,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import DummyExperiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
-from lightning_modules.metrics.directions import better
+from lightning_modules.metrics import describe
 
 #: What every axis of W&B shows.
 STEP = "trainer/global_step"
@@ -227,9 +227,9 @@ class RunLogger(WandbLogger):
 
     def _define(self, names: Iterable[str]) -> None:
         for name in names:
-            direction = better(name)
-            if name not in self._defined and name.startswith("val/") and direction is not None:
-                self._define_best(name, direction)
+            higher = describe(name).higher_is_better
+            if name not in self._defined and name.startswith("val/") and higher is not None:
+                self._define_best(name, "max" if higher else "min")
 
     def _define_best(self, metric: str, mode: str) -> None:
         self.experiment.define_metric(metric, step_metric=STEP, summary=f"{mode},last")

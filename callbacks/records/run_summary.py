@@ -12,8 +12,8 @@ from rich.table import Table
 
 from callbacks.records.run_logger import RunLogger
 from datamodules.files import set_aside, write_text_atomically
+from lightning_modules.metrics import describe
 from lightning_modules.metrics.boundary import empty_remark
-from lightning_modules.metrics.details import is_count, is_detail
 
 #: What a run leaves for people to look at.
 OUTPUTS = (
@@ -88,13 +88,13 @@ class RunSummary(Callback):
         """
         prefix = f"test/{name}/"
         own = {key.removeprefix(prefix): value for key, value in figures.items() if key.startswith(prefix)}
-        shown = {metric: value for metric, value in own.items() if not is_detail(metric)} or own
+        shown = {metric: value for metric, value in own.items() if not describe(metric).detail} or own
         table = Table("metric", "value", "median depth everywhere", "gain", title=title, title_justify="left")
         more = f"{len(own) - len(shown)} more figures are in metrics.json" if len(own) > len(shown) else ""
         table.caption = "\n".join(filter(None, (more, empty_remark(own)))) or None
         table.caption_justify = "left"
         for metric, value in shown.items():
-            if metric.startswith("baseline_") or (value == 0 and is_count(metric)):
+            if metric.startswith("baseline_") or (value == 0 and describe(metric).left_out):
                 continue
             baseline = own.get(f"baseline_{metric}")
             row = [metric, f"{value:.4f}" if value % 1 else f"{value:.0f}"]

@@ -13,6 +13,7 @@ from experiments.config.compose import ConfigError
 from experiments.results.finished_runs import PREDICTED_SEMANTICS, read_yaml
 from experiments.train.checkpoint_file import read_checkpoint
 from lightning_modules import DepthModule
+from lightning_modules.evaluated_sets import make_evaluations
 from lightning_modules.prediction import Prediction
 
 #: Figures of which the gap is logged, predicted semantics minus true ones.
@@ -59,7 +60,8 @@ class PredictedSemantics(Callback):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         method: Any = pl_module
         self.segmenter.to(method.device).eval()
-        self.evaluations = method.make_evaluations(datamodule.test_sets()).to(method.device)
+        made = make_evaluations(datamodule.test_sets(), method.protocols, method.evaluation)
+        self.evaluations = made.to(method.device)
 
     def on_test_batch_end(
         self,
@@ -75,7 +77,7 @@ class PredictedSemantics(Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             logits = self.segment(batch, method)
             prediction: Prediction = method({**batch, "semantics": logits.argmax(1) + 1})
-        evaluation: Any = list(self.evaluations.values())[dataloader_idx]
+        evaluation: Any = self.evaluations[f"test/{method.test_names[dataloader_idx]}"]
         evaluation.update(replace(prediction, semantics=logits), batch)
 
     def segment(self, batch: Any, pl_module: Any) -> Tensor:

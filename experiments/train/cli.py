@@ -58,12 +58,13 @@ from experiments.train.early_checks import (
     check_checkpoint_method,
     check_monitor,
 )
+from experiments.train.lightning_cli_internals import OpenCLI
 from experiments.train.plain_weights import fit_weights, plain_weights
 from experiments.train.trainer import ExperimentTrainer
 from lightning_modules import DepthModule
 
 
-class SegdepthCLI(LightningCLI):
+class SegdepthCLI(OpenCLI):
     """LightningCLI that knows the run folder.
 
     Args:
@@ -104,15 +105,8 @@ class SegdepthCLI(LightningCLI):
         """Add ``--run.*``."""
         parser.add_class_arguments(RunSettings, "run")
 
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration as it is: Lightning would overwrite it with what the checkpoint was trained with.
-
-        The protocol of a data set that is tested on is not that of the training's, and whether the weights fit
-        :func:`check_checkpoint` tells.
-        """
-
-    def _set_seed(self) -> None:
-        """Seed everything.
+    def check_seed(self) -> None:
+        """Check the configured seed.
 
         Raises:
             ConfigError: for a number that is no seed.
@@ -120,7 +114,6 @@ class SegdepthCLI(LightningCLI):
         seed = self.config[self.subcommand].get("seed_everything")
         if not isinstance(seed, bool) and seed is not None and not 0 <= seed <= max_seed_value:
             raise ConfigError(f"`--seed_everything {seed}`: not a seed; take one from 0 to {max_seed_value}")
-        super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
         """Name the run, find the checkpoint that `last` or `best` stands for, and point the trainer to the folder."""
@@ -169,7 +162,7 @@ class SegdepthCLI(LightningCLI):
     def _stand_beside(self, run: RunSettings) -> None:
         """Give a test that differs from the run's own a folder of its own."""
         config = self.config[self.subcommand]
-        made_with = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+        made_with = yaml.safe_load(self.parser_of(self.subcommand).dump(config, skip_none=False))
         changed = changes(made_with, run.folder)
         if changed and not run.test_name:
             run.test_name = config.run.test_name = name_of(changed)

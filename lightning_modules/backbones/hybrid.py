@@ -13,7 +13,7 @@ from timm.layers import resample_abs_pos_embed
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import Backbone, FeatureInfo
 from lightning_modules.backbones.registry import create_backbone, register_backbone
 from lightning_modules.backbones.timm_backbones import create_timm_model, is_vision_transformer
 

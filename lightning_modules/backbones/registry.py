@@ -12,7 +12,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 
-from lightning_modules.backbones.base import Backbone
+from lightning_modules.backbones.backbone import Backbone
 
 Builder = Callable[..., Backbone]
 _FAMILIES: list[tuple[Callable[[str], bool], Builder]] = []

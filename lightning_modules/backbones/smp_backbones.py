@@ -8,7 +8,7 @@ import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
-from lightning_modules.backbones.base import RGB, Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import RGB, Backbone, FeatureInfo
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.registry import register_backbone, unknown_backbone
 

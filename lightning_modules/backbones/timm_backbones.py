@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import Backbone, FeatureInfo
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.registry import register_backbone
 from lightning_modules.backbones.timm_internals import add_positions

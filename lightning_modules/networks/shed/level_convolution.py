@@ -20,8 +20,8 @@ KERNEL = 3
 TAPS = KERNEL * KERNEL
 
 #: From how many cells a token on the products are made from tokens, by type of device, as
-#: ``python -m benchmarks.level_convolution`` measures it; elsewhere the dense convolution runs. On CUDA (an H200, batch
-#: 1 to 16) it is the faster way at every size: 2.5 to 4.8 times forward, 1.4 to 4.3 times with backward.
+#: ``python -m benchmarks.level_convolution_speed`` measures it; elsewhere the dense convolution runs. On CUDA (an H200,
+#: batch 1 to 16) it is the faster way at every size: 2.5 to 4.8 times forward, 1.4 to 4.3 times with backward.
 CELLS_PER_TOKEN = {"cpu": 2.0}
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.experiments.test_sweep import is_alive, until
 
 from experiments.config.compose import EXPERIMENTS, Composition, ConfigError
 from experiments.grid import ablation as ablation_command
@@ -20,6 +19,7 @@ from experiments.grid import grid_runner as sweep_grid
 from experiments.grid.ablation import ablation
 from experiments.results.published import ORACLES, PublishedRow, PublishedTable, read_published, select_tables
 from experiments.results.run_folder import RUN_ENVIRONMENT
+from tests.experiments.grid.test_sweep import is_alive, until
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ROOT = Path(__file__).parents[3]

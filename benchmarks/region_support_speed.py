@@ -2,8 +2,8 @@
 
 Both label the same frames of Rooms, one after the other in each round, and must agree.
 
-    .venv/bin/python -m benchmarks.region_support_target            3 frames
-    .venv/bin/python -m benchmarks.region_support_target --quick    one
+    .venv/bin/python -m benchmarks.region_support_speed            3 frames
+    .venv/bin/python -m benchmarks.region_support_speed --quick    one
 """
 
 import argparse

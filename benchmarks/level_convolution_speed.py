@@ -3,8 +3,8 @@
 Times forward and backward of both ways of :mod:`lightning_modules.networks.shed.level_convolution`, interleaved, for
 maps of the sizes that SHED has, and compares their results. `CELLS_PER_TOKEN` there is set by this table.
 
-    .venv/bin/python -m benchmarks.level_convolution                   CPU, or CUDA where there is one
-    .venv/bin/python -m benchmarks.level_convolution --bf16 --batch 16
+    .venv/bin/python -m benchmarks.level_convolution_speed                   CPU, or CUDA where there is one
+    .venv/bin/python -m benchmarks.level_convolution_speed --bf16 --batch 16
 """
 
 import argparse
