@@ -19,7 +19,7 @@ from experiments.config.compose import ConfigError
 from experiments.export.finished_model import open_run
 from experiments.train.cli import quieten
 from lightning_modules import DepthModule
-from lightning_modules.networks.shed.assignment import seeded_assignment_reference
+from lightning_modules.networks.shed.assignment_reference import seeded_assignment_reference
 
 #: Name of the description inside the file.
 DESCRIPTION = "segdepth.json"
