@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from tests.datamodules.test_nyuv2_trees import write_frame
+from tests.datamodules.nyuv2.test_trees import write_frame
 
 from datamodules.files import number_lines, require_files
 from datamodules.nyuv2.trees import read_bts, read_marigold

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.datamodules.test_nyuv2_trees import write_frame
+from tests.datamodules.nyuv2.test_trees import write_frame
 
 from datamodules import NYUv2DataModule, NYUv2OCDataModule
 from datamodules.nyuv2.official import is_test_frame, other_scenes

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from lightning.pytorch import Callback
-from tests.datamodules.test_nyuv2_trees import write_frame
+from tests.datamodules.nyuv2.test_trees import write_frame
 
 from datamodules import NYUv2DataModule
 from experiments.__main__ import main
