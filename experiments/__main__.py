@@ -74,10 +74,13 @@ def run(command: str, arguments: Sequence[str]) -> None:
     """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
     from experiments.config.compose import ConfigError
     from experiments.config.home_paths import expand_argument
+    from experiments.config.old_names import rename_arguments, warn_of_removed
     from experiments.health.address_space import check_address_limit, limit_hint
     from experiments.health.surroundings import tidy_environment
 
     tidy_environment()
+    arguments, removed = rename_arguments(arguments)
+    warn_of_removed(removed)
     if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
         raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
     if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):

@@ -7,8 +7,8 @@ from dataclasses import fields, is_dataclass
 from pydoc import locate
 
 from experiments.config.compose import Composition
+from experiments.config.run_settings import RunSettings
 from experiments.config.suggest import nearest
-from experiments.results.run_folder import RunSettings
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")

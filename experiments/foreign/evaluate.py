@@ -23,13 +23,13 @@ from datamodules.files import printable, write_text_atomically
 from experiments.config.arguments import named_config, take_flag
 from experiments.config.command_line import data_parser, parse, use_root
 from experiments.config.compose import ConfigError, compose
+from experiments.config.folder_names import check_folder_name
 from experiments.config.idle_options import refuse_idle
 from experiments.foreign.boundary_curve import write_boundary_curves
 from experiments.foreign.prediction_files import HDF5_SUFFIXES, STACK_SUFFIXES, PredictionFiles
 from experiments.foreign.stored_predictions import StoredPredictions
 from experiments.health.packages import package_versions
 from experiments.results.folder_lock import work_in
-from experiments.results.folder_names import check_folder_name
 from experiments.results.run_folder import RUN_ENVIRONMENT, take_folder
 from experiments.train.cli import quieten
 from lightning_modules.evaluation import EvaluationOptions

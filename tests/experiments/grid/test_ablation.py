@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.experiments.test_sweep import is_alive, until
+from tests.experiments.grid.test_sweep import is_alive, until
 
 from experiments.config.compose import EXPERIMENTS, Composition, ConfigError
 from experiments.grid import ablation as ablation_command

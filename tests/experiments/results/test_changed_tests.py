@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from tests.experiments.test_resume import EXPERIMENT
+from tests.experiments.train.test_resume import EXPERIMENT
 
 from experiments.__main__ import main
 from experiments.results.changed_tests import changes, name_of

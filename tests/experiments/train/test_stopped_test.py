@@ -10,7 +10,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import yaml
-from tests.experiments.test_resume import EXPERIMENT
+from tests.experiments.train.test_resume import EXPERIMENT
 
 from callbacks import PerImageTable, WorstCases
 from datamodules.frames import FrameDataset
