@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tests.experiments.train.test_resume import EXPERIMENT, assert_same, weights
 
+from tests.experiments.train.test_resume import EXPERIMENT, assert_same, weights
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ROOT = Path(__file__).parents[2]

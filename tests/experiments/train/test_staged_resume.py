@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 import yaml
-from tests.experiments.train.test_resume import assert_same, weights
 
+from tests.experiments.train.test_resume import assert_same, weights
 from tests.helpers.killed_runs import base_callbacks, checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 

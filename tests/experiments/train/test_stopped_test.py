@@ -10,13 +10,13 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import yaml
-from tests.experiments.train.test_resume import EXPERIMENT
 
 from callbacks import PerImageTable, WorstCases
 from datamodules.frames import FrameDataset
 from experiments.__main__ import main
 from lightning_modules.metrics import PointCloudChamfer
 from lightning_modules.metrics.point_cloud import nearest_distances
+from tests.experiments.train.test_resume import EXPERIMENT
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: What collects something in a test, and what writes it.
