@@ -243,7 +243,8 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
         parsed = parser.parse_args(list(arguments))
     except ArgumentError as error:
         raise ConfigError(f"{_slip(str(error), parser)}; `{parser.prog} --help` lists the options") from error
-    return vars(parser.instantiate_classes(parsed))
+    values: dict[str, Any] = parser.instantiate_classes(parsed).as_dict()
+    return values
 
 
 def _slip(message: str, parser: ArgumentParser) -> str:
@@ -257,7 +258,4 @@ def _slip(message: str, parser: ArgumentParser) -> str:
         return f"`--{found[1]}`: {expected(message)}"
     if found := re.search(r"argument (--\S+): expected (?:one|at least one) argument", message):
         return f"`{found[1]}` needs a value"
-    if found := re.search(r'Key "([^"]+)" is required', message):
-        named = f"--{found[1]}" in known
-        return f"name {'' if named else 'the '}`{'--' if named else ''}{found[1]}`"
     return message.strip().splitlines()[-1].strip()

@@ -156,7 +156,7 @@ def try_lock(path: Path) -> int | None:
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(
-            f"{path}: cannot be locked ({error.strerror}): put the runs elsewhere with `--root`"
+            f"{path}: cannot be locked ({error.strerror}): put the runs elsewhere with `--runs_root`"
         ) from error
     return descriptor
 

@@ -70,7 +70,7 @@ def test_version(capsys):
         (["evaluate", "--data", "nyuv2", "--protocol", "nyu_egen"], "did you mean `nyu_eigen`"),
         (["exp", "--data", "roms"], "did you mean `rooms`"),
         (["sweep", "x", "--jobs", "0"], "`--jobs`: expected"),
-        (["sweep"], "name the `file`"),
+        (["sweep"], "required: file"),
         (["compare", "--tag"], "`--tag` needs a value"),
     ],
 )
