@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import lightning_modules
 from callbacks.records.metric_states import metric_states, restore_metrics
 from experiments.config.compose import ConfigError
+from experiments.config.old_names import rename
 from experiments.results.finished_runs import PREDICTED_SEMANTICS, read_yaml
 from experiments.train.checkpoint_file import read_checkpoint
 from lightning_modules import DepthModule
@@ -136,8 +137,10 @@ def load_segmenter(path: Path) -> DepthModule:
     method = getattr(lightning_modules, content.get("origin", {}).get("method", ""), None)
     if not (isinstance(method, type) and issubclass(method, DepthModule)):
         raise ConfigError(f"{path}: does not say which method of this suite it is of; name another run")
-    # all weights come from the checkpoint
-    options: dict[str, Any] = {"pretrained": False} if "pretrained" in content["hyper_parameters"] else {}
+    stored = content["hyper_parameters"]
+    options: dict[str, Any] = {name: new for name, value in stored.items() if (new := rename(value)) != value}
+    if "pretrained" in stored:
+        options["pretrained"] = False  # all weights come from the checkpoint
     module = method.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
     if module.oracle:
         raise ConfigError(f"{path}: the segmentation model reads true {module.oracle} itself; name another run")
