@@ -20,7 +20,6 @@ from datamodules.pipeline.class_counts import COUNTED_FRAMES, SEMANTIC_MD_ORDER,
 from datamodules.pipeline.frame_maps import FrameMap, FrameSuperpixels
 from datamodules.pipeline.prepared import PreparedReader, describe
 from datamodules.pipeline.preprocess import FrameStep
-from datamodules.pipeline.retired import without_retired
 from datamodules.pipeline.sample_maps import DerivedMap
 from datamodules.pipeline.statistics import by_frequency, coarse_levels, depth_median
 from datamodules.pipeline.superpixels import Superpixels
@@ -149,7 +148,7 @@ class DepthDataModule(LightningDataModule, ABC):
         self.root = root
         self.min_depth, self.max_depth = min_depth, max_depth
         self.store = store
-        self.preprocess, self.derived = without_retired(preprocess), without_retired(derived)
+        self.preprocess, self.derived = preprocess or [], derived or []
         self.frame_maps = list(frame_maps or [])
         if superpixels is not None and superpixels_of == "frame":
             self.frame_maps.append(FrameSuperpixels(superpixels))
