@@ -11,7 +11,6 @@ from datamodules.nyuv2.nyuv2_raw import NYUv2RawDataModule
 from datamodules.pipeline.corruptions import JPEG, Corruption, Darkness, GaussianBlur, GaussianNoise
 from datamodules.pipeline.frame_maps import FrameSuperpixels, RegionSupportTarget
 from datamodules.pipeline.preprocess import CLAHE, CenterCrop, ClampDepth, ResizeFrame
-from datamodules.pipeline.retired import ClassMaps, SemanticContours, UnitDepth
 from datamodules.pipeline.sample_maps import EdgeTarget
 from datamodules.pipeline.superpixels import GridSuperpixels, SeedsSuperpixels, SlicSuperpixels, Superpixels
 from datamodules.pipeline.variants import Variant
@@ -26,7 +25,6 @@ __all__ = [
     "JPEG",
     "CenterCrop",
     "ClampDepth",
-    "ClassMaps",
     "Corruption",
     "Darkness",
     "DepthDataModule",
@@ -50,11 +48,9 @@ __all__ = [
     "RoomsHyperSimDataModule",
     "Sample",
     "SeedsSuperpixels",
-    "SemanticContours",
     "SlicSuperpixels",
     "Splits",
     "Superpixels",
-    "UnitDepth",
     "Variant",
     "clean_depth",
     "collate",

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from datamodules.classes import NAMES40, class_names
-from datamodules.description import describe_data
 from datamodules.files import ROOMS_MARKER
 from datamodules.frames import FrameDataset, FrameReader
 from datamodules.loading.loaders import Loaders
@@ -21,7 +20,6 @@ from datamodules.pipeline.class_counts import COUNTED_FRAMES, SEMANTIC_MD_ORDER,
 from datamodules.pipeline.frame_maps import FrameMap, FrameSuperpixels
 from datamodules.pipeline.prepared import PreparedReader, describe
 from datamodules.pipeline.preprocess import FrameStep
-from datamodules.pipeline.retired import without_retired
 from datamodules.pipeline.sample_maps import DerivedMap
 from datamodules.pipeline.statistics import by_frequency, coarse_levels, depth_median
 from datamodules.pipeline.superpixels import Superpixels
@@ -150,7 +148,7 @@ class DepthDataModule(LightningDataModule, ABC):
         self.root = root
         self.min_depth, self.max_depth = min_depth, max_depth
         self.store = store
-        self.preprocess, self.derived = without_retired(preprocess), without_retired(derived)
+        self.preprocess, self.derived = preprocess or [], derived or []
         self.frame_maps = list(frame_maps or [])
         if superpixels is not None and superpixels_of == "frame":
             self.frame_maps.append(FrameSuperpixels(superpixels))
@@ -516,7 +514,24 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return what is read and how, as plain JSON, for a run's record."""
-        return describe_data(self)
+        parts = {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}
+        return {
+            "name": self.name,
+            "frames": {part: len(indices) for part, indices in parts.items()},
+            "scenes": {part: len({self.reader.scenes[i] for i in indices}) for part, indices in parts.items()},
+            "root": str(self.folder),
+            "store": self.store,
+            "options": self.all_options,
+            "depth_range": [self.min_depth, self.max_depth],
+            "remarks": list(self.remarks),
+            "synthetic": self.name.startswith("rooms"),
+            "frame_size": list(self.frame_size),
+            "provides": sorted(self.provides),
+            "normalization": [list(values) for values in self.normalization],
+            "input_size": list(self.input_size),
+            "extra_tests": [further.describe() for further in self.extra_tests],
+            "variants": [shown.describe_variant() for shown in self.variant_sets],
+        }
 
     def describe_variant(self) -> dict[str, Any]:
         """Return what sets a variant apart from its test set, as plain JSON."""

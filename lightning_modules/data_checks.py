@@ -1,22 +1,48 @@
 """Checks of a method against its data, before weights are loaded or an epoch is spent."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from lightning_modules.data import DepthData
 from lightning_modules.evaluated_sets import protocols_by_name
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.training.parameter_groups import check_lr_scale
 
-if TYPE_CHECKING:
-    from lightning_modules.depth_module import DepthModule
-
 #: Mean and standard deviation of RGB in [0, 1], three numbers each.
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def check_fit(method: "DepthModule", data: DepthData, *, training: bool) -> None:
+class Checked(Protocol):
+    """What is read of a :class:`~lightning_modules.depth_module.DepthModule`, which describes each attribute."""
+
+    network: Any
+
+    @property
+    def requires(self) -> frozenset[str]: ...  # noqa: D102
+
+    @property
+    def learns_from(self) -> frozenset[str]: ...  # noqa: D102
+
+    @property
+    def predicts_depth(self) -> bool: ...  # noqa: D102
+
+    @property
+    def normalization(self) -> Normalization: ...  # noqa: D102
+
+    @property
+    def protocol(self) -> EvalProtocol: ...  # noqa: D102
+
+    @property
+    def test_protocols(self) -> Sequence[EvalProtocol] | None: ...  # noqa: D102
+
+    @property
+    def lr_scale(self) -> Mapping[str, float]: ...  # noqa: D102
+
+    def named_parameters(self) -> Iterable[tuple[str, Any]]: ...  # noqa: D102
+
+
+def check_fit(method: Checked, data: DepthData, *, training: bool) -> None:
     """Check that a data set, and every further test set, fits a method and its protocols.
 
     Args:
@@ -77,7 +103,7 @@ def check_crops(sets: Sequence[DepthData], protocols: Mapping[str, EvalProtocol]
             raise ValueError(f"`{data.name}`: {error}") from error
 
 
-def declared_normalization(method: "DepthModule") -> Normalization:
+def declared_normalization(method: Checked) -> Normalization:
     """Return mean and standard deviation of RGB in [0, 1] that the backbone of a method's network declares.
 
     Raises:

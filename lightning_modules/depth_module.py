@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from lightning_modules.evaluated_sets import make_evaluations, protocols_by_name
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
+from lightning_modules.old_checkpoints import LoadsOldCheckpoints
 from lightning_modules.prediction import Prediction, TestOutput
 from lightning_modules.training.logged import log_metrics, log_training, log_validation, total
 from lightning_modules.training.nonfinite import NonFiniteGuard
@@ -25,7 +26,7 @@ from lightning_modules.training.schedules import Schedule
 from lightning_modules.training.validation_losses import mean_over_frames
 
 
-class DepthModule(LightningModule, ABC):
+class DepthModule(LoadsOldCheckpoints, ABC):
     """Train on one loss, evaluate under one protocol, whatever the method.
 
     A method sets ``network``, says in ``requires`` which keys of a :class:`Batch` it reads, and turns a batch into a
@@ -172,6 +173,7 @@ class DepthModule(LightningModule, ABC):
         if prediction.depth is not None:
             prepared = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
             self.val_errors.update_prepared(prepared)
+            prepared = prediction.covered_part(prepared)
         log_validation(self, mean_over_frames(self.validation_losses, prediction, batch), batch)
         return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image={}, oracle=oracle)
 

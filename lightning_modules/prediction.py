@@ -40,6 +40,11 @@ class Prediction:
             return self.covered
         return F.interpolate(self.covered.float(), size, mode="bilinear") > 1 - 1e-4
 
+    def covered_part(self, prepared: Prepared) -> Prepared:
+        """Return prepared maps (B, 1, H, W) of which only covered pixels are evaluated."""
+        covered = self.covered_at(prepared.valid.shape[-2:])
+        return prepared if covered is None else prepared._replace(valid=prepared.valid & covered)
+
 
 class TestOutput(TypedDict):
     """What ``validation_step`` and ``test_step`` return of a batch, for callbacks.

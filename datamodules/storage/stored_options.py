@@ -23,7 +23,9 @@ def open_store(folder: str, options: Mapping[str, Any]) -> StoreReader:
     stored = StoreReader(Path(folder).expanduser())
     mine = json.loads(json.dumps(options))
     theirs = {**stored.index["options"]}
-    theirs["preprocess"] = [step for step in theirs["preprocess"] if not step.startswith("UnitDepth(")]  # retired
+    theirs["preprocess"] = [
+        step for step in theirs["preprocess"] if not step.startswith("UnitDepth(")
+    ]  # removed: no frame had it
     if different := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
         key = different[0]
         raise ValueError(

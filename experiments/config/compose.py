@@ -32,6 +32,7 @@ from experiments.config.class_arguments import argument_names
 from experiments.config.error import ConfigError as ConfigError
 from experiments.config.flag_values import flag_values, resolve, spelt_out
 from experiments.config.home_paths import expand_values
+from experiments.config.old_names import warn_of_removed
 from experiments.config.suggest import did_you_mean
 from experiments.config.yaml_file import ConfigFile, read_config
 
@@ -112,6 +113,7 @@ def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
     for file in _expand_all(names, counterparts):
         layers.add(file)
     layers.check_profile()
+    warn_of_removed(layers.removed)
     merged, places = layers.merged, layers.places
     plain = _plain(merged)
     set_by_flags = {spelt_out(key, plain): value for key, value in flag_values(flags)}
@@ -140,12 +142,14 @@ class _Layers:
         self.profile = ""
         self._profile_place = ""
         self.places: dict[str, _Place] = {}
+        self.removed: list[str] = []
         self._sections = OmegaConf.create({})
         self._section_places: dict[str, _Place] = {}
 
     def add(self, file: ConfigFile) -> None:
         """Merge a file; one that names a profile is followed by that profile's sections of all files."""
         content = dict(file.content)
+        self.removed += file.removed
         shown = min(str(file.path), os.path.relpath(file.path), key=len)
         sections = content.pop("profiles", None) or {}
         places = {key: (shown, file.lines.get(f"profiles.{key}", 0)) for key in _dotted_keys(sections)}

@@ -11,7 +11,7 @@ from experiments.__main__ import main
 from experiments.config.error import ConfigError
 from experiments.config.idle_options import idle_in_trainer
 from experiments.health.failures import explain_failure
-from experiments.train.early_checks import (
+from experiments.train.preflight import (
     check_batch_norm,
     check_before_weights,
     check_checkpoint_method,
@@ -58,7 +58,7 @@ def test_a_check_that_needs_memory_is_left_to_the_real_method(workplace, monkeyp
         def check_data(self, *_, **__):
             torch.zeros(1, device="meta").item()
 
-    monkeypatch.setattr("experiments.train.early_checks._sketch", lambda config: Sketch())
+    monkeypatch.setattr("experiments.train.preflight._sketch", lambda config: Sketch())
     arguments = Namespace(root=str(workplace / "data/nyuv2"), crop=[48, 48], eval_size=None)
     data = Namespace(class_path="datamodules.NYUv2DataModule", init_args=arguments)
     config = Namespace(model=Namespace(init_args=Namespace(pretrained=True)), data=data)
@@ -128,11 +128,11 @@ def test_flags_without_effect_are_said(command, flags, idle):
     assert idle_in_trainer(command, flags) == [flags[number] for number in idle]
 
 
-def test_a_misspelt_figure_to_choose_by(monkeypatch):
+def test_a_misspelt_metric_to_choose_by(monkeypatch):
     method = TinyMethod(protocol=EvalProtocol("plain", 1e-3, 10.0))
     check_monitor("val/abs_re", method)  # a method that is not the suite's may log what it likes
     monkeypatch.setattr(TinyMethod, "__module__", "lightning_modules.tiny")
-    for monitor in (None, "val/abs_rel", "val/loss_depth", "val/delta1", "val/rmse_log10", "val/my_own_figure"):
+    for monitor in (None, "val/abs_rel", "val/loss_depth", "val/delta1", "val/rmse_log10", "val/my_own_metric"):
         check_monitor(monitor, method)
-    with pytest.raises(ConfigError, match="no figure `val/abs_re`; did you mean `val/abs_rel`"):
+    with pytest.raises(ConfigError, match="no metric `val/abs_re`; did you mean `val/abs_rel`"):
         check_monitor("val/abs_re", method)

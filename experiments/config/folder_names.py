@@ -1,6 +1,6 @@
 """Names that become folders: of experiments, runs and methods."""
 
-from experiments.config.compose import ConfigError
+from experiments.config.error import ConfigError
 
 #: What file systems take in one name, bytes; W&B takes half of it for a run.
 LONGEST = 128
