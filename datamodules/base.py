@@ -170,7 +170,7 @@ class DepthDataModule(BatchingDataModule):
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if a file is damaged, or a size does not fit; one line that names file, key and mend.
+            ValueError: if a file is damaged, or a size does not fit; one line that names file, key and fix.
         """
         tests_only = stage in ("test", "predict")
         parts = [self.splits.test]
