@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import yaml
 from lightning.pytorch import Callback
-from tests.datamodules.nyuv2.test_trees import write_frame
 
 from datamodules import NYUv2DataModule
 from experiments.__main__ import main
 from experiments.config.compose import ConfigError
 from experiments.foreign import evaluate as evaluate_command
 from experiments.foreign.evaluate import evaluate
+from tests.datamodules.nyuv2.test_trees import write_frame
 from tests.experiments.conftest import tiny
 
 #: Numbers of the tiny set's test frames, counted from 1.
