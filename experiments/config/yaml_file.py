@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from experiments.config.error import ConfigError
+from experiments.config.old_keys import with_new_keys
+from experiments.config.old_names import drop_removed, rename
 
 #: The parser in C where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,11 +30,13 @@ class ConfigFile:
         path: of the file.
         content: its mapping; ``base`` and ``tests`` are lists.
         lines: line of each dotted key, counted from 1.
+        removed: what it configures that is gone from the suite, each with the reason.
     """
 
     path: Path
     content: dict[str, Any]
     lines: dict[str, int]
+    removed: tuple[str, ...] = ()
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -63,7 +67,8 @@ def read_config(path: Path) -> ConfigFile:
     if isinstance(node, yaml.MappingNode):
         lines = dict(_lines(node, path))
         _refuse_other_types(node, path)
-    return ConfigFile(path, _checked(content, path, lines), lines)
+    content, removed = drop_removed(rename(content))
+    return ConfigFile(path, _checked(content, path, lines), lines, tuple(removed))
 
 
 def _refuse_other_types(node: yaml.Node, path: Path) -> None:
@@ -96,7 +101,9 @@ def _checked(content: dict[str, Any], path: Path, lines: dict[str, int]) -> dict
         section = content.get(key)
         if section is not None and not isinstance(section, dict):
             raise ConfigError(f"{path}:{lines.get(key, 1)}: key `{key}`: expected a mapping, got {section!r}")
-    return content
+    if profiles := content.get("profiles"):
+        content["profiles"] = {name: with_new_keys(section) for name, section in profiles.items()}
+    return cast(dict[str, Any], with_new_keys(content))
 
 
 def _lines(

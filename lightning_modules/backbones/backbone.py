@@ -1,4 +1,4 @@
-"""What every backbone declares about itself."""
+"""Base class of all backbones: maps of an image, and what has to be known of them."""
 
 from typing import NamedTuple
 
@@ -15,13 +15,13 @@ class FeatureInfo(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """An image encoder that returns feature maps, fine to coarse.
+    """Image encoder that returns feature maps, fine to coarse.
 
     Attributes:
         feature_info: channels and stride of each returned map.
-        mean: RGB mean that the weights expect the input, scaled to [0, 1], to be normalised with.
-        std: RGB standard deviation, likewise.
-        input_multiple: height and width of the input must be multiples of this.
+        mean: RGB mean in [0, 1], with which the weights expect the input to be normalised.
+        std: RGB standard deviation in [0, 1], with which the weights expect the input to be normalised.
+        input_multiple: pixels, of which height and width of the input must be multiples.
     """
 
     feature_info: tuple[FeatureInfo, ...]
@@ -30,11 +30,11 @@ class Backbone(nn.Module):
     input_multiple: int
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Maps (B, channels, H / stride, W / stride) of an image (B, C, H, W), as ``feature_info`` lists them."""
+        """Return maps (B, channels, H / stride, W / stride) of images (B, C, H, W), ordered as ``feature_info``."""
         raise NotImplementedError
 
     def check_input(self, image: Tensor) -> None:
-        """Refuse sizes that the network would silently round.
+        """Refuse images (B, C, H, W) of a size that the network would silently round.
 
         Raises:
             ValueError: if height or width is not a multiple of ``input_multiple``.

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from experiments.comparison import wandb_report
-from experiments.comparison.compare import compare
 from experiments.comparison.frame_groups import DIFFERENT_FRAMES
 from experiments.comparison.run_records import find_runs
 from experiments.config.compose import ConfigError
+from tests.helpers.commands import command
 from tests.helpers.synthetic_runs import write_run
+
+compare = command("compare")
 
 
 def blocks(path):

@@ -8,11 +8,15 @@ import yaml
 
 from experiments.grid import grid_runner as sweep_grid
 from experiments.judging import listing as claims_list
-from experiments.judging.claims import claim_jobs, claims
+from experiments.judging.claims import claim_jobs
 from experiments.judging.claims_file import read_claims
 from experiments.judging.listing import list_claims
 from experiments.judging.outcomes import claim_states, judge_claims
+from tests.helpers.commands import command
 from tests.helpers.synthetic_runs import write_run
+
+claims = command("claims")
+
 
 CLAIM = {"text": "Errors are smaller", "source": "Table 9", "metric": "rmse", "arm": "new", "than": "old"}
 SPEC = {
