@@ -40,6 +40,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
         ConfigError: for a command line that cannot be used; what else a command raises.
     """
     from experiments.config.home_paths import expand_argument
+    from experiments.config.old_keys import flags_with_new_keys
     from experiments.config.old_names import rename_arguments, warn_of_removed
     from experiments.health.address_space import check_address_limit
     from experiments.health.surroundings import tidy_environment
@@ -55,7 +56,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
 
         print(completion(*arguments))
         return
-    arguments, removed = rename_arguments([expand_argument(argument) for argument in arguments])
+    arguments, removed = rename_arguments(flags_with_new_keys([expand_argument(argument) for argument in arguments]))
     warn_of_removed(removed)
     tidy_environment()
     command, arguments = find_command([name, *arguments])

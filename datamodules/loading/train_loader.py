@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Generator
 from torch.utils.data import DataLoader
-from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from datamodules.frames import derive_seed
 from datamodules.loading.samplers import TrainSampler
@@ -41,7 +40,7 @@ class TrainLoader(DataLoader[Any]):
         self.generator.manual_seed(derive_seed(self.sampler.seed, self.sampler.epoch, self.sampler.rank))
         return self._counted(super().__iter__())
 
-    def _counted(self, batches: _BaseDataLoaderIter) -> Iterator[Any]:
+    def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             self.handed_out += 1
             yield batch

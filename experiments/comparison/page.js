@@ -33,6 +33,7 @@ const marked = ({ experiment, mark }) => (mark ? `${experiment} (${mark})` : exp
 const label = (run) => `${marked(data.runs[run])}/${data.runs[run].name}`;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const better = Object.fromEntries(data.metrics.map((metric) => [metric.key, metric.better]));
+const units = Object.fromEntries(data.metrics.map((metric) => [metric.key, metric.unit]));
 const position = Object.fromEntries(data.metrics.map((metric, number) => [metric.key, number]));
 
 function format(value) {
@@ -202,7 +203,8 @@ function drawHead() {
     const mark = make("span", { className: "mark", textContent: own ? (state.sort.descending ? "\u25be" : "\u25b4") : "" });
     const button = make("button", { type: "button", onclick: () => sortBy(key) }, title, arrow ? ` ${arrow}` : "", mark);
     button.dataset.column = key;
-    if (arrow) button.title = better[key] > 0 ? "higher is better" : "lower is better";
+    const direction = arrow ? (better[key] > 0 ? "higher is better" : "lower is better") : "";
+    button.title = [units[key], direction].filter(Boolean).join(", ");
     const head = make("th", { scope: "col", className: key in position ? "number" : "" }, button);
     if (own) head.ariaSort = state.sort.descending ? "descending" : "ascending";
     cells.push(head);

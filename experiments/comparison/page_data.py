@@ -13,14 +13,11 @@ from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.results.finished_runs import RunResult
 from experiments.results.measured import figures_of, objection, remarks
+from experiments.results.metric_facts import facts_on, sign_of
 from experiments.results.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
 from experiments.results.published_notes import all_notes
-from lightning_modules.metrics.directions import better
 
 Json = dict[str, Any]
-
-#: How the page knows which way a figure is better: the sign of a gain; 0 for a count.
-SIGNS = {"max": 1, "min": -1, None: 0}
 
 
 def page_data(
@@ -46,7 +43,7 @@ def page_data(
         "title": title,
         "different_frames": DIFFERENT_FRAMES,
         "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "metrics": [{"key": name, "better": SIGNS[better(name)]} for name in names],
+        "metrics": [{"key": name, "better": sign_of(name), "unit": facts_on(name).unit} for name in names],
         "runs": [run_data(run, page) for run in runs],
         "results": [
             {
@@ -158,7 +155,7 @@ def frame_data(table: FrameTable) -> Json:
         "scene": [scene for _, scene, _ in table.frames],
         "frame": [frame for _, _, frame in table.frames],
         "figures": {name: [shorten(value) for value in values] for name, values in table.figures.items()},
-        "better": {name: SIGNS[better(name)] for name in table.figures},
+        "better": {name: sign_of(name) for name in table.figures},
     }
 
 
@@ -173,5 +170,5 @@ def shorten(value: float | None) -> float | int | None:
 def _rank(name: str) -> tuple[int, int, str]:
     """Order of figures: those of published tables first, counts and baselines last."""
     published = [metric.key for metric in METRICS.values()]
-    late = (better(name) is None) + 2 * name.startswith("baseline_")
+    late = (sign_of(name) == 0) + 2 * name.startswith("baseline_")
     return late, published.index(name) if name in published else len(published), name

@@ -12,8 +12,8 @@ import wandb
 
 from datamodules.files import write_text_atomically
 from experiments.comparison.run_records import RunRecord
+from experiments.results.metric_facts import sign_of
 from experiments.results.run_files import read_json
-from lightning_modules.metrics.directions import better
 
 NAME = "segdepth comparison"
 
@@ -115,8 +115,8 @@ def panels(reports: Any, figures: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def in_words(figure: str) -> str:
-    """Which way a figure is better."""
-    return {"max": "higher is better", "min": "lower is better", None: "a count"}[better(figure)]
+    """Return which way a metric is better."""
+    return {1: "higher is better", -1: "lower is better", 0: "a count"}[sign_of(figure)]
 
 
 def make_workspace(modules: Modules, entity: str, project: str, figures: Sequence[str]) -> Any:

@@ -18,7 +18,6 @@ the files are merged here, by OmegaConf, before LightningCLI sees them. Five key
     one data set and tests on another has its own counterpart of ``data/rooms``.
 """
 
-import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.class_arguments import argument_names
 from experiments.config.error import ConfigError as ConfigError
 from experiments.config.flag_values import flag_values, resolve, spelt_out
 from experiments.config.home_paths import expand_values
@@ -268,19 +268,10 @@ def _without_foreign_arguments(first: dict[str, Any], second: Mapping[str, Any])
     return kept
 
 
-def _arguments(class_path: str) -> set[str] | None:
-    """Names that a class takes, those that it passes on to its parents included; None if there is no such class."""
+def _arguments(class_path: str) -> frozenset[str] | None:
+    """Return the names that a class takes; None if there is no such class."""
     made = locate(class_path)
-    if not isinstance(made, type):
-        return None
-    names: set[str] = set()
-    for parent in made.__mro__:
-        if "__init__" in vars(parent):
-            parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
-            names |= {parameter.name for parameter in parameters}
-            if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-                break
-    return names
+    return argument_names(made) if isinstance(made, type) else None
 
 
 def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

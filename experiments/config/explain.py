@@ -1,11 +1,11 @@
 """From jsonargparse's nested error report to one line that names file, key and fix."""
 
-import inspect
 import re
 import textwrap
 from dataclasses import fields, is_dataclass
 from pydoc import locate
 
+from experiments.config.class_arguments import argument_names
 from experiments.config.compose import Composition
 from experiments.config.run_settings import RunSettings
 from experiments.config.suggest import nearest
@@ -94,11 +94,9 @@ def _all_keys(composition: Composition) -> list[str]:
     return known
 
 
-def _parameters(cls: object) -> list[str]:
-    """Names that a class and its bases take."""
-    bases = inspect.getmro(cls) if isinstance(cls, type) else ()
-    names = [n for base in bases for n in inspect.signature(base.__init__).parameters]  # type: ignore[misc]
-    return sorted(set(names) - {"self", "args", "kwargs"})
+def _parameters(made: object) -> list[str]:
+    """Return the names that a class takes; none of what is no class."""
+    return sorted(argument_names(made)) if isinstance(made, type) else []
 
 
 def expected(message: str) -> str:

@@ -43,7 +43,11 @@ MOVED = {
 }  # fmt: skip
 
 #: Classes that are gone, by their class path today had they stayed, and why.
-REMOVED_CLASSES: dict[str, str] = {}
+REMOVED_CLASSES = {
+    "datamodules.ClassMaps": "Semantic-MD's network makes them of the batch's `semantics`",
+    "datamodules.SemanticContours": "Semantic-MD's network makes them of the batch's `semantics`",
+    "datamodules.UnitDepth": "losses and metrics of guided MTI-Net divide depth by 10 m themselves",
+}
 
 #: Options that are gone, by dotted key, and why.
 REMOVED_OPTIONS: dict[str, str] = {}

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from experiments.config.error import ConfigError
+from experiments.config.old_keys import with_new_keys
 from experiments.config.old_names import drop_removed, rename
 
 #: The parser in C where PyYAML was built with it.
@@ -100,7 +101,9 @@ def _checked(content: dict[str, Any], path: Path, lines: dict[str, int]) -> dict
         section = content.get(key)
         if section is not None and not isinstance(section, dict):
             raise ConfigError(f"{path}:{lines.get(key, 1)}: key `{key}`: expected a mapping, got {section!r}")
-    return content
+    if profiles := content.get("profiles"):
+        content["profiles"] = {name: with_new_keys(section) for name, section in profiles.items()}
+    return cast(dict[str, Any], with_new_keys(content))
 
 
 def _lines(

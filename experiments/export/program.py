@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -18,7 +19,7 @@ from experiments.export.export import RunChoice
 from experiments.export.finished_model import open_run
 from experiments.train.quiet import quieten
 from lightning_modules import DepthModule
-from lightning_modules.networks.shed.assignment import seeded_assignment_reference
+from lightning_modules.networks.shed.assignment_reference import seeded_assignment_reference
 
 #: Name of the description inside the file.
 DESCRIPTION = "segdepth.json"
@@ -102,9 +103,16 @@ def describe(method: DepthModule, inputs: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def largest_difference(outputs: Any, expected: Any) -> float:
-    """Between two nested results, over their floating-point tensors."""
-    pairs = zip(torch.utils._pytree.tree_leaves(outputs), torch.utils._pytree.tree_leaves(expected), strict=True)
+    """Return the largest difference between two nested results, over their floating-point tensors."""
+    pairs = zip(_tensors(outputs), _tensors(expected), strict=True)
     return max(float((a - b).abs().max()) for a, b in pairs if a.is_floating_point())
+
+
+def _tensors(nested: Any) -> list[Tensor]:
+    """Return all tensors of a nested result, in order."""
+    found: list[Tensor] = []
+    apply_to_collection(nested, Tensor, found.append)
+    return found
 
 
 def export_run(name: str, changes: Changes, where: RunChoice) -> None:

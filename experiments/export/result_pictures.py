@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from callbacks.pictures.cloud_sheet import draw_cloud_sheet, part_cloud
 from callbacks.pictures.frame_result import FrameResult, frame_result
 from callbacks.pictures.hierarchy_sheet import draw_hierarchies
 from callbacks.pictures.picture_files import write_figure
 from callbacks.pictures.point_clouds import colored_cloud, write_ply
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.splits import spread
@@ -30,23 +30,15 @@ QUOTED_GROUPS = ("cloud", "segment")
 Results = dict[str, list[FrameResult]]
 
 
-class KeepResults(Callback):
+class KeepResults(FrameCallback):
     """Keep what a method makes of every test frame; for tests of few frames."""
 
     def __init__(self) -> None:
         self.results: list[FrameResult] = []
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the frames of a batch."""
-        self.results += [frame_result(outputs, batch, i, pl_module) for i in range(len(batch["index"]))]
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
+        """Keep the result of a frame."""
+        self.results.append(frame_result(frame))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from datamodules.files import write_text_atomically
 from datamodules.sample import collate
 from experiments.foreign.boundary_curve_plot import Curve, draw_curves
 from experiments.foreign.stored_predictions import StoredPredictions
-from lightning_modules.evaluation import GROUPS, Batch
+from lightning_modules.batch import Batch
 from lightning_modules.metrics import BoundaryError, BoundaryProtocol
 from lightning_modules.metrics.boundary import BoundaryMeans, boundary_curves
 
@@ -58,7 +58,7 @@ def measure_curves(
     metrics = {name: {high: _Point() for high in thresholds} for name in sets}
     module.setup_test()
     for position in track(range(len(module.test_set)), "boundary curve"):
-        batch = dict(collate([module.test_set[position]]))
+        batch = cast(Batch, collate([module.test_set[position]]))
         for name, stored in sets.items():
             _add_frame(metrics[name], stored, batch)
     return {
@@ -71,14 +71,14 @@ class _Point(BoundaryMeans):
     """Means at one threshold, of figures that come with those of the other thresholds."""
 
     def update(self, figures: dict[str, Tensor], nonfinite: Tensor) -> None:
-        self.add_figures(figures, nonfinite)
+        self.add_values(figures, nonfinite)
 
 
 @torch.no_grad()
 def _add_frame(points: Mapping[float, _Point], stored: StoredPredictions, batch: Batch) -> None:
     boundary = _protocol(stored)
-    depth, target = GROUPS["boundary"].arguments(stored.protocol, stored(batch), batch)
-    prepared = boundary.prepare(depth, target, None)
+    depth, _, _ = stored.protocol.prepare(cast(Tensor, stored(batch).depth), batch["depth"], batch["valid"])
+    prepared = boundary.prepare(depth, batch["occlusion"], None)
     nonfinite = prepared[2] & ~prepared[0].isfinite()
     for point, figures in zip(points.values(), boundary_curves(*prepared, boundary, list(points)), strict=True):
         point.update(figures, nonfinite)
@@ -86,8 +86,7 @@ def _add_frame(points: Mapping[float, _Point], stored: StoredPredictions, batch:
 
 def _protocol(stored: StoredPredictions) -> BoundaryProtocol:
     """How edges are sought in the evaluation of these predictions."""
-    metric = GROUPS["boundary"].build(stored.protocol, stored.evaluation, 0)
-    return cast(BoundaryError, metric).protocol
+    return BoundaryError.for_data(stored.protocol, 0, stored.evaluation.of("boundary")).protocol
 
 
 def _write_table(path: Path, curves: Mapping[str, Curve], ratio: float) -> None:

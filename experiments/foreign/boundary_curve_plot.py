@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from callbacks.pictures.picture_files import write_figure
 from experiments.judging.report_plot import COLORS
-from lightning_modules.metrics import BoundaryProtocol
+from lightning_modules.metrics import BoundaryProtocol, describe
 
 #: Upper threshold to figures by name.
 Curve = Mapping[float, Mapping[str, float]]
@@ -41,9 +41,9 @@ def draw_curves(path: Path, dataset: str, curves: Mapping[str, Curve], boundary:
         if key.startswith("chamfer"):  # a pixel, or the frame's diagonal
             ax.set_yscale("symlog", linthresh=1)
             ax.yaxis.set_major_formatter("{x:g}")
-        ax.set_ylabel(
-            {"boundary_f1": "higher is better", "boundary_empty": "% of frames"}.get(key, "px, lower is better")
-        )
+        info = describe(key)
+        direction = "higher is better" if info.higher_is_better else "lower is better"
+        ax.set_ylabel(", ".join(filter(None, [info.unit, direction])) if key != "boundary_empty" else "% of frames")
         ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
     ratio = boundary.low / boundary.high if boundary.high else 0.0

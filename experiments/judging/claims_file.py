@@ -26,8 +26,8 @@ from experiments.judging.claim import (
     Relation,
     Stated,
 )
+from experiments.results.metric_facts import sign_of
 from experiments.results.published import METRICS, PAPERS, read_published
-from lightning_modules.metrics.directions import better
 
 CLAIMS = EXPERIMENTS / "claims"
 
@@ -144,8 +144,9 @@ def _direction(entry: ClaimEntry, metric: str) -> Direction | None:
     """Which figure is better, if it is told or known."""
     if entry.direction is not None or metric in COSTS:
         return entry.direction or Direction.lower
-    known = METRICS[metric].better if metric in METRICS else {"max": "↑", "min": "↓", None: ""}[better(metric)]
-    return {"↑": Direction.higher, "↓": Direction.lower, "": None}[known]
+    published = METRICS.get(metric)
+    sign = sign_of((published.key or published.logged or "") if published else metric)
+    return {1: Direction.higher, -1: Direction.lower, 0: None}[sign]
 
 
 def _claim(entry: ClaimEntry) -> Claim:

@@ -14,6 +14,7 @@ from typing import Any
 from callbacks.checkpoints.checkpoint_io import previous
 from datamodules.files import ROOMS_MARKER
 from experiments.config.idle_options import ONLY_TRAINING
+from experiments.config.old_keys import with_new_keys
 from experiments.config.run_settings import TESTS as TESTS
 from experiments.results.run_files import read_yaml
 
@@ -52,6 +53,7 @@ class TestSet:
 
 def tests_of(config: Mapping[str, Any]) -> dict[str, TestSet]:
     """All data sets that a configuration tests on, its own and further ones, by :func:`data_label`."""
+    config = with_new_keys(config, warn=False)
     data, model = config.get("data") or {}, (config.get("model") or {}).get("init_args") or {}
     further = (data.get("init_args") or {}).get("extra_tests") or []
     protocols = [model.get("protocol"), *(model.get("test_protocols") or [])]
@@ -92,7 +94,7 @@ def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for label, mine in tests_of(config).items():
         if (own := recorded.get(label)) is None:
             continue
-        found |= dict(_differences(config.get("model"), own.config.get("model"), "model"))
+        found |= dict(_differences(mine.config.get("model"), own.config.get("model"), "model"))
         found |= dict(_differences(mine.data, own.data, "data"))
         found |= dict(_differences(mine.protocol, own.protocol, "protocol"))
         for name in OF_TRAINER:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from experiments.config.compose import EXPERIMENTS, ConfigError
 from experiments.config.suggest import nearest
+from experiments.results.metric_facts import sign_of
 
 COLUMNS = ("paper", "table", "experiment", "method", "train_data", "test_data", "metric", "value")
 
@@ -25,7 +26,6 @@ class Metric:
 
     Attributes:
         label: what the column is called.
-        better: whether higher or lower is better.
         key: name of the figure in ``metrics.json``; None if testing does not give it.
         logged: name of a validation figure in ``history.jsonl``, whose best value is the measured one; None of others.
         unit: metres per unit that the published figure is in; None for figures without a unit of depth.
@@ -34,57 +34,61 @@ class Metric:
     """
 
     label: str
-    better: Literal["↑", "↓"]
     key: str | None
     unit: float | None = None
     note: str = ""
     logged: str | None = None
     also: tuple[str, ...] = ()
 
+    @property
+    def better(self) -> Literal["↑", "↓"]:
+        """Whether higher or lower is better."""
+        return "↑" if sign_of(self.key or self.logged or "") > 0 else "↓"
+
 
 METRICS = {
-    "delta1": Metric("δ1", "↑", "delta1"),
-    "delta2": Metric("δ2", "↑", "delta2"),
-    "delta3": Metric("δ3", "↑", "delta3"),
-    "abs_rel": Metric("AbsRel", "↓", "abs_rel"),
-    "rmse": Metric("RMSE", "↓", "rmse", unit=1.0),
-    "log10": Metric("log10", "↓", "log10"),
+    "delta1": Metric("δ1", "delta1"),
+    "delta2": Metric("δ2", "delta2"),
+    "delta3": Metric("δ3", "delta3"),
+    "abs_rel": Metric("AbsRel", "abs_rel"),
+    "rmse": Metric("RMSE", "rmse", unit=1.0),
+    "log10": Metric("log10", "log10"),
     "rmse_log_as_printed": Metric(
-        "RMSE-log", "↓", "rmse_log",
+        "RMSE-log", "rmse_log",
         note="RMSE-log is as printed: of natural logarithms in the authors' own rows, partly of log10 in quoted rows.",
     ),
-    "rmse_log10": Metric("RMSE-log10", "↓", "rmse_log10"),
-    "mae_unit": Metric("MAE (/10 m)", "↓", "mae", unit=10.0),
-    "rmse_unit": Metric("RMSE (/10 m)", "↓", "rmse", unit=10.0),
+    "rmse_log10": Metric("RMSE-log10", "rmse_log10"),
+    "mae_unit": Metric("MAE (/10 m)", "mae", unit=10.0),
+    "rmse_unit": Metric("RMSE (/10 m)", "rmse", unit=10.0),
     "best_val_depth_loss": Metric(
-        "best val. loss", "↓", None, unit=10.0, logged="val/loss_depth",
+        "best val. loss", None, unit=10.0, logged="val/loss_depth",
         note="The best validation depth loss is the lowest val/loss_depth of the training, no test figure; the paper "
         "gives no weights of its terms, so it compares only with the same weights.",
     ),
-    "pixel_accuracy": Metric("pixel acc.", "↑", "pixel_accuracy"),
+    "pixel_accuracy": Metric("pixel acc.", "pixel_accuracy"),
     "boundary_eps_a": Metric(
-        "ε_a truncated (px)", "↓", "boundary_acc", also=("boundary_eps_a_untruncated",),
+        "ε_a truncated (px)", "boundary_acc", also=("boundary_eps_a_untruncated",),
         note="ε_a and ε_c are printed as average chamfer distances in two directions, without constants: the same "
         "figure stands under both definitions, truncated as iBims-1 has them, and untruncated. Canny's thresholds are "
         "those of the remark.",
     ),
-    "boundary_eps_a_untruncated": Metric("ε_a untruncated (px)", "↓", "chamfer_pred_to_gt"),
-    "boundary_eps_c": Metric("ε_c truncated (px)", "↓", "boundary_comp", also=("boundary_eps_c_untruncated",)),
-    "boundary_eps_c_untruncated": Metric("ε_c untruncated (px)", "↓", "chamfer_gt_to_pred"),
-    "object_delta1": Metric("object δ1", "↑", "object_delta1"),
-    "object_abs_rel": Metric("object AbsRel", "↓", "object_abs_rel"),
-    "object_rmse": Metric("object RMSE", "↓", "object_rmse", unit=1.0),
-    "object_log10": Metric("object log10", "↓", "object_log10"),
-    "chamfer3d_precision": Metric("precision (m)", "↓", "chamfer3d_precision", unit=1.0),
-    "chamfer3d_recall": Metric("recall (m)", "↓", "chamfer3d_recall", unit=1.0),
-    "scene_recall@1": Metric("scene recall@1", "↑", "scene_recall@1"),
-    "scene_recall@3": Metric("scene recall@3", "↑", "scene_recall@3"),
-    "scene_recall@5": Metric("scene recall@5", "↑", "scene_recall@5"),
-    "frame_recall@5": Metric("frame recall@5", "↑", "frame_recall@5"),
-    "region_rmse": Metric("region RMSE, to depth", "↓", "region_rmse", unit=1.0),
-    "region_depth_variance": Metric("region variance, to depth", "↓", "region_error_variance", unit=1.0),
-    "region_support_rmse": Metric("region RMSE, to support", "↓", "region_support_rmse", unit=1.0),
-    "region_support_variance": Metric("region variance, to support", "↓", "region_variance", unit=1.0),
+    "boundary_eps_a_untruncated": Metric("ε_a untruncated (px)", "chamfer_pred_to_gt"),
+    "boundary_eps_c": Metric("ε_c truncated (px)", "boundary_comp", also=("boundary_eps_c_untruncated",)),
+    "boundary_eps_c_untruncated": Metric("ε_c untruncated (px)", "chamfer_gt_to_pred"),
+    "object_delta1": Metric("object δ1", "object_delta1"),
+    "object_abs_rel": Metric("object AbsRel", "object_abs_rel"),
+    "object_rmse": Metric("object RMSE", "object_rmse", unit=1.0),
+    "object_log10": Metric("object log10", "object_log10"),
+    "chamfer3d_precision": Metric("precision (m)", "chamfer3d_precision", unit=1.0),
+    "chamfer3d_recall": Metric("recall (m)", "chamfer3d_recall", unit=1.0),
+    "scene_recall@1": Metric("scene recall@1", "scene_recall@1"),
+    "scene_recall@3": Metric("scene recall@3", "scene_recall@3"),
+    "scene_recall@5": Metric("scene recall@5", "scene_recall@5"),
+    "frame_recall@5": Metric("frame recall@5", "frame_recall@5"),
+    "region_rmse": Metric("region RMSE, to depth", "region_rmse", unit=1.0),
+    "region_depth_variance": Metric("region variance, to depth", "region_error_variance", unit=1.0),
+    "region_support_rmse": Metric("region RMSE, to support", "region_support_rmse", unit=1.0),
+    "region_support_variance": Metric("region variance, to support", "region_variance", unit=1.0),
 }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ from experiments.health.packages import package_versions
 from experiments.results.published import oracle_mark
 from experiments.results.run_folder import RUN_ENVIRONMENT
 from experiments.train.banner import print_banner
+from experiments.train.lightning_cli_internals import OpenCLI
 from experiments.train.plain_weights import Weights
 from experiments.train.preflight import TRAINING, before_building, before_starting, check_seed, data_stage
 from experiments.train.quiet import quieten
@@ -51,7 +52,7 @@ from experiments.train.watchers import configure_watchers
 from lightning_modules import DepthModule
 
 
-class SegdepthCLI(LightningCLI):
+class SegdepthCLI(OpenCLI):
     """LightningCLI that knows the run folder.
 
     Args:
@@ -92,28 +93,20 @@ class SegdepthCLI(LightningCLI):
         """Add ``--run.*``."""
         parser.add_class_arguments(RunSettings, "run")
 
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration as it is: Lightning would overwrite it with what the checkpoint was trained with.
-
-        The protocol of a data set that is tested on is not that of the training's, and whether the weights fit
-        :func:`check_checkpoint` tells.
-        """
-
-    def _set_seed(self) -> None:
-        """Seed everything.
+    def check_seed(self) -> None:
+        """Check the configured seed.
 
         Raises:
             ConfigError: for a number that is no seed.
         """
         check_seed(self.config[self.subcommand].get("seed_everything"))
-        super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
         """Settle the run, point the trainer to its folder, and check what can be checked so early."""
         config, command = self.config[self.subcommand], str(self.subcommand)
         self.run_settings = run = settle_run(config, self.composition, command, self.hold)
         if command == "test":
-            stand_beside(run, yaml.safe_load(self._parser(command).dump(config, skip_none=False)))
+            stand_beside(run, yaml.safe_load(self.parser_of(command).dump(config, skip_none=False)))
             config.run.test_name = run.test_name
         config.trainer.default_root_dir = str(run.place)
         configure_watchers(config, run, command)

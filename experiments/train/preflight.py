@@ -12,7 +12,6 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 from lightning.fabric.utilities.seed import max_seed_value
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from datamodules import DepthDataModule
 from experiments.config.error import ConfigError
@@ -21,7 +20,10 @@ from experiments.config.suggest import nearest
 from experiments.train.checkpoint_file import check_checkpoint, check_origin, read_checkpoint
 from experiments.train.plain_weights import Weights, fit_weights, plain_weights
 from lightning_modules import DepthModule
-from lightning_modules.metrics.depth_errors import FIGURES
+from lightning_modules.metrics.depth_errors import KEYS
+
+#: Layers that need more than one value a channel in training.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 #: Commands that train.
 TRAINING = ("exp", "fit")
@@ -182,7 +184,7 @@ def check_monitor(monitor: str | None, model: DepthModule) -> None:
     known = {
         "val/loss",
         model.selected_by,
-        *(f"val/{name}" for name in (*FIGURES, "delta1", "delta2", "delta3", "rmse_log10")),
+        *(f"val/{name}" for name in KEYS),
     }
     if not monitor or not type(model).__module__.startswith("lightning_modules.") or monitor.startswith("val/loss_"):
         return
@@ -218,7 +220,7 @@ def _normalises_pooled(layers: nn.Sequential) -> bool:
     """Whether layers average maps into one value a channel, and then normalise over the batch."""
     pooled = False
     for layer in layers:
-        if pooled and any(isinstance(part, _BatchNorm) for part in layer.modules()):
+        if pooled and any(isinstance(part, BATCH_NORMS) for part in layer.modules()):
             return True
         pooled |= isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1))
     return False

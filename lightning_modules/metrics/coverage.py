@@ -1,12 +1,16 @@
 """Of how many pixels a method says nothing."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.metric_info import LEFT_OUT, Infos, MetricInfo
+from lightning_modules.metrics.precision import accumulation_dtype
 
 
 class Coverage(ExactSums):
-    """Pixels that figures leave out because the method has no depth there; of all images together.
+    """Pixels that metrics leave out because the method has no depth there; of all images together.
 
     ===================  ===============================================================
     ``excluded``         pixels with true depth and without a prediction, their number
@@ -16,6 +20,12 @@ class Coverage(ExactSums):
 
     seen: Tensor
     missed: Tensor
+
+    group = "coverage"
+    reads = "covered"
+    needs = ("valid",)
+    info: ClassVar[Infos] = {"pixels_covered": MetricInfo()}
+    counts: ClassVar[Infos] = {"excluded": LEFT_OUT}
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,6 +40,6 @@ class Coverage(ExactSums):
         self.per_image = {"pixels_covered": 1 - missed / seen}
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures, scalars; a share of no pixels is NaN."""
-        missed = self.missed.double() if self.missed.device.type != "mps" else self.missed.float()
+        """Return the metrics, scalars; a share of no pixels is NaN."""
+        missed = self.missed.to(accumulation_dtype(self.missed.device))
         return {"pixels_covered": 1 - missed / self.seen, "excluded": missed}

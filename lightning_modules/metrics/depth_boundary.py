@@ -2,23 +2,25 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_modules.metrics.depth_errors import LOG_FLOOR
+from lightning_modules.metrics.depth_metric import DepthMetric
 from lightning_modules.metrics.image_means import ImageMeans
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.metric_info import Infos, higher
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 RATIOS = tuple(torch.linspace(1.05, 1.25, 10, dtype=torch.float64).tolist())
-FIGURES = ("depth_boundary_precision", "depth_boundary_recall", "depth_boundary_f1")
+KEYS = {f"depth_boundary_{name}": higher() for name in ("precision", "recall", "f1")}
 
 
 def per_image_depth_boundary(
     prediction: Tensor, target: Tensor, valid: Tensor, ratios: Sequence[float] = RATIOS
 ) -> dict[str, Tensor]:
-    """Depth-ratio boundary figures of each image, as :class:`DepthBoundaryF1` defines them.
+    """Return the depth-ratio boundary metrics of each image, as :class:`DepthBoundaryF1` defines them.
 
     Args:
         prediction: (B, 1, H, W) depth, as :meth:`EvalProtocol.prepare` returns it.
@@ -27,7 +29,7 @@ def per_image_depth_boundary(
         ratios: thresholds, ascending.
 
     Returns:
-        One (B,) tensor per figure; NaN for an image whose truth has no edge at the lowest threshold or with a
+        One (B,) tensor a metric; NaN for an image whose truth has no edge at the lowest threshold or with a
         non-finite prediction on a valid pixel.
     """
     finite = (prediction.isfinite() | ~valid).flatten(1).all(1)
@@ -38,11 +40,11 @@ def per_image_depth_boundary(
     f1 = 2 * precision * recall / (precision + recall).where(precision + recall > 0, 1.0)
     weights = precision.new_tensor(ratios) / sum(ratios)
     defined = finite & (true[..., 0].sum(0) > 0)
-    figures = ((figure @ weights).where(defined, torch.nan) for figure in (precision, recall, f1))
-    return dict(zip(FIGURES, figures, strict=True))
+    means = ((values @ weights).where(defined, torch.nan) for values in (precision, recall, f1))
+    return dict(zip(KEYS, means, strict=True))
 
 
-class DepthBoundaryF1(ImageMeans):
+class DepthBoundaryF1(DepthMetric, ImageMeans):
     """Scale-invariant boundary F1 (Bochkovskii et al. 2024, Depth Pro, section 4).
 
     A pixel occludes its right neighbour at threshold t if the neighbour is more than t times as deep; likewise left,
@@ -64,29 +66,19 @@ class DepthBoundaryF1(ImageMeans):
         ValueError: unless 1 < ratios[0] < ratios[1] < ...
     """
 
-    figures = FIGURES
+    group = "depth_boundary"
+    info: ClassVar[Infos] = KEYS
 
     def __init__(self, protocol: EvalProtocol, ratios: Sequence[float] = RATIOS, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(protocol, **kwargs)
         if not ratios or any(low >= high for low, high in itertools.pairwise((1.0, *ratios))):
             raise ValueError(f"`ratios` of the depth boundary must ascend from above 1, got {list(ratios)}")
-        self.protocol = protocol
         self.ratios = tuple(ratios)
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
-
-        Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`.
-        """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        figures = per_image_depth_boundary(prediction, target, valid, self.ratios)
-        self.add_images(figures, valid & ~prediction.isfinite())
+    def add(self, prepared: Prepared) -> None:
+        """Add a prepared batch."""
+        values = per_image_depth_boundary(*prepared, self.ratios)
+        self.add_images(values, prepared.valid & ~prepared.prediction.isfinite())
 
 
 def _occlusions(depths: Tensor, valid: Tensor, ratios: Sequence[float]) -> Iterator[Tensor]:

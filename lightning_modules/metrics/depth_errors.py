@@ -2,18 +2,28 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 from torchmetrics.utilities.data import dim_zero_cat
 
-from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.metric_info import Infos, higher, lower
+from lightning_modules.metrics.precision import accumulation_dtype
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 THRESHOLDS = (1.25, 1.25**2, 1.25**3)
-FIGURES = ("abs_rel", "sq_rel", "mae", "rmse", "rmse_log", "log10", "silog")  # after the deltas
+
+#: Errors after the deltas, by key.
+ERRORS = {
+    "abs_rel": lower(), "sq_rel": lower("m"), "mae": lower("m"), "rmse": lower("m"), "rmse_log": lower(),
+    "log10": lower(), "silog": lower(),
+}  # fmt: skip
+
+#: All of them at the usual thresholds.
+KEYS = (*(f"delta{i}" for i in range(1, len(THRESHOLDS) + 1)), *ERRORS, "rmse_log10")
 
 # Without a clamp a prediction may be zero or negative, where no logarithm exists; MTI-Net's evaluation uses this floor.
 LOG_FLOOR = 1e-9
@@ -31,13 +41,13 @@ def per_image_depth_errors(
         thresholds: of delta1, delta2, ...
 
     Returns:
-        One (B,) tensor per figure; NaN for an image without a valid pixel or with a non-finite prediction on one.
+        One (B,) tensor a metric; NaN for an image without a valid pixel or with a non-finite prediction on one.
     """
     sums, count = _error_sums(prediction, target, valid, thresholds)
-    return _named(_figures(sums / count[:, None]), len(thresholds))
+    return _named(_values(sums / count[:, None]), len(thresholds))
 
 
-class DepthErrors(ExactSums):
+class DepthErrors(DepthMetric):
     r"""The per-pixel depth errors under an evaluation protocol (Eigen et al. 2014, section 4.1).
 
     With prediction :math:`\hat d`, truth :math:`d` and :math:`g = \ln\hat d - \ln d` on the protocol's valid pixels:
@@ -56,10 +66,10 @@ class DepthErrors(ExactSums):
     ``rmse_log10`` is ``rmse_log`` with the decimal logarithm; papers print either under one name.
     A protocol may divide the relative errors by the prediction, and take the deltas over all pixels of the window.
 
-    ``excluded`` counts images without a valid pixel: they enter no figure. ``nonfinite`` counts NaN or infinite
-    predictions on valid pixels: a single one makes every figure NaN, for nothing is dropped in silence.
+    ``excluded`` counts images without a valid pixel, ``nonfinite`` NaN or infinite predictions on valid pixels, as
+    :class:`CountedMeans` explains.
 
-    Sums are float64, so the figures do not depend on how images are dealt to batches and processes.
+    Sums are float64, so the values do not depend on how images are dealt to batches and processes.
 
     Args:
         protocol: range, crop, alignment and averaging.
@@ -72,41 +82,35 @@ class DepthErrors(ExactSums):
     batch_sums: list[Tensor]
     batch_weights: list[Tensor]
     positions: list[Tensor]
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "depth"
+    info: ClassVar[Infos] = {"delta{i}": higher(), **ERRORS, "rmse_log10": lower()}
 
     def __init__(self, protocol: EvalProtocol, thresholds: Sequence[float] = THRESHOLDS, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.protocol = protocol
+        super().__init__(protocol, **kwargs)
         self.thresholds = tuple(thresholds)
-        self.add_sum("totals", len(self.thresholds) + len(FIGURES))
-        self.add_state("weight", torch.zeros(len(self.totals), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_sum("totals", len(self.thresholds) + len(ERRORS))
+        self.add_count("weight", len(self.totals))
         if protocol.averaging == "batches":
             for name in ("batch_sums", "batch_weights", "positions"):  # one row an image
                 self.add_state(name, [], dist_reduce_fx="cat")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Add a batch.
+    @classmethod
+    def public_name(cls, key: str) -> str:
+        """Return the key itself: the counts of the depth errors have no prefix."""
+        return key
 
-        Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
-
-        Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`.
-        """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
+    def add(self, prepared: Prepared) -> None:
+        """Add a prepared batch."""
+        prediction, target, valid = prepared
         sums, count = _error_sums(prediction, target, valid, self.thresholds, self.protocol.relative_to)
         seen = count > 0
         weights = count[:, None].expand(sums.shape).clone()
         if self.protocol.delta_over == "all":
             weights[:, : len(self.thresholds)] = self.protocol.window(target).sum()
-        figures = _figures(sums / weights)
+        values = _values(sums / weights)
         if self.protocol.averaging == "per_image":
-            self.totals += figures.where(seen[:, None], 0.0).sum(0)
+            self.totals += values.where(seen[:, None], 0.0).sum(0)
             self.weight += seen.sum()
         elif self.protocol.averaging == "pooled":
             self.totals += sums.sum(0)
@@ -115,7 +119,7 @@ class DepthErrors(ExactSums):
             self._keep(sums, weights)
         self.excluded += (~seen).sum()
         self.nonfinite += (valid & ~prediction.isfinite()).sum()
-        self.per_image = _named(figures.where(seen[:, None], torch.nan), len(self.thresholds))
+        self.per_image = _named(values.where(seen[:, None], torch.nan), len(self.thresholds))
 
     def _keep(self, sums: Tensor, weights: Tensor) -> None:
         """Keep images apart, with their places in the data set, of which processes take turns."""
@@ -126,22 +130,21 @@ class DepthErrors(ExactSums):
         self.batch_sums.append(sums)
         self.batch_weights.append(weights)
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures of the class docstring, scalars; NaN if no image had a valid pixel."""
+    def means(self) -> dict[str, Tensor]:
+        """Return the metrics of the class docstring, scalars; NaN if no image had a valid pixel."""
         if self.protocol.averaging == "batches":
-            figures = self._mean_of_batches()
+            values = self._mean_of_batches()
         else:
             means = self.totals / self.weight
-            figures = means if self.protocol.averaging == "per_image" else _figures(means)
-        counts = {"excluded": self.excluded.to(figures.dtype), "nonfinite": self.nonfinite.to(figures.dtype)}
-        return _named(figures, len(self.thresholds)) | counts
+            values = means if self.protocol.averaging == "per_image" else _values(means)
+        return _named(values, len(self.thresholds))
 
     def _mean_of_batches(self) -> Tensor:
-        """(T + 7) figures, pooled over the pixels of each batch; a batch without a valid pixel is left out."""
+        """(T + 7) values, pooled over the pixels of each batch; a batch without a valid pixel is left out."""
         order = dim_zero_cat(self.positions).argsort()
         size = self.protocol.images_per_batch
         sums, weights = (dim_zero_cat(part)[order].split(size) for part in (self.batch_sums, self.batch_weights))
-        batches = [_figures(s.sum(0) / w.sum(0)) for s, w in zip(sums, weights, strict=True) if w[:, -1].any()]
+        batches = [_values(s.sum(0) / w.sum(0)) for s, w in zip(sums, weights, strict=True) if w[:, -1].any()]
         return torch.stack(batches).mean(0) if batches else torch.full_like(self.totals, torch.nan)
 
 
@@ -152,7 +155,7 @@ def _error_sums(
     thresholds: Sequence[float],
     relative_to: Literal["truth", "prediction"] = "truth",
 ) -> tuple[Tensor, Tensor]:
-    """(B, T + 7) sums over each image's valid pixels, in the order `_figures` reads them, and (B,) their number."""
+    """(B, T + 7) sums over each image's valid pixels, in the order `_values` reads them, and (B,) their number."""
     dtype = accumulation_dtype(prediction.device)
     # Invalid pixels become a perfect prediction before any quotient or logarithm: their errors are 0, never 0 x inf.
     prediction, target = prediction.to(dtype).where(valid, 1.0), target.to(dtype).where(valid, 1.0)
@@ -176,16 +179,16 @@ def _error_sums(
     return sums.where(finite, torch.nan), valid.sum((1, 2, 3))
 
 
-def _figures(means: Tensor) -> Tensor:
-    """(..., T + 7) figures, in the order of `FIGURES`, from means over pixels, in the order of `_error_sums`."""
+def _values(means: Tensor) -> Tensor:
+    """(..., T + 7) values, in the order of `ERRORS`, from means over pixels, in the order of `_error_sums`."""
     *deltas, abs_rel, sq_rel, absolute, square, abs_log, square_log, log = means.unbind(-1)
     rmse, rmse_log, log10 = square.sqrt(), square_log.sqrt(), abs_log / math.log(10)
     silog = 100 * (square_log - log.square()).clamp(min=0).sqrt()  # round-off may take a zero variance below 0
     return torch.stack([*deltas, abs_rel, sq_rel, absolute, rmse, rmse_log, log10, silog], dim=-1)
 
 
-def _named(figures: Tensor, thresholds: int) -> dict[str, Tensor]:
-    """Name the last axis of (..., T + 7) figures, and add what follows from one of them."""
-    names = (*(f"delta{i}" for i in range(1, thresholds + 1)), *FIGURES)
-    named = dict(zip(names, figures.unbind(-1), strict=True))
+def _named(values: Tensor, thresholds: int) -> dict[str, Tensor]:
+    """Name the last axis of (..., T + 7) values, and add what follows from one of them."""
+    names = (*(f"delta{i}" for i in range(1, thresholds + 1)), *ERRORS)
+    named = dict(zip(names, values.unbind(-1), strict=True))
     return named | {"rmse_log10": named["rmse_log"] / math.log(10)}

@@ -1,15 +1,17 @@
 """Depth errors in metres and in the units of a paper that normalises depth."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from lightning_modules.metrics.depth_errors import DepthErrors
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.metric_info import Infos, lower
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 #: Errors that have the unit of depth.
-FIGURES = ("mae", "rmse")
+KEYS = ("mae", "rmse")
 
 
 class DepthErrorsInUnits(DepthErrors):
@@ -27,21 +29,30 @@ class DepthErrorsInUnits(DepthErrors):
         ValueError: if ``unit`` is not positive.
     """
 
+    group = "unit"
+    counts: ClassVar[Infos] = {}  # those of the depth errors
+    info: ClassVar[Infos] = {f"{key}_m": lower("m") for key in KEYS} | {f"{key}_unit": lower() for key in KEYS}
+
     def __init__(self, protocol: EvalProtocol, unit: float, **kwargs: Any) -> None:
         if not unit > 0:
-            raise ValueError(f"`evaluation.unit` is metres per unit and must be positive, got {unit}")
+            raise ValueError(f"`evaluation.unit.unit` is metres per unit and must be positive, got {unit}")
         super().__init__(replace(protocol, unit=1.0), **kwargs)
         self.unit = unit
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Add a batch, as :meth:`DepthErrors.update` does."""
-        super().update(prediction, target, valid)
+    @classmethod
+    def for_data(cls, protocol: EvalProtocol, classes: int, options: Mapping[str, Any]) -> Self | None:
+        """Return the metric if a unit is asked for."""
+        return None if options["unit"] is None else super().for_data(protocol, classes, options)
+
+    def add(self, prepared: Prepared) -> None:
+        """Add a batch, as :meth:`DepthErrors.add` does."""
+        super().add(prepared)
         self.per_image = self._in_both(self.per_image)
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures of the class docstring, scalars."""
+        """Return the metrics of the class docstring, scalars; their counts are those of :class:`DepthErrors`."""
         return self._in_both(super().compute())
 
-    def _in_both(self, figures: dict[str, Tensor]) -> dict[str, Tensor]:
-        metres = {f"{name}_m": figures[name] for name in FIGURES}
-        return metres | {f"{name}_unit": figures[name] / self.unit for name in FIGURES}
+    def _in_both(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        metres = {f"{key}_m": values[key] for key in KEYS}
+        return metres | {f"{key}_unit": values[key] / self.unit for key in KEYS}

@@ -1,19 +1,21 @@
 """How right predicted edges are: pixel by pixel at one threshold, and as the Berkeley benchmark matches them."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.metrics.edge_matching import match_levels, thin
-from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
+from lightning_modules.metrics.exact_sums import CountedMeans
+from lightning_modules.metrics.metric_info import Infos, higher
+from lightning_modules.metrics.precision import accumulation_dtype
 
-FIGURES = ("edge_precision", "edge_recall", "edge_f1", "edge_ods", "edge_ois")
+KEYS = {f"edge_{name}": higher() for name in ("precision", "recall", "f1", "ods", "ois")}
 
 
-class EdgeDetection(ExactSums):
+class EdgeDetection(CountedMeans):
     r"""Precision, recall and F1 of edges at one threshold, and their best F over thresholds (ODS, OIS).
 
     Pixel by pixel, over all pixels of the set, with an edge predicted where its probability reaches ``threshold``:
@@ -37,8 +39,8 @@ class EdgeDetection(ExactSums):
 
     All are shares in [0, 1], higher is better; without a predicted edge precision is 0. An image without a true edge
     has no recall but counts: what is predicted on it lowers precision and F. ``excluded`` is the number of such images.
-    If no image has a true edge, every figure is NaN. ``nonfinite`` counts NaN and infinite logits; a single one makes
-    every figure NaN. ``per_image`` has ``edge_f1``, NaN where neither the truth nor the prediction has an edge.
+    If no image has a true edge, all are NaN. ``nonfinite`` counts NaN and infinite logits; a single one makes all NaN.
+    ``per_image`` has ``edge_f1``, NaN where neither the truth nor the prediction has an edge.
 
     Args:
         threshold: probability from which on a pixel is an edge, of precision, recall and F1.
@@ -54,8 +56,11 @@ class EdgeDetection(ExactSums):
     matches: Tensor
     best: Tensor
     true: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "edge"
+    reads = "edges"
+    needs = ("edges",)
+    info: ClassVar[Infos] = KEYS
 
     def __init__(self, threshold: float = 0.5, levels: int = 9, tolerance: float = 0.0075, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -67,16 +72,14 @@ class EdgeDetection(ExactSums):
         self.threshold = threshold
         self.thresholds = [i / (levels + 1) for i in range(1, levels + 1)]
         self.tolerance = tolerance
-        shapes = {
+        shapes: dict[str, tuple[int, ...]] = {
             "pixels": (3,),  # true positives, predicted, true
             "matches": (2, levels),  # of thin edges: matched, predicted
             "best": (2,),  # likewise, at each image's best level
             "true": (),  # thin
         }
         for name, shape in shapes.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
+            self.add_count(name, *shape)
 
     def update(self, logits: Tensor, edges: Tensor) -> None:
         """Add a batch.
@@ -104,24 +107,18 @@ class EdgeDetection(ExactSums):
         for image in intact.nonzero().flatten():
             self._match(probability[image, 0], truth[image, 0])
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars."""
+    def means(self) -> dict[str, Tensor]:
+        """Return the metrics of the class docstring, scalars; NaN if no image has a true edge."""
         hits, predicted, true = self.pixels.to(accumulation_dtype(self.pixels.device))
         thin_true = self.true.expand(1, len(self.thresholds))
-        figures = torch.stack(
-            [
-                hits / predicted.clamp(min=1),
-                hits / true,
-                _f_measure(self.pixels),
-                _f_measure(torch.cat([self.matches, thin_true])).max(),
-                _f_measure(torch.cat([self.best, self.true[None]])),
-            ]
+        values = (
+            hits / predicted.clamp(min=1),
+            hits / true,
+            _f_measure(self.pixels),
+            _f_measure(torch.cat([self.matches, thin_true])).max(),
+            _f_measure(torch.cat([self.best, self.true[None]])),
         )
-        figures = figures.where((self.nonfinite == 0) & (true > 0), torch.nan)
-        return dict(zip(FIGURES, figures, strict=True)) | {
-            "excluded": self.excluded.to(figures.dtype),
-            "nonfinite": self.nonfinite.to(figures.dtype),
-        }
+        return {key: value.where(true > 0, torch.nan) for key, value in zip(KEYS, values, strict=True)}
 
     def _match(self, probability: Tensor, truth: Tensor) -> None:
         """Add the thin edges of one image, (H, W) maps on the CPU."""

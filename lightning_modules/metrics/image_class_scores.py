@@ -1,16 +1,20 @@
 """How well a method tells which classes an image shows."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
+from lightning_modules.metrics.exact_sums import CountedMeans
+from lightning_modules.metrics.metric_info import Infos, MetricInfo, higher
+from lightning_modules.metrics.precision import accumulation_dtype
+from lightning_modules.metrics.protocol import EvalProtocol
 
 
-class ImageClasses(SuiteMetric):
+class ImageClasses(CountedMeans):
     """Mean average precision of image-level classes.
 
     * ``image_class_map``: average precision of each class's ranking of the images (the sum of precision times step of
@@ -28,16 +32,22 @@ class ImageClasses(SuiteMetric):
 
     scores: list[Tensor]
     shown: list[Tensor]
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "image_class"
+    reads = "image_classes"
+    needs = ("semantics",)
+    info: ClassVar[Infos] = {"image_class_map": higher(), "image_class_chance": MetricInfo()}
 
     def __init__(self, classes: int = 40, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classes = classes
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("shown", [], dist_reduce_fx="cat")
-        for count in ("excluded", "nonfinite"):
-            self.add_state(count, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    @classmethod
+    def for_data(cls, protocol: EvalProtocol, classes: int, options: Mapping[str, Any]) -> Self:
+        """Return the metric of the data's classes."""
+        return cls(classes, **options)
 
     def update(self, logits: Tensor, semantics: Tensor) -> None:
         """Add a batch.
@@ -64,25 +74,31 @@ class ImageClasses(SuiteMetric):
         self.shown.append(present[labelled] > 0)
         self.per_image = {}
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN if no image was labelled."""
-        dtype = accumulation_dtype(self.excluded.device)
+    def means(self) -> dict[str, Tensor]:
+        """Return the mean average precision, NaN if no image was labelled."""
+        scores, shown = self._of_shown_classes()
+        precision = self._nan()
+        if len(scores) and not self.nonfinite:
+            # only the order counts: ranks in place of probabilities, of which large logits would be ties
+            ranks = torch.stack([logits.unique(return_inverse=True)[1] for logits in scores.T], 1)
+            of_classes = multilabel_average_precision(
+                ranks / len(ranks), shown.long(), shown.shape[1], average="none", validate_args=False
+            )
+            precision = of_classes.to(precision.dtype).mean()
+        return {"image_class_map": precision}
+
+    def numbers(self) -> dict[str, Tensor]:
+        """Return what chance reaches, NaN if no image was labelled."""
+        _, shown = self._of_shown_classes()
+        nan = self._nan()
+        return {"image_class_chance": shown.to(nan.dtype).mean() if len(shown) else nan}
+
+    def _of_shown_classes(self) -> tuple[Tensor, Tensor]:
+        """Logits, and which classes are shown, both (images, classes that any image shows)."""
         scores, shown = dim_zero_cat(self.scores), dim_zero_cat(self.shown)
-        precision = chance = torch.tensor(torch.nan, dtype=dtype, device=self.excluded.device)
         seen = shown.any(0)
-        if seen.any():
-            scores, shown = scores[:, seen], shown[:, seen]
-            chance = shown.to(dtype).mean()
-            if not self.nonfinite:
-                # only the order counts: ranks in place of probabilities, of which large logits would be ties
-                ranks = torch.stack([logits.unique(return_inverse=True)[1] for logits in scores.T], 1)
-                precision = multilabel_average_precision(
-                    ranks / len(ranks), shown.long(), shown.shape[1], average="none", validate_args=False
-                )
-                precision = precision.to(dtype).mean()
-        return {
-            "image_class_map": precision,
-            "image_class_chance": chance,
-            "excluded": self.excluded.to(dtype),
-            "nonfinite": self.nonfinite.to(dtype),
-        }
+        return (scores[:, seen], shown[:, seen]) if seen.any() else (scores[:0], shown[:0])
+
+    def _nan(self) -> Tensor:
+        device = self.excluded.device
+        return torch.tensor(torch.nan, dtype=accumulation_dtype(device), device=device)

@@ -1,58 +1,52 @@
-"""Base of metrics whose figures are computed image by image and averaged over images."""
+"""Base of metrics that are computed image by image and averaged over images."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.exact_sums import CountedMeans
 
 
-class ImageMeans(ExactSums):
-    """Means over images of figures that each image has on its own.
+class ImageMeans(CountedMeans):
+    """Means over images of metrics that each image has on its own; the counts are those of :class:`CountedMeans`.
 
-    ``excluded`` counts images for which the figures are undefined: they enter no mean. ``nonfinite`` counts NaN or
-    infinite predictions on evaluated pixels: a single one makes every figure NaN, for nothing is dropped in silence.
-
-    Subclasses name their ``figures`` and call :meth:`add_images` from ``update``.
+    Subclasses call :meth:`add_images` from ``update``.
 
     Args:
         kwargs: see :class:`torchmetrics.Metric`.
     """
 
-    figures: ClassVar[tuple[str, ...]]
-
     totals: Tensor
     images: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_sum("totals", len(self.figures))
+        self.add_sum("totals", len(self.keys))
         self.add_count("images")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def add_images(self, figures: dict[str, Tensor], nonfinite: Tensor) -> None:
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What an image has, in the order of the sums; subclasses whose ``info`` holds more, or templates, say less."""
+        return tuple(self.info)
+
+    def add_images(self, values: dict[str, Tensor], nonfinite: Tensor) -> None:
         """Add a batch, on any device.
 
         Args:
-            figures: one (B,) tensor per figure, in the order of ``figures``; all NaN for an image where they are
-                undefined or whose prediction is not finite.
-            nonfinite: (B, 1, H, W) bool, true on evaluated pixels with a non-finite prediction.
+            values: one (B,) tensor a key, in the order of ``keys``; all NaN for an image where they are undefined or
+                whose prediction is not finite.
+            nonfinite: (B,) or (B, 1, H, W), number or places of evaluated pixels with a non-finite prediction.
         """
-        values = torch.stack(list(figures.values()), dim=1).to(self.totals)
-        spoilt = nonfinite.to(values.device).sum((1, 2, 3))
-        seen = (spoilt > 0) | ~values.isnan().all(1)
-        self.totals += values.where(seen[:, None], 0.0).sum(0)
+        rows = torch.stack(list(values.values()), dim=1).to(self.totals)
+        spoilt = nonfinite.to(rows.device).flatten(1).sum(1) if nonfinite.ndim > 1 else nonfinite.to(rows.device)
+        seen = (spoilt > 0) | ~rows.isnan().all(1)
+        self.totals += rows.where(seen[:, None], 0.0).sum(0)
         self.images += seen.sum()
         self.excluded += (~seen).sum()
         self.nonfinite += spoilt.sum()
-        self.per_image = figures
+        self.per_image = values
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures by name, scalars, NaN if all images were excluded; beside them ``excluded``, ``nonfinite``."""
-        means = self.totals / self.images
-        counts = {"excluded": self.excluded.to(means.dtype), "nonfinite": self.nonfinite.to(means.dtype)}
-        return dict(zip(self.figures, means.unbind(), strict=True)) | counts
+    def means(self) -> dict[str, Tensor]:
+        """Return the means over images by key, scalars, NaN if all images were excluded."""
+        return dict(zip(self.keys, (self.totals / self.images).unbind(), strict=True))

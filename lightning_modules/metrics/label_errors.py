@@ -1,13 +1,15 @@
 """Depth errors where the labels say that depth is hard: near their borders, and on thin things."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from lightning_modules.metrics.label_discs import near_other_label, opening_residue
-from lightning_modules.metrics.protocol import EvalProtocol
-from lightning_modules.metrics.subset_errors import SubsetErrors
+from lightning_modules.metrics.label_maps import check_labels
+from lightning_modules.metrics.metric_info import Infos
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
+from lightning_modules.metrics.subset_errors import ERRORS, SubsetErrors
 
 
 class BorderErrors(SubsetErrors):
@@ -26,28 +28,27 @@ class BorderErrors(SubsetErrors):
         ValueError: if the distance is below 1 pixel.
     """
 
+    group = "label_border"
+    needs = ("semantics",)
+    info: ClassVar[Infos] = {
+        f"{error}_{subset}": info for subset in ("border", "interior") for error, info in ERRORS.items()
+    }
+
     def __init__(self, protocol: EvalProtocol, distance: float = 5.0, **kwargs: Any) -> None:
         super().__init__(protocol, ("border", "interior"), **kwargs)
         if not distance >= 1:
-            raise ValueError(f"`border_distance` must be at least 1 pixel, got {distance}")
+            raise ValueError(f"`label_border.distance` must be at least 1 pixel, got {distance}")
         self.distance = distance
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, semantics: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
-            semantics: (B, H, W) int64 classes, 0 = unlabelled.
+    def subsets_of(self, prepared: Prepared, semantics: Tensor) -> Tensor:
+        """Return 1 near a border and 2 inside from classes (B, H, W), 0 = unlabelled.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, or if the labels do not fit to the truth.
+            ValueError: if the labels do not fit to the truth.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        check_labels(target, semantics)
+        check_labels(prepared.target, semantics)
         near = near_other_label(semantics, self.distance)
-        self.add_subsets(prediction, target, (2 - near.long()).where(valid[:, 0] & (semantics > 0), 0))
+        return (2 - near.long()).where(prepared.valid[:, 0] & (semantics > 0), 0)
 
 
 class ThinErrors(SubsetErrors):
@@ -67,39 +68,22 @@ class ThinErrors(SubsetErrors):
         ValueError: unless 0 < radius < 0.5.
     """
 
+    group = "thin"
+    needs = ("semantics",)
+    info: ClassVar[Infos] = {f"{error}_thin": info for error, info in ERRORS.items()}
+
     def __init__(self, protocol: EvalProtocol, radius: float = 0.01, **kwargs: Any) -> None:
         super().__init__(protocol, ("thin",), **kwargs)
         if not 0 < radius < 0.5:
-            raise ValueError(f"`thin_radius` is a share of the frame's diagonal, between 0 and 0.5, got {radius}")
+            raise ValueError(f"`thin.radius` is a share of the frame's diagonal, between 0 and 0.5, got {radius}")
         self.radius = radius
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, semantics: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
-            semantics: (B, H, W) int64 classes, 0 = unlabelled.
+    def subsets_of(self, prepared: Prepared, semantics: Tensor) -> Tensor:
+        """Return 1 on small and thin things from classes (B, H, W), 0 = unlabelled.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, or if the labels do not fit to the truth.
+            ValueError: if the labels do not fit to the truth.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        check_labels(target, semantics)
+        check_labels(prepared.target, semantics)
         pixels = max(1.0, self.radius * math.hypot(*semantics.shape[1:]))
-        thin = opening_residue(semantics, pixels) & valid[:, 0]
-        self.add_subsets(prediction, target, thin.long())
-
-
-def check_labels(target: Tensor, labels: Tensor) -> None:
-    """Refuse labels that are not on the truth's grid.
-
-    Raises:
-        ValueError: unless they are integers (B, H, W).
-    """
-    if labels.shape != target[:, 0].shape or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be integers of shape (B, H, W) = {tuple(target[:, 0].shape)}, "
-            f"got {labels.dtype} {tuple(labels.shape)}"
-        )
+        return (opening_residue(semantics, pixels) & prepared.valid[:, 0]).long()

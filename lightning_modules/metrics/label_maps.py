@@ -4,6 +4,24 @@ import torch
 from torch import Tensor
 
 
+def check_labels(target: Tensor, labels: Tensor, what: str = "labels") -> None:
+    """Refuse labels that are not on the truth's grid.
+
+    Args:
+        target: (B, 1, H, W) true depth.
+        labels: what should be integers (B, H, W).
+        what: the labels' name in the error.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if labels.shape != target[:, 0].shape or labels.is_floating_point():
+        raise ValueError(
+            f"{what} must be integers of shape (B, H, W) = {tuple(target[:, 0].shape)}, "
+            f"got {labels.dtype} {tuple(labels.shape)}"
+        )
+
+
 def compact_ids(labels: Tensor) -> Tensor:
     """Renumber ids, which may be as sparse as label x 65536 + instance, so that a table may have a column per id.
 

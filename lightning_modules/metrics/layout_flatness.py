@@ -1,31 +1,34 @@
 """Are the walls, floors and ceilings of the labels flat in the prediction, and do they face the right way?"""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.metrics.exact_sums import ExactSums
-from lightning_modules.metrics.label_errors import check_labels
+from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.label_maps import check_labels
+from lightning_modules.metrics.metric_info import LEFT_OUT_OF_DETAILS, Infos, MetricInfo, lower
 from lightning_modules.metrics.plane_fitting import angle_between, fit_plane, span_a_plane
-from lightning_modules.metrics.point_cloud import pixel_rays
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.point_cloud import check_intrinsics, metric_depths, pixel_rays
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 #: Number of classes in NYU40, of which these are ids.
 CLASSES = 40
 KINDS = {"wall": 1, "floor": 2, "ceiling": 22}
-FIGURES = (
-    *(f"{kind}_{figure}" for figure in ("flatness", "orientation") for kind in (*KINDS, "layout")),
-    "layout_flatness_truth",
-)
+KEYS = {
+    **{f"{kind}_flatness": lower("m", detail=True) for kind in (*KINDS, "layout")},
+    **{f"{kind}_orientation": lower("°", detail=True) for kind in (*KINDS, "layout")},
+    "layout_flatness_truth": MetricInfo("m", detail=True),
+}
 
 #: Of one plane: flatness, orientation, flatness of the truth.
 _MEASURES = 3
 
 
-class LayoutFlatness(ExactSums):
+class LayoutFlatness(DepthMetric):
     r"""Flatness and orientation of predicted walls, floors and ceilings, from labels and true depth alone.
 
     A plane is a connected region of one class (4 neighbours) whose evaluated pixels cover at least ``min_area`` of the
@@ -40,12 +43,12 @@ class LayoutFlatness(ExactSums):
     ``layout_flatness_truth``          the flatness of the truth itself, which has noise, too
     =================================  ==============================================================================
 
-    Figures are means over the planes of the set. ``layout_planes`` counts them, ``excluded`` the images without any.
-    ``nonfinite`` counts the pixels of these planes with a NaN or infinite prediction, before or after the scaling: a
-    single one makes every figure NaN.
+    All are means over the planes of the set. ``layout_planes`` counts them, ``excluded`` the images without any, and
+    ``nonfinite`` the pixels of these planes with a NaN or infinite prediction, before or after the scaling, as
+    :class:`CountedMeans` explains.
 
     Args:
-        protocol: range, crop and alignment; figures are in metres whatever its ``unit``, and its ``averaging`` is not
+        protocol: range, crop and alignment; errors are in metres whatever its ``unit``, and its ``averaging`` is not
             read.
         min_area: share of the frame.
         max_rms: metres.
@@ -57,61 +60,60 @@ class LayoutFlatness(ExactSums):
 
     totals: Tensor
     planes: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "layout"
+    needs = ("semantics", "intrinsics")
+    info: ClassVar[Infos] = {**KEYS, "layout_planes": MetricInfo(detail=True)}
+    counts: ClassVar[Infos] = {"excluded": LEFT_OUT_OF_DETAILS, "nonfinite": LEFT_OUT_OF_DETAILS}
 
     def __init__(self, protocol: EvalProtocol, min_area: float = 0.02, max_rms: float = 0.05, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(protocol, **kwargs)
         if not (0 <= min_area <= 1 and max_rms > 0):
             raise ValueError(
-                "`layout_min_area` is a share of the frame, 0 to 1, and `layout_max_rms` in metres > 0, "
+                "`layout.min_area` is a share of the frame, 0 to 1, and `layout.max_rms` in metres > 0, "
                 f"got {min_area} and {max_rms}"
             )
-        self.protocol = protocol
         self.min_area = min_area
         self.max_rms = max_rms
         self.add_sum("totals", _MEASURES, len(KINDS))
         self.add_sum("planes", len(KINDS))
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, semantics: Tensor, intrinsics: Tensor) -> None:
-        """Add a batch.
+    @classmethod
+    def for_data(cls, protocol: EvalProtocol, classes: int, options: Mapping[str, Any]) -> Self | None:
+        """Return the metric if the classes are NYU40's."""
+        return super().for_data(protocol, classes, options) if classes == CLASSES else None
+
+    def add(self, prepared: Prepared, semantics: Tensor, intrinsics: Tensor) -> None:
+        """Add a prepared batch.
 
         Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
+            prepared: the batch.
             semantics: (B, H, W) int64 NYU40 classes, 0 = unlabelled.
             intrinsics: (B, 3, 3) camera matrices of the truth's grid.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, if labels or intrinsics do not fit to the truth, or an
-                intrinsic matrix is not a camera's.
+            ValueError: if labels or intrinsics do not fit to the truth, or an intrinsic matrix is not a camera's.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        check_labels(target, semantics)
-        if intrinsics.shape != (len(target), 3, 3):
-            raise ValueError(f"intrinsics must be (B, 3, 3) = ({len(target)}, 3, 3), got {tuple(intrinsics.shape)}")
-        depths = torch.cat([prediction, target], dim=1).cpu().double() * self.protocol.unit
+        check_labels(prepared.target, semantics)
+        check_intrinsics(prepared.target, intrinsics)
         rows = []
-        batch = (depths, valid[:, 0].cpu(), semantics.cpu(), intrinsics.cpu().double())
+        batch = (*metric_depths(prepared, self.protocol), semantics.cpu(), intrinsics.cpu().double())
         for pair, mask, labels, camera in zip(*batch, strict=True):
             totals, planes, nonfinite = self._add_image(pair, mask, labels, camera)
             self.totals += totals.to(self.totals)
             self.planes += planes.to(self.planes)
             self.excluded += not planes.any()
             self.nonfinite += nonfinite
-            rows.append(_figures(totals, planes))
-        self.per_image = dict(zip(FIGURES, torch.stack(rows, dim=1), strict=True))
+            rows.append(_values(totals, planes))
+        self.per_image = dict(zip(KEYS, torch.stack(rows, dim=1), strict=True))
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN where there was no plane."""
-        figures = _figures(self.totals, self.planes).where(self.nonfinite == 0, torch.nan)
-        counts = {"layout_planes": self.planes.sum(), "excluded": self.excluded, "nonfinite": self.nonfinite}
-        return dict(zip(FIGURES, figures, strict=True)) | {
-            name: count.to(figures.dtype) for name, count in counts.items()
-        }
+    def means(self) -> dict[str, Tensor]:
+        """Return the metrics of the class docstring, scalars; NaN where there was no plane."""
+        return dict(zip(KEYS, _values(self.totals, self.planes), strict=True))
+
+    def numbers(self) -> dict[str, Tensor]:
+        """Return the number of planes."""
+        return {"layout_planes": self.planes.sum()}
 
     def _add_image(self, pair: Tensor, mask: Tensor, labels: Tensor, camera: Tensor) -> tuple[Tensor, Tensor, int]:
         """(3, K) sums of the measures over the planes of each kind, (K,) their numbers, and non-finite predictions."""
@@ -159,8 +161,8 @@ def _measure(predicted: Tensor, truth: Tensor, rays: Tensor, normal: Tensor) -> 
     return (flatness, angle_between(normal, found)), 0
 
 
-def _figures(totals: Tensor, planes: Tensor) -> Tensor:
-    """Figures in the order of `FIGURES` from (3, K) sums over planes and (K,) their numbers, NaN without a plane."""
+def _values(totals: Tensor, planes: Tensor) -> Tensor:
+    """Return values in the order of `KEYS` from (3, K) sums over planes and their numbers (K,), NaN without a plane."""
     totals = torch.cat([totals, totals.sum(1, keepdim=True)], dim=1)
     flatness, orientation, truth = totals / torch.cat([planes, planes.sum(0, keepdim=True)])
     return torch.cat([flatness, orientation, truth[-1:]])

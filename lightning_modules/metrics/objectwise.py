@@ -1,21 +1,25 @@
 """Depth errors object by object: is the depth right, and coherent, inside each annotated object."""
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from lightning_modules.metrics.depth_errors import LOG_FLOOR, THRESHOLDS
-from lightning_modules.metrics.exact_sums import ExactSums
-from lightning_modules.metrics.label_maps import table_places
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.label_maps import check_labels, table_places
+from lightning_modules.metrics.metric_info import Infos, MetricInfo, higher, lower
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 ObjectAveraging = Literal["per_object", "per_image", "area"]
-FIGURES = ("object_delta1", "object_abs_rel", "object_rmse", "object_log10", "object_gradient")
+KEYS = {
+    "object_delta1": higher(), "object_abs_rel": lower(), "object_rmse": lower("m"), "object_log10": lower(),
+    "object_gradient": lower(),
+}  # fmt: skip
 
 
-class ObjectwiseErrors(ExactSums):
+class ObjectwiseErrors(DepthMetric):
     r"""Depth errors inside each annotated object, averaged over objects (SHED, Table 1, right).
 
     With prediction :math:`\hat d`, truth :math:`d` and :math:`g = \ln\hat d - \ln d` on the valid pixels of one object:
@@ -32,8 +36,8 @@ class ObjectwiseErrors(ExactSums):
     ``object_gradient`` does not see an object's scale, only its shape. An object without two valid neighbours has no
     gradient and does not enter its average.
 
-    ``objects`` counts the averaged objects and ``excluded`` the images without any. ``nonfinite`` counts NaN or
-    infinite predictions on the pixels of averaged objects: a single one makes every figure NaN.
+    ``objects`` counts the averaged objects, ``excluded`` the images without any, and ``nonfinite`` NaN or infinite
+    predictions on the pixels of averaged objects, as :class:`CountedMeans` explains.
 
     Args:
         protocol: range, crop and alignment; its own ``averaging`` is not read.
@@ -49,50 +53,43 @@ class ObjectwiseErrors(ExactSums):
     totals: Tensor
     weights: Tensor
     objects: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "object"
+    needs = ("instances",)
+    info: ClassVar[Infos] = {**KEYS, "objects": MetricInfo()}
 
     def __init__(
         self, protocol: EvalProtocol, averaging: ObjectAveraging = "per_object", min_pixels: int = 1, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(protocol, **kwargs)
         if averaging not in get_args(ObjectAveraging):
             raise ValueError(f"`averaging` must be one of {', '.join(get_args(ObjectAveraging))}, got {averaging!r}")
         if min_pixels < 1:
             raise ValueError(f"`min_pixels` must be at least 1, got {min_pixels}")
-        self.protocol = protocol
         self.averaging = averaging
         self.min_pixels = min_pixels
-        self.add_sum("totals", len(FIGURES))
-        self.add_sum("weights", len(FIGURES))
+        self.add_sum("totals", len(KEYS))
+        self.add_sum("weights", len(KEYS))
         self.add_count("objects")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, instances: Tensor) -> None:
-        """Add a batch.
+    def add(self, prepared: Prepared, instances: Tensor) -> None:
+        """Add a prepared batch.
 
         Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
+            prepared: the batch.
             instances: (B, H, W) int64, one id per object of an image; 0 = none.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, or if ``instances`` are not integers on the truth's grid.
+            ValueError: if ``instances`` are not integers on the truth's grid.
         """
-        prediction, target, valid = (part.squeeze(1) for part in self.protocol.prepare(prediction, target, valid))
-        if instances.shape != target.shape or instances.is_floating_point():
-            raise ValueError(
-                f"instances must be integers of shape (B, H, W) = {tuple(target.shape)}, "
-                f"got {instances.dtype} {tuple(instances.shape)}"
-            )
+        check_labels(prepared.target, instances, "instances")
+        prediction, target, valid = (part.squeeze(1) for part in prepared)
         sums = _object_sums(prediction, target, instances.where(valid & (instances > 0), 0))
         pixels, nonfinite, *_, neighbours, _ = sums
         kept = pixels >= self.min_pixels
-        defined = torch.stack([kept] * (len(FIGURES) - 1) + [kept & (neighbours > 0)])
+        defined = torch.stack([kept] * (len(KEYS) - 1) + [kept & (neighbours > 0)])
         weights = self._weights(defined, pixels)
-        weighted = (_figures(sums) * weights).where(defined, 0.0)
+        weighted = (_values(sums) * weights).where(defined, 0.0)
         self.totals += weighted.sum((1, 2))
         self.weights += weights.sum((1, 2))
         self.objects += kept.sum()
@@ -100,18 +97,18 @@ class ObjectwiseErrors(ExactSums):
         spoilt = nonfinite.where(kept, 0.0).sum(1)
         self.nonfinite += spoilt.sum().long()
         of_images = weighted.sum(2) / weights.sum(2)  # averaged over an image's objects, by area if that is asked for
-        self.per_image = dict(zip(FIGURES, of_images.where(spoilt == 0, torch.nan), strict=True))
+        self.per_image = dict(zip(KEYS, of_images.where(spoilt == 0, torch.nan), strict=True))
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN if there was no object."""
-        figures = (self.totals / self.weights).where(self.nonfinite == 0, torch.nan)
-        counts = {"objects": self.objects, "excluded": self.excluded, "nonfinite": self.nonfinite}
-        return dict(zip(FIGURES, figures, strict=True)) | {
-            name: count.to(figures.dtype) for name, count in counts.items()
-        }
+    def means(self) -> dict[str, Tensor]:
+        """Return the metrics of the class docstring, scalars; NaN if there was no object."""
+        return dict(zip(KEYS, self.totals / self.weights, strict=True))
+
+    def numbers(self) -> dict[str, Tensor]:
+        """Return the number of averaged objects."""
+        return {"objects": self.objects}
 
     def _weights(self, defined: Tensor, pixels: Tensor) -> Tensor:
-        """(5, B, N) weight of each object in each figure, 0 where it is not defined; ``pixels`` are (B, N)."""
+        """(5, B, N) weight of each object in each metric, 0 where it is not defined; ``pixels`` are (B, N)."""
         if self.averaging == "area":
             return defined * pixels
         if self.averaging == "per_image":
@@ -161,8 +158,8 @@ def _object_sums(prediction: Tensor, target: Tensor, objects: Tensor) -> tuple[T
     )
 
 
-def _figures(sums: tuple[Tensor, ...]) -> Tensor:
-    """(5, B, N) figures in the order of `FIGURES`, NaN where not defined."""
+def _values(sums: tuple[Tensor, ...]) -> Tensor:
+    """(5, B, N) metrics in the order of `KEYS`, NaN where not defined."""
     pixels, _, hits, relative, square, log, neighbours, gradient = sums
     rmse, log10 = (square / pixels).sqrt(), log / pixels / math.log(10)
     return torch.stack([hits / pixels, relative / pixels, rmse, log10, gradient / neighbours])

@@ -1,20 +1,21 @@
 """Planarity errors: are walls, table tops and floors flat in the prediction, and do they face the right way?"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_modules.metrics.alignment import align
-from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.metric_info import Infos, MetricInfo, lower
 from lightning_modules.metrics.plane_fitting import angle_between, fit_plane, span_a_plane
-from lightning_modules.metrics.point_cloud import pixel_rays
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.point_cloud import metric_depths, pixel_rays
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
-FIGURES = ("planarity_flatness", "planarity_orientation")
+KEYS = {"planarity_flatness": lower("cm"), "planarity_orientation": lower("°")}
 
 
-class PlanarityErrors(ExactSums):
+class PlanarityErrors(DepthMetric):
     r"""The planarity errors of iBims-1 (Koch et al. 2018), means over all annotated planes of the set.
 
     On the valid pixels of a plane the prediction is scaled to the truth's median and back-projected, and a plane is
@@ -25,11 +26,11 @@ class PlanarityErrors(ExactSums):
     ``planarity_orientation``  angle between the normals of the fitted and the true plane, 0 to 90 degrees
     =========================  ================================================================================
 
-    ``planes`` counts the evaluated planes and ``excluded`` the images without any. ``nonfinite`` counts the pixels of
-    these planes with a NaN or infinite prediction, before or after the scaling: a single one makes both figures NaN.
+    ``planes`` counts the evaluated planes, ``excluded`` the images without any, and ``nonfinite`` the pixels of these
+    planes with a NaN or infinite prediction, before or after the scaling, as :class:`CountedMeans` explains.
 
     Args:
-        protocol: range, crop and alignment; figures are in centimetres and degrees whatever its ``unit``, and its
+        protocol: range, crop and alignment; errors are in centimetres and degrees whatever its ``unit``, and its
             ``averaging`` is not read.
         min_area: share of the image that a plane must cover; 0.05 in the authors' evaluation. Planes whose valid pixels
             are on one line of the image, where no plane can be fitted, are left out in any case.
@@ -41,76 +42,66 @@ class PlanarityErrors(ExactSums):
 
     totals: Tensor
     planes: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "plane"
+    needs = ("planes", "plane_parameters", "intrinsics")
+    info: ClassVar[Infos] = {**KEYS, "planes": MetricInfo()}
 
     def __init__(self, protocol: EvalProtocol, min_area: float = 0.05, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(protocol, **kwargs)
         if not 0 <= min_area <= 1:
             raise ValueError(f"`min_area` is a share of the image, 0 to 1, got {min_area}")
-        self.protocol = protocol
         self.min_area = min_area
-        self.add_sum("totals", len(FIGURES))
+        self.add_sum("totals", len(KEYS))
         self.add_count("planes")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def update(
-        self,
-        prediction: Tensor,
-        target: Tensor,
-        valid: Tensor,
-        planes: Tensor,
-        plane_parameters: Tensor,
-        intrinsics: Tensor,
-    ) -> None:
-        """Add a batch.
+    def add(self, prepared: Prepared, planes: Tensor, plane_parameters: Tensor, intrinsics: Tensor) -> None:
+        """Add a prepared batch.
 
         Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
+            prepared: the batch.
             planes: (B, H, W) int64 ids 1..P of the planes, 0 = none.
             plane_parameters: (B, P, 4) a, b, c, d of a X + b Y + c Z + d = 0 (X right, Y down, Z forward); where
                 a, b, c are NaN, the true plane is fitted to the true depth.
             intrinsics: (B, 3, 3) camera matrices of the truth's grid.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, if planes, parameters and intrinsics do not fit to the truth,
-                or an intrinsic matrix is not a camera's.
+            ValueError: if planes, parameters and intrinsics do not fit to the truth, or an intrinsic matrix is not a
+                camera's.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        _check_planes(target, planes, plane_parameters, intrinsics)
-        depths = torch.cat([prediction, target], dim=1).cpu().double() * self.protocol.unit
-        batch = (depths, valid[:, 0].cpu(), planes.cpu(), plane_parameters.cpu().double(), intrinsics.cpu().double())
+        _check_planes(prepared.target, planes, plane_parameters, intrinsics)
+        maps = metric_depths(prepared, self.protocol)
+        batch = (*maps, planes.cpu(), plane_parameters.cpu().double(), intrinsics.cpu().double())
         means = []
         for pair, mask, ids, parameters, camera in zip(*batch, strict=True):
-            total = torch.zeros(len(FIGURES), dtype=torch.float64)
+            total = torch.zeros(len(KEYS), dtype=torch.float64)
             evaluated = [pixels for pixels in self._plane_pixels(ids, mask) if span_a_plane(pixels)]
             for rows, columns in (pixels.unbind(1) for pixels in evaluated):
                 predicted, truth = pair[:, rows, columns].view(2, 1, 1, 1, -1)
                 predicted = align(predicted, truth, torch.ones_like(truth, dtype=torch.bool), "median")
                 nonfinite = (~predicted.isfinite()).sum()
                 if nonfinite:
-                    figures = torch.full((len(FIGURES),), torch.nan)
+                    errors = torch.full((len(KEYS),), torch.nan)
                 else:
                     normal = parameters[ids[rows[0], columns[0]] - 1, :3]
-                    figures = _plane_errors(
+                    errors = _plane_errors(
                         predicted.flatten(), truth.flatten(), pixel_rays(columns, rows, camera), normal
                     )
-                total += figures
+                total += errors
                 self.nonfinite += nonfinite.to(self.nonfinite)
             self.totals += total.to(self.totals)
             self.planes += len(evaluated)
             self.excluded += not evaluated
             means.append(total / len(evaluated) if evaluated else total * torch.nan)
-        self.per_image = dict(zip(FIGURES, torch.stack(means, dim=1), strict=True))
+        self.per_image = dict(zip(KEYS, torch.stack(means, dim=1), strict=True))
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN if there was no plane."""
-        means = self.totals / self.planes
-        counts = {"planes": self.planes, "excluded": self.excluded, "nonfinite": self.nonfinite}
-        return dict(zip(FIGURES, means, strict=True)) | {name: count.to(means.dtype) for name, count in counts.items()}
+    def means(self) -> dict[str, Tensor]:
+        """Return the metrics of the class docstring, scalars; NaN if there was no plane."""
+        return dict(zip(KEYS, self.totals / self.planes, strict=True))
+
+    def numbers(self) -> dict[str, Tensor]:
+        """Return the number of evaluated planes."""
+        return {"planes": self.planes}
 
     def _plane_pixels(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
         """(N, 2) rows and columns of the valid pixels of each plane that is large enough."""

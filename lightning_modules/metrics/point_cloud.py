@@ -1,9 +1,9 @@
 """Chamfer distances and F-scores between the predicted and the true point cloud."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from lightning_modules.metrics.exact_sums import ExactSums
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.image_means import ImageMeans
+from lightning_modules.metrics.metric_info import Infos, higher, lower
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 THRESHOLDS = (0.05, 0.10)  # metres
 
+#: Key of an F-score, by its threshold in centimetres.
+F_SCORE = "chamfer3d_fscore_{threshold:g}cm"
 
-class PointCloudChamfer(ExactSums):
+
+class PointCloudChamfer(DepthMetric, ImageMeans):
     r"""Nearest-neighbour distances between two back-projected depth maps (SHED, Table 3).
 
     Both clouds hold the same valid pixels, each at :math:`d\,K^{-1}(x, y, 1)^T`, the ray scaled to z = 1 and pixel
-    centres at integers. Figures are means over images:
+    centres at integers. All are means over images:
 
     ===========================  ================================================================  ======
     ``chamfer3d_precision``      mean distance of predicted points to the nearest true one, metres  lower
@@ -30,11 +35,11 @@ class PointCloudChamfer(ExactSums):
                                  nearer than t to the other cloud (Knapitsch et al. 2017)
     ===========================  ================================================================  ======
 
-    ``excluded`` counts images without a valid pixel. ``nonfinite`` counts NaN or infinite predictions on valid pixels:
-    a single one makes every figure NaN.
+    ``excluded`` counts images without a valid pixel, ``nonfinite`` NaN or infinite predictions on valid pixels, as
+    :class:`CountedMeans` explains.
 
     Args:
-        protocol: range, crop and alignment; figures are in metres whatever its ``unit``.
+        protocol: range, crop and alignment; distances are in metres whatever its ``unit``.
         thresholds: of the F-scores, metres.
         stride: every how many rows and columns a pixel is taken, from the first; only these pixels are evaluated.
         squared: precision and recall are means of squared distances, square metres (Fan et al. 2017).
@@ -45,10 +50,10 @@ class PointCloudChamfer(ExactSums):
         ValueError: if ``stride`` is below 1 or a threshold is not positive.
     """
 
-    totals: Tensor
-    images: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+    group = "cloud"
+    needs = ("intrinsics",)
+    info: ClassVar[Infos] = {"chamfer3d_precision": lower("m"), "chamfer3d_recall": lower("m"), F_SCORE: higher()}
+    defaults: ClassVar[Mapping[str, Any]] = {"stride": 4}  # all pixels cost about as much as a forward pass on a CPU
 
     def __init__(
         self,
@@ -59,68 +64,49 @@ class PointCloudChamfer(ExactSums):
         workers: int = -1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        self.thresholds = tuple(thresholds)
+        super().__init__(protocol, **kwargs)
         if stride < 1 or not all(threshold > 0 for threshold in thresholds):
             raise ValueError(f"need stride >= 1 and thresholds > 0 (metres), got {stride} and {tuple(thresholds)}")
-        self.protocol = protocol
-        self.thresholds = tuple(thresholds)
         self.stride = stride
         self.squared = squared
         self.workers = workers
-        self.add_sum("totals", 2 + len(self.thresholds))
-        self.add_count("images")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> None:
-        """Add a batch.
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Distances, then F-scores."""
+        scores = (F_SCORE.format(threshold=100 * threshold) for threshold in self.thresholds)
+        return ("chamfer3d_precision", "chamfer3d_recall", *scores)
+
+    def add(self, prepared: Prepared, intrinsics: Tensor) -> None:
+        """Add a prepared batch.
 
         Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
+            prepared: the batch.
             intrinsics: (B, 3, 3) camera matrices of the truth's grid, any invertible ones.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, or if ``intrinsics`` are not (B, 3, 3), cannot be inverted or
-                turn a pixel away from the scene.
+            ValueError: if ``intrinsics`` are not (B, 3, 3), cannot be inverted or turn a pixel away from the scene.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        if intrinsics.shape != (len(target), 3, 3):
-            raise ValueError(f"intrinsics must be (B, 3, 3) = ({len(target)}, 3, 3), got {tuple(intrinsics.shape)}")
-        depths = torch.cat([prediction, target], dim=1).cpu().double() * self.protocol.unit
-        rows_of_images = []
-        for pair, mask, camera in zip(depths, valid[:, 0].cpu(), intrinsics.cpu().double(), strict=True):
+        check_intrinsics(prepared.target, intrinsics)
+        depths, masks = metric_depths(prepared, self.protocol)
+        rows_of_images, spoilt = [], []
+        for pair, mask, camera in zip(depths, masks, intrinsics.cpu().double(), strict=True):
             pixels = mask[:: self.stride, :: self.stride].nonzero() * self.stride
             rows, columns = pixels.unbind(1)
             values = pair[:, rows, columns]  # (2, N)
             nonfinite = (~values[0].isfinite()).sum()
-            figures = torch.full(self.totals.shape, torch.nan, dtype=torch.float64)
+            distances = torch.full((len(self.keys),), torch.nan, dtype=torch.float64)
             if len(pixels) and not nonfinite:
                 clouds = values[..., None] * pixel_rays(columns, rows, camera, radial=self.protocol.radial)
-                figures = self._figures(*clouds.numpy())
-            rows_of_images.append(figures)
-            if not len(pixels):
-                self.excluded += 1
-                continue
-            self.totals += figures.to(self.totals)
-            self.images += 1
-            self.nonfinite += nonfinite.to(self.nonfinite)
-        self.per_image = dict(zip(self._names, torch.stack(rows_of_images, dim=1), strict=True))
+                distances = self._compare(*clouds.numpy())
+            rows_of_images.append(distances)
+            spoilt.append(nonfinite)
+        values_of_images = torch.stack(rows_of_images, dim=1)
+        self.add_images(dict(zip(self.keys, values_of_images, strict=True)), torch.stack(spoilt))
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN if no image had a valid pixel."""
-        means = self.totals / self.images
-        counts = {"excluded": self.excluded.to(means.dtype), "nonfinite": self.nonfinite.to(means.dtype)}
-        return dict(zip(self._names, means, strict=True)) | counts
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        scores = (f"chamfer3d_fscore_{100 * threshold:g}cm" for threshold in self.thresholds)
-        return ("chamfer3d_precision", "chamfer3d_recall", *scores)
-
-    def _figures(self, prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> Tensor:
-        """(2 + T,) figures of two (N, 3) clouds in metres."""
+    def _compare(self, prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> Tensor:
+        """Return the (2 + T,) values of two (N, 3) clouds in metres."""
         to_truth, to_prediction = (
             nearest_distances(points, cloud, self.workers)
             for points, cloud in ((prediction, truth), (truth, prediction))
@@ -128,6 +114,22 @@ class PointCloudChamfer(ExactSums):
         power = 2 if self.squared else 1
         scores = (_f_score(float(np.mean(to_truth < t)), float(np.mean(to_prediction < t))) for t in self.thresholds)
         return torch.tensor([np.mean(to_truth**power), np.mean(to_prediction**power), *scores], dtype=torch.float64)
+
+
+def metric_depths(prepared: Prepared, protocol: EvalProtocol) -> tuple[Tensor, Tensor]:
+    """Return predicted and true depth (B, 2, H, W) in metres, float64, and valid pixels (B, H, W), on the CPU."""
+    depths = torch.cat([prepared.prediction, prepared.target], dim=1).cpu().double() * protocol.unit
+    return depths, prepared.valid[:, 0].cpu()
+
+
+def check_intrinsics(target: Tensor, intrinsics: Tensor) -> None:
+    """Check that there is a camera matrix (3, 3) for each image of a truth (B, 1, H, W).
+
+    Raises:
+        ValueError: if not.
+    """
+    if intrinsics.shape != (len(target), 3, 3):
+        raise ValueError(f"intrinsics must be (B, 3, 3) = ({len(target)}, 3, 3), got {tuple(intrinsics.shape)}")
 
 
 def nearest_distances(

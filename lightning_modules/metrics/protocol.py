@@ -1,14 +1,14 @@
 """The evaluation protocol: what is done to prediction and truth before any error is measured."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.metrics.alignment import Alignment, align
-from lightning_modules.metrics.exact_sums import accumulation_dtype
+from lightning_modules.metrics.precision import accumulation_dtype
 
 CROPPED_SIZE = (480, 640)
 CROPS = {
@@ -16,6 +16,20 @@ CROPS = {
     "densedepth": (slice(20, 460), slice(24, 616)),
     "p2orm": (slice(21, 461), slice(25, 617)),
 }
+
+
+class Prepared(NamedTuple):
+    """A batch in the state in which errors are measured.
+
+    Attributes:
+        prediction: (B, 1, H, W) depth on the truth's grid, aligned and clamped, NaN where it is not finite.
+        target: (B, 1, H, W) true depth in the same unit.
+        valid: (B, 1, H, W) bool, the evaluated pixels.
+    """
+
+    prediction: Tensor
+    target: Tensor
+    valid: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ class EvalProtocol:
         if self.images_per_batch < 1:
             raise ValueError(f"protocol `{self.name}`: `images_per_batch` must be > 0, got {self.images_per_batch}")
 
-    def prepare(self, prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prepare(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Prepared:
         """Bring a batch into the state in which errors are measured.
 
         The prediction is resized to the truth's size (never the truth), range and crop are applied to ``valid``, the
@@ -107,7 +121,7 @@ class EvalProtocol:
         prediction = prediction.where(prediction.isfinite(), torch.nan)
         if self.clamp:
             prediction = prediction.clamp(self.min_depth, None if self.clamp == "below" else self.max_depth)
-        return prediction / self.unit, target / self.unit, valid
+        return Prepared(prediction / self.unit, target / self.unit, valid)
 
     def evaluated(self, target: Tensor, valid: Tensor) -> Tensor:
         """Pixels (B, 1, H, W) bool that errors are measured on: measured, inside range and crop.

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lightning_modules.metrics.protocol import EvalProtocol
-from lightning_modules.metrics.subset_errors import SubsetErrors
+from lightning_modules.metrics.metric_info import Infos
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
+from lightning_modules.metrics.subset_errors import ERRORS, SubsetErrors
 
 #: Metres.
 EDGES = (0.0, 2.0, 5.0, 10.0)
@@ -29,11 +30,14 @@ class RangeErrors(SubsetErrors):
         ValueError: if the edges do not ascend from 0 or more, or all are beyond ``max_depth``.
     """
 
+    group = "range"
+    info: ClassVar[Infos] = {f"{error}_at_{{low}}_{{high}}": ERRORS[error] for error in ("abs_rel", "rmse")}
+
     def __init__(self, protocol: EvalProtocol, edges: Sequence[float] = EDGES, **kwargs: Any) -> None:
         used = [edge for edge in edges if edge < protocol.max_depth]
         if not used or min(edges) < 0 or any(low >= high for low, high in pairwise(edges)):
             raise ValueError(
-                f"`range_edges` must ascend from 0 m or more and begin below max_depth ({protocol.max_depth} m), "
+                f"`range.edges` must ascend from 0 m or more and begin below max_depth ({protocol.max_depth} m), "
                 f"got {tuple(edges)}"
             )
         ends = [f"{edge:g}" for edge in edges] + ["up"]
@@ -41,18 +45,8 @@ class RangeErrors(SubsetErrors):
         super().__init__(protocol, names[: len(used)], ("abs_rel", "rmse"), **kwargs)
         self.edges = tuple(used)
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
-
-        Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`.
-        """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
+    def subsets_of(self, prepared: Prepared) -> Tensor:
+        """Return the number of the range, from 1, that the true depth is in."""
+        target, valid = prepared.target[:, 0], prepared.valid[:, 0]
         edges = torch.tensor(self.edges, dtype=target.dtype, device=target.device) / self.protocol.unit
-        ranges = torch.bucketize(target[:, 0], edges)  # a < d <= b
-        self.add_subsets(prediction, target, ranges.where(valid[:, 0], 0))
+        return torch.bucketize(target, edges).where(valid, 0)  # a < d <= b

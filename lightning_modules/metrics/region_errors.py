@@ -1,17 +1,19 @@
 """How stable a prediction is within regions of stable depth."""
 
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from lightning_modules.metrics.exact_sums import accumulation_dtype
+from lightning_modules.metrics.depth_metric import DepthMetric
 from lightning_modules.metrics.image_means import ImageMeans
-from lightning_modules.metrics.label_maps import table_places
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.label_maps import check_labels, table_places
+from lightning_modules.metrics.metric_info import Infos, MetricInfo, lower
+from lightning_modules.metrics.precision import accumulation_dtype
+from lightning_modules.metrics.protocol import Prepared
 
 
-class RegionErrors(ImageMeans):
+class RegionErrors(DepthMetric, ImageMeans):
     r"""Errors and variance of a prediction region by region, mean over regions, then over images.
 
     Region Support Network, section 4.2: "the mean value of RMSE and variance among each region, respectively according
@@ -34,30 +36,25 @@ class RegionErrors(ImageMeans):
         kwargs: see :class:`torchmetrics.Metric`.
     """
 
-    figures = (
-        "region_rmse", "region_error_variance", "region_support_rmse", "region_variance", "region_true_variance",
-        "region_share",
-    )  # fmt: skip
+    group = "region"
+    needs = ("regions",)
+    info: ClassVar[Infos] = {
+        "region_rmse": lower("m"), "region_error_variance": lower("m²"), "region_support_rmse": lower("m"),
+        "region_variance": lower("m²"), "region_true_variance": MetricInfo("m²"), "region_share": MetricInfo(),
+    }  # fmt: skip
 
-    def __init__(self, protocol: EvalProtocol, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.protocol = protocol
-
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, regions: Tensor) -> None:
-        """Add a batch.
+    def add(self, prepared: Prepared, regions: Tensor) -> None:
+        """Add a prepared batch.
 
         Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
+            prepared: the batch.
             regions: (B, H, W) int64 ids; 0 = none.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, or if the regions have another size than the truth.
+            ValueError: if the regions are not integers on the truth's grid.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
-        if regions.shape != target[:, 0].shape:
-            raise ValueError(f"regions must be (B, H, W) = {tuple(target[:, 0].shape)}, got {tuple(regions.shape)}")
+        prediction, target, valid = prepared
+        check_labels(target, regions, "regions")
         dtype = accumulation_dtype(prediction.device)
         inside = valid[:, 0] & (regions > 0)
         unit = self.protocol.unit
@@ -80,7 +77,7 @@ class RegionErrors(ImageMeans):
             """(B, n) mean square of a map about a value of each region."""
             return mean((values - centres.flatten()[places]).square().where(inside, 0.0))
 
-        figures = (
+        of_regions = (
             mean((predicted - true).square()).sqrt(),
             deviation(predicted - true, mean(predicted - true)),
             deviation(predicted, mean(true)).sqrt(),
@@ -88,9 +85,9 @@ class RegionErrors(ImageMeans):
             deviation(true, mean(true)),
         )
         count = counted.sum(1)
-        means = [figure.where(counted, 0.0).sum(1) / count for figure in figures]
+        means = [values.where(counted, 0.0).sum(1) / count for values in of_regions]
         share = inside.sum((1, 2)).to(dtype) / valid.sum((1, 2, 3))
         nonfinite = (~prediction.isfinite()) & inside[:, None]
         whole = (count > 0) & ~nonfinite.any(3).any(2).any(1)
-        values = [figure.to(dtype).where(whole, torch.nan) for figure in (*means, share)]
-        self.add_images(dict(zip(self.figures, values, strict=True)), nonfinite)
+        rows = [values.to(dtype).where(whole, torch.nan) for values in (*means, share)]
+        self.add_images(dict(zip(self.keys, rows, strict=True)), nonfinite)

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
+from lightning_modules.metrics.exact_sums import SuiteMetric
 from lightning_modules.metrics.gathering import gather_rows
+from lightning_modules.metrics.metric_info import LEFT_OUT, Infos, higher
+from lightning_modules.metrics.precision import accumulation_dtype
 
 # Cosines closer than this are equal: products of the same two vectors differ in the last bits between block shapes.
 TIE = 1e-6
@@ -61,6 +63,12 @@ class LayoutRetrieval(SuiteMetric):
     embeddings: list[Tensor]
     scenes: list[Tensor]
     frames: list[Tensor]
+
+    group = "retrieval"
+    reads = "embedding"
+    needs = ("scene", "frame")
+    info: ClassVar[Infos] = {"scene_recall@{k}": higher(), "frame_recall@{k}": higher()}
+    counts: ClassVar[Infos] = {"excluded_scene": LEFT_OUT, "excluded_frame": LEFT_OUT, "nonfinite": LEFT_OUT}
 
     def __init__(self, ks: Sequence[int] = (1, 5, 10), frame_window: int = 5, chunk: int = 4096, **kwargs: Any) -> None:
         super().__init__(dist_sync_fn=gather_rows, **kwargs)

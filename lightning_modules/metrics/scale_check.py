@@ -1,12 +1,15 @@
-"""Whether predictions are in the unit, and the right way round, for the figures that are made of them."""
+"""Whether predictions are in the unit, and the right way round, for the metrics that are made of them."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
+from lightning_modules.metrics.exact_sums import ExactSums
+from lightning_modules.metrics.metric_info import LEFT_OUT, Infos
+from lightning_modules.metrics.precision import accumulation_dtype
 from lightning_modules.metrics.protocol import EvalProtocol
 
 #: Medians farther apart than this factor are of another unit, not of a bad method.
@@ -49,6 +52,10 @@ class ScaleCheck(ExactSums):
     with_ratio: Tensor
     correlation: Tensor
     with_correlation: Tensor
+
+    group = "scale"
+    reads = "depth"
+    info: ClassVar[Infos] = {"negative": LEFT_OUT}
 
     def __init__(self, protocol: EvalProtocol):
         super().__init__()
@@ -95,7 +102,7 @@ class ScaleCheck(ExactSums):
         return torch.zeros_like(correlation, dtype=torch.bool)
 
     def compute(self) -> dict[str, Tensor]:
-        """The count ``negative``; :meth:`remarks` says the rest."""
+        """Return the count ``negative``; :meth:`remarks` says the rest."""
         return {"negative": self.negative.to(self.log_ratio.dtype)}
 
     def remarks(self) -> list[str]:

@@ -2,43 +2,53 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.metrics.exact_sums import SuiteMetric, accumulation_dtype
+from lightning_modules.metrics.exact_sums import SuiteMetric
 from lightning_modules.metrics.gathering import gather_rows
 from lightning_modules.metrics.label_maps import compact_ids, table_places
+from lightning_modules.metrics.metric_info import LEFT_OUT, Infos, higher, lower
+from lightning_modules.metrics.precision import accumulation_dtype
 
-FIGURES = ("boundary_recall", "undersegmentation_error", "achievable_accuracy", "explained_variance")
+#: Metrics of one level.
+KEYS = {
+    "boundary_recall": higher(), "undersegmentation_error": lower(), "achievable_accuracy": higher(),
+    "explained_variance": higher(),
+}  # fmt: skip
+
+#: Key of a metric of one level.
+OF_LEVEL = "level{level}_{name}"
 
 
 def per_image_segment_quality(
     segments: Sequence[Tensor], instances: Tensor, depth: Tensor, valid: Tensor, tolerance: int = 2
 ) -> dict[str, Tensor]:
-    """Segment quality of each image, as :class:`SegmentQuality` defines it; for the arguments see its ``update``.
+    """Return each image's segment quality, as :class:`SegmentQuality` defines it; for the arguments see its ``update``.
 
     Returns:
-        One (B,) tensor per level and figure, such as ``level0_boundary_recall``; NaN where it is not defined.
+        One (B,) tensor a level and metric, such as ``level0_boundary_recall``; NaN where it is not defined.
     """
     for labels in segments:
         _check_shapes(labels, instances, depth, valid)
     boundaries, objects = _boundaries(instances), compact_ids(instances)
     deviations, variances = _deviations(depth[:, 0], valid[:, 0])
-    figures: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
     for level, labels in enumerate(segments):
         labels = _resized(labels, instances.shape[1:])
         places, columns = table_places(labels)
         per_image = (
             _boundary_recall(_boundaries(labels), boundaries, tolerance),
-            *_region_figures(places, columns, objects),
+            *_region_values(places, columns, objects),
             _explained_variance(places, columns, deviations, valid[:, 0]) / variances,
         )
-        figures |= {f"level{level}_{name}": figure for name, figure in zip(FIGURES, per_image, strict=True)}
-    return figures
+        named = zip(KEYS, per_image, strict=True)
+        values |= {OF_LEVEL.format(level=level, name=name): value for name, value in named}
+    return values
 
 
 class SegmentQuality(SuiteMetric):
@@ -57,7 +67,7 @@ class SegmentQuality(SuiteMetric):
     * ``explained_variance``: :math:`\sum_S |S| (\mu_S - \mu)^2 / \sum_i (d_i - \mu)^2` over the pixels of valid
       depth (Moore et al. 2008, there of colour): 1 if depth is constant in every segment.
 
-    An image enters every figure that is defined for it. ``excluded`` counts the images without an object,
+    An image enters every metric that is defined for it. ``excluded`` counts the images without an object,
     ``excluded_boundary`` those without a boundary of one, ``excluded_depth`` those of constant or no valid depth.
 
     Args:
@@ -69,6 +79,12 @@ class SegmentQuality(SuiteMetric):
     """
 
     figures: list[Tensor]
+
+    group = "segment"
+    reads = "segments"
+    needs = ("instances", "depth", "valid")
+    info: ClassVar[Infos] = {f"level{{level}}_{name}": info for name, info in KEYS.items()}
+    counts: ClassVar[Infos] = {"excluded": LEFT_OUT, "excluded_boundary": LEFT_OUT, "excluded_depth": LEFT_OUT}
 
     def __init__(self, tolerance: int = 2, **kwargs: Any) -> None:
         super().__init__(dist_sync_fn=gather_rows, **kwargs)
@@ -90,15 +106,14 @@ class SegmentQuality(SuiteMetric):
         Raises:
             ValueError: if the shapes do not fit together, a label is negative, or the number of levels is 0 or changes.
         """
-        levels = {len(rows[0]) // len(FIGURES) for rows in self.figures[:1]} | {len(segments)}
+        levels = {len(rows[0]) // len(KEYS) for rows in self.figures[:1]} | {len(segments)}
         if levels != {len(segments)} or not segments:
             raise ValueError(f"every batch must have the same number of segment levels, and one at least, got {levels}")
-        figures = per_image_segment_quality(segments, instances, depth, valid, self.tolerance)
-        self.figures.append(torch.stack(list(figures.values()), dim=1))
-        self.per_image = figures
+        self.per_image = per_image_segment_quality(segments, instances, depth, valid, self.tolerance)
+        self.figures.append(torch.stack(list(self.per_image.values()), dim=1))
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures of the class docstring, scalars such as ``level0_boundary_recall``; NaN if no image has one.
+        """Return the metrics by key, such as ``level0_boundary_recall``, scalars; NaN if no image has it.
 
         Raises:
             ValueError: if no process has seen an image.
@@ -106,8 +121,9 @@ class SegmentQuality(SuiteMetric):
         if not len(self.figures):
             raise ValueError("segment quality without an image: `update` was never called, in any process")
         images = dim_zero_cat(self.figures)
-        names = [f"level{level}_{name}" for level in range(images.shape[1] // len(FIGURES)) for name in FIGURES]
-        boundary, region, _, depth = images.isnan().sum(0).to(images.dtype)[: len(FIGURES)]  # the same on every level
+        levels = range(images.shape[1] // len(KEYS))
+        names = [OF_LEVEL.format(level=level, name=name) for level in levels for name in KEYS]
+        boundary, region, _, depth = images.isnan().sum(0).to(images.dtype)[: len(KEYS)]  # the same on every level
         return dict(zip(names, images.nanmean(0), strict=True)) | {
             "excluded": region,
             "excluded_boundary": boundary,
@@ -133,7 +149,7 @@ def _boundaries(labels: Tensor) -> Tensor:
     return F.pad(across, (0, 1)) | F.pad(across, (1, 0)) | F.pad(down, (0, 0, 0, 1)) | F.pad(down, (0, 0, 1, 0))
 
 
-def _region_figures(places: Tensor, columns: int, objects: Tensor) -> tuple[Tensor, Tensor]:
+def _region_values(places: Tensor, columns: int, objects: Tensor) -> tuple[Tensor, Tensor]:
     """(B,) undersegmentation error and (B,) achievable segmentation accuracy.
 
     Args:

@@ -1,22 +1,26 @@
 """How right the predicted semantic classes are: pixel accuracy, mean class accuracy, mIoU."""
 
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from lightning_modules.metrics.exact_sums import ExactSums, accumulation_dtype
+from lightning_modules.metrics.exact_sums import CountedMeans
+from lightning_modules.metrics.metric_info import Infos, higher
+from lightning_modules.metrics.precision import accumulation_dtype
+from lightning_modules.metrics.protocol import EvalProtocol
 
 AbsentClasses = Literal["skip", "zero"]
-FIGURES = ("pixel_accuracy", "mean_accuracy", "miou")
+KEYS = {name: higher() for name in ("pixel_accuracy", "mean_accuracy", "miou")}
 
 # The ids of the truth start at 1, the channels of the logits at 0.
 UNLABELLED = -1
 
 
-class SegmentationAccuracy(ExactSums):
+class SegmentationAccuracy(CountedMeans):
     r"""Accuracy of semantic classes from one confusion matrix of the whole set (Long et al. 2015, section 5).
 
     With :math:`n_{ij}` the labelled pixels of the set that are of class i and predicted as class j,
@@ -33,7 +37,7 @@ class SegmentationAccuracy(ExactSums):
     one: it is not offered. What is predicted on unlabelled pixels counts nowhere.
 
     ``excluded`` counts the images without a labelled pixel. ``nonfinite`` counts labelled pixels with a NaN or infinite
-    logit in any channel: a single one makes every figure NaN. ``per_image`` has ``pixel_accuracy``.
+    logit in any channel: a single one makes all NaN. ``per_image`` has ``pixel_accuracy``.
 
     Args:
         classes: number of classes, 40 for NYU40.
@@ -45,8 +49,11 @@ class SegmentationAccuracy(ExactSums):
     """
 
     confusion: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+
+    group = "semantic"
+    reads = "semantics"
+    needs = ("semantics",)
+    info: ClassVar[Infos] = KEYS
 
     def __init__(self, classes: int = 40, absent: AbsentClasses = "skip", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -56,9 +63,12 @@ class SegmentationAccuracy(ExactSums):
             raise ValueError(f"`absent` must be one of {', '.join(get_args(AbsentClasses))}, got {absent!r}")
         self.classes = classes
         self.absent = absent
-        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_count("excluded")
-        self.add_count("nonfinite")
+        self.add_count("confusion", classes, classes)
+
+    @classmethod
+    def for_data(cls, protocol: EvalProtocol, classes: int, options: Mapping[str, Any]) -> Self:
+        """Return the metric of the data's classes."""
+        return cls(classes, **options)
 
     def update(self, logits: Tensor, semantics: Tensor) -> None:
         """Add a batch.
@@ -89,20 +99,16 @@ class SegmentationAccuracy(ExactSums):
             accuracies.append(accuracy.where(spoilt == 0, torch.nan))
         self.per_image = {"pixel_accuracy": torch.stack(accuracies)}
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN if no pixel was labelled."""
+    def means(self) -> dict[str, Tensor]:
+        """Return the metrics of the class docstring, scalars; NaN if no pixel was labelled."""
         counts = self.confusion.to(accumulation_dtype(self.confusion.device))
         right, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
         union = true + predicted - right
         iou = right / union
         if self.absent == "zero" and true.any():
             iou = iou.nan_to_num(0.0)
-        figures = torch.stack([right.sum() / true.sum(), (right / true).nanmean(), iou.nanmean()])
-        figures = figures.where(self.nonfinite == 0, torch.nan)
-        return dict(zip(FIGURES, figures, strict=True)) | {
-            "excluded": self.excluded.to(counts.dtype),
-            "nonfinite": self.nonfinite.to(counts.dtype),
-        }
+        values = (right.sum() / true.sum(), (right / true).nanmean(), iou.nanmean())
+        return dict(zip(KEYS, values, strict=True))
 
     def _check(self, logits: Tensor, semantics: Tensor) -> None:
         if logits.ndim != 4 or semantics.ndim != 3 or len(logits) != len(semantics) or not logits.is_floating_point():

@@ -1,19 +1,20 @@
 """How unevenly depth varies inside objects, away from their borders."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_modules.metrics.depth_errors import LOG_FLOOR
+from lightning_modules.metrics.depth_metric import DepthMetric
 from lightning_modules.metrics.image_means import ImageMeans
 from lightning_modules.metrics.label_discs import uniform_discs
-from lightning_modules.metrics.label_errors import check_labels
-from lightning_modules.metrics.label_maps import compact_ids
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.label_maps import check_labels, compact_ids
+from lightning_modules.metrics.metric_info import LEFT_OUT_OF_DETAILS, Infos, MetricInfo, lower
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 
-class ObjectRoughness(ImageMeans):
+class ObjectRoughness(DepthMetric, ImageMeans):
     r"""Roughness of predicted depth inside annotated objects, and of the truth there, per cent of the depth.
 
     With the mean over the four pixels q that are ``step`` pixels left, right, above and below a pixel p:
@@ -27,7 +28,7 @@ class ObjectRoughness(ImageMeans):
     of its slope (0.006 % on a floor 3 m away, 1.5 m below NYUv2's camera), but bumps, noise and stripes. The pixels p
     are those whose surroundings within ``margin`` pixels are all of the same object, so that a border, sharp or
     blurred, does not count, and whose own truth and that of the four others is valid. Means over the pixels of an
-    image, then over images. A prediction may be too smooth as well as too rough: hence the truth's figure beside it.
+    image, then over images. A prediction may be too smooth as well as too rough: hence the truth's beside it.
 
     ``excluded`` counts images without such a pixel, ``nonfinite`` NaN or infinite predictions on the pixels compared.
 
@@ -41,29 +42,32 @@ class ObjectRoughness(ImageMeans):
         ValueError: unless 1 <= step <= margin.
     """
 
-    figures = ("object_roughness", "object_roughness_truth")
+    group = "smoothness"
+    needs = ("instances",)
+    info: ClassVar[Infos] = {
+        "object_roughness": lower("%", detail=True),
+        "object_roughness_truth": MetricInfo("%", detail=True),
+    }
+    counts: ClassVar[Infos] = {"excluded": LEFT_OUT_OF_DETAILS, "nonfinite": LEFT_OUT_OF_DETAILS}
 
     def __init__(self, protocol: EvalProtocol, step: int = 4, margin: int = 8, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(protocol, **kwargs)
         if not 1 <= step <= margin:
-            raise ValueError(f"need 1 <= `smoothness_step` <= `smoothness_margin` pixels, got {step} and {margin}")
-        self.protocol = protocol
+            raise ValueError(f"need 1 <= `smoothness.step` <= `smoothness.margin` pixels, got {step} and {margin}")
         self.step = step
         self.margin = margin
 
-    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, instances: Tensor) -> None:
-        """Add a batch.
+    def add(self, prepared: Prepared, instances: Tensor) -> None:
+        """Add a prepared batch.
 
         Args:
-            prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
-            target: (B, 1, H, W) true depth in metres.
-            valid: (B, 1, H, W) bool, true where the truth is measured.
+            prepared: the batch.
             instances: (B, H, W) int64, one id per object of an image; 0 = none.
 
         Raises:
-            ValueError: as :meth:`EvalProtocol.prepare`, or if the instances do not fit to the truth.
+            ValueError: if the instances do not fit to the truth.
         """
-        prediction, target, valid = self.protocol.prepare(prediction, target, valid)
+        prediction, target, valid = prepared
         check_labels(target, instances)
         inside = uniform_discs(compact_ids(instances), self.margin)[:, None]
         centres = torch.stack(self._cross(valid)).all(0) & self._cross(inside)[0]
@@ -75,12 +79,12 @@ class ObjectRoughness(ImageMeans):
         defined = (count > 0) & ~spoilt.any(3).any(2).any(1)
 
         def roughness(depth: Tensor) -> Tensor:
-            """(B,) figure of a map (B, 1, H, W)."""
+            """(B,) roughness of a map (B, 1, H, W)."""
             centre, *neighbours = self._cross(depth.where(compared, 1.0).clamp_(min=LOG_FLOOR).log_())
             uneven = sum(neighbours, start=-4 * centre).abs_().where(centres, 0.0)
             return (100 / 4 * uneven.sum((1, 2, 3)) / count).where(defined, torch.nan)
 
-        self.add_images(dict(zip(self.figures, (roughness(prediction), roughness(target)), strict=True)), spoilt)
+        self.add_images(dict(zip(self.keys, (roughness(prediction), roughness(target)), strict=True)), spoilt)
 
     def _cross(self, maps: Tensor) -> list[Tensor]:
         """Views (B, 1, H - 2 step, W - 2 step) of a map: itself, and ``step`` pixels above, below, left and right."""

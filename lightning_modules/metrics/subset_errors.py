@@ -1,29 +1,31 @@
 """Base of metrics that give the depth errors of parts of an image: far pixels, pixels near a border."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_modules.metrics.depth_errors import LOG_FLOOR, THRESHOLDS
-from lightning_modules.metrics.exact_sums import ExactSums
-from lightning_modules.metrics.protocol import EvalProtocol
+from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.metric_info import LEFT_OUT_OF_DETAILS, Infos, higher, lower
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 #: In the order in which they are summed.
-ERRORS = ("abs_rel", "rmse", "delta1")
+ERRORS = {"abs_rel": lower(detail=True), "rmse": lower("m", detail=True), "delta1": higher(detail=True)}
 
 
-class SubsetErrors(ExactSums):
+class SubsetErrors(DepthMetric):
     """``abs_rel``, ``rmse`` and ``delta1`` as :class:`DepthErrors` defines them, over disjoint subsets of the pixels.
 
-    With ``averaging: per_image`` a figure is the mean over the images that have pixels of its subset; otherwise the
+    With ``averaging: per_image`` each is the mean over the images that have pixels of its subset; otherwise the
     pixels of all images are pooled, for of batches many would have none. ``delta_over`` is not read.
 
-    ``excluded`` counts images without a pixel of any subset. ``nonfinite`` counts NaN or infinite predictions on pixels
-    of a subset: a single one makes every figure NaN.
+    ``excluded`` counts images without a pixel of any subset, ``nonfinite`` NaN or infinite predictions on pixels of a
+    subset, as :class:`CountedMeans` explains.
 
-    Subclasses name their subsets and call :meth:`add_subsets` from ``update``.
+    Subclasses name their subsets and find them in :meth:`subsets_of`.
 
     Args:
         protocol: range, crop, alignment and averaging.
@@ -34,48 +36,42 @@ class SubsetErrors(ExactSums):
 
     totals: Tensor
     weights: Tensor
-    excluded: Tensor
-    nonfinite: Tensor
+
+    counts: ClassVar[Infos] = {"excluded": LEFT_OUT_OF_DETAILS, "nonfinite": LEFT_OUT_OF_DETAILS}
 
     def __init__(
-        self, protocol: EvalProtocol, subsets: Sequence[str], errors: Sequence[str] = ERRORS, **kwargs: Any
+        self, protocol: EvalProtocol, subsets: Sequence[str], errors: Sequence[str] = tuple(ERRORS), **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.protocol = protocol
+        super().__init__(protocol, **kwargs)
         self.subsets = tuple(subsets)
         self.errors = tuple(errors)
         self.add_sum("totals", len(ERRORS), len(self.subsets))
         self.add_sum("weights", len(self.subsets))
-        self.add_count("excluded")
-        self.add_count("nonfinite")
 
-    def add_subsets(self, prediction: Tensor, target: Tensor, subsets: Tensor) -> None:
-        """Add a batch.
+    @abstractmethod
+    def subsets_of(self, prepared: Prepared, *truth: Any) -> Tensor:
+        """Return (B, H, W) int64, 1 for the first subset; 0 where a pixel is in none, or not evaluated."""
 
-        Args:
-            prediction: (B, 1, H, W) depth, as :meth:`EvalProtocol.prepare` returns it.
-            target: (B, 1, H, W) true depth, same unit, positive where evaluated.
-            subsets: (B, H, W) int64, 1 for the first subset; 0 where a pixel is in none, or not evaluated.
-        """
-        counts, sums, spoilt = self._sums(prediction, target, subsets)
+    def add(self, prepared: Prepared, *truth: Tensor) -> None:
+        """Add a prepared batch."""
+        subsets = self.subsets_of(prepared, *truth)
+        counts, sums, spoilt = self._sums(prepared.prediction, prepared.target, subsets)
         seen = counts > 0
-        figures = _figures(sums / counts).where((spoilt == 0)[:, None], torch.nan)
+        values = _values(sums / counts).where((spoilt == 0)[:, None], torch.nan)
         if self.protocol.averaging == "per_image":
-            self.totals += figures.where(seen, 0.0).sum(1).to(self.totals)
+            self.totals += values.where(seen, 0.0).sum(1).to(self.totals)
             self.weights += seen.sum(0).to(self.weights)
         else:
             self.totals += sums.sum(1).to(self.totals)
             self.weights += counts.sum(0).to(self.weights)
         self.excluded += (~seen.any(1)).sum()
         self.nonfinite += spoilt.sum()
-        self.per_image = self._named(figures)
+        self.per_image = self._named(values)
 
-    def compute(self) -> dict[str, Tensor]:
-        """The figures and counts of the class docstring, scalars; NaN if no image had a pixel of the subset."""
+    def means(self) -> dict[str, Tensor]:
+        """Return the errors by key, scalars; NaN if no image had a pixel of the subset."""
         means = self.totals / self.weights
-        figures = means if self.protocol.averaging == "per_image" else _figures(means)
-        counts = {"excluded": self.excluded.to(means.dtype), "nonfinite": self.nonfinite.to(means.dtype)}
-        return self._named(figures.where(self.nonfinite == 0, torch.nan)) | counts
+        return self._named(means if self.protocol.averaging == "per_image" else _values(means))
 
     def _sums(self, prediction: Tensor, target: Tensor, subsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, S) pixels, (3, B, S) sums of relative error, squared error and hits of delta1, (B,) non-finite ones."""
@@ -98,16 +94,17 @@ class SubsetErrors(ExactSums):
         spoilt = total(~predicted.isfinite()).sum(1).long()
         return total(torch.ones_like(true)), sums, spoilt
 
-    def _named(self, figures: Tensor) -> dict[str, Tensor]:
-        """Name the first and last axis of (3, ..., S) figures; only those that are asked for."""
+    def _named(self, values: Tensor) -> dict[str, Tensor]:
+        """Name the first and last axis of (3, ..., S) errors; only those that are asked for."""
         return {
-            f"{error}_{subset}": figures[ERRORS.index(error), ..., place]
+            f"{error}_{subset}": values[row, ..., place]
             for place, subset in enumerate(self.subsets)
-            for error in self.errors
+            for row, error in enumerate(ERRORS)
+            if error in self.errors
         }
 
 
-def _figures(means: Tensor) -> Tensor:
-    """(3, ...) figures in the order of `ERRORS`, from means over pixels."""
+def _values(means: Tensor) -> Tensor:
+    """Return (3, ...) errors in the order of `ERRORS`, from means over pixels."""
     relative, square, hits = means
     return torch.stack([relative, square.sqrt(), hits])

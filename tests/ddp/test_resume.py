@@ -61,5 +61,5 @@ def test_a_signal_to_one_process_stops_both(place, rank):
     assert len(saved["exact_resume"]) == 2
     resumed = fit(place, name)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
-    assert "going on at epoch 1, batch 2, step 5" in resumed.stdout + resumed.stderr
+    assert "resumed at epoch 1, batch 2, step 5" in resumed.stdout + resumed.stderr
     assert_same(weights(place, name), weights(place, "whole"))

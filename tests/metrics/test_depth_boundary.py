@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.metrics import EvalProtocol
-from lightning_modules.metrics.depth_boundary import FIGURES, DepthBoundaryF1, per_image_depth_boundary
+from lightning_modules.metrics.depth_boundary import KEYS, DepthBoundaryF1, per_image_depth_boundary
 from tests.helpers.metric_tester import MetricTester
 
 PROTOCOL = EvalProtocol("test", min_depth=0.1, max_depth=8.0)
@@ -60,7 +60,7 @@ class TestDepthBoundaryF1(MetricTester):
         prediction = prediction.double().clamp(PROTOCOL.min_depth, PROTOCOL.max_depth)
         images = zip(*(part[:, 0].numpy() for part in (prediction, target.double(), valid)), strict=True)
         seen = [figures for image in images if (figures := loop_figures(*image))]
-        means = {name: sum(column) / len(seen) for name, column in zip(FIGURES, zip(*seen, strict=True), strict=True)}
+        means = {name: sum(column) / len(seen) for name, column in zip(KEYS, zip(*seen, strict=True), strict=True)}
         return means | {"excluded": len(valid) - len(seen), "nonfinite": 0}
 
 
@@ -92,8 +92,8 @@ def test_the_ratio_must_exceed_the_threshold():
 def test_a_checkerboard_predicted_to_scale_is_perfect_and_one_shifted_has_no_edge_right():
     board = 1 + (torch.arange(8)[:, None] + torch.arange(9)).remainder(2).float().view(1, 1, 8, 9)
     for factor in (1.0, 2.5):
-        assert [evaluate(factor * board, board)[name] for name in FIGURES] == pytest.approx([1, 1, 1])
-    assert [evaluate(3 - board, board)[name] for name in FIGURES] == [0, 0, 0]
+        assert [evaluate(factor * board, board)[name] for name in KEYS] == pytest.approx([1, 1, 1])
+    assert [evaluate(3 - board, board)[name] for name in KEYS] == [0, 0, 0]
 
 
 def test_a_constant_prediction_has_no_edge_right():

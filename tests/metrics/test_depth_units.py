@@ -49,7 +49,7 @@ def test_an_evaluation_has_them_on_demand():
     prediction, truth, valid = maps()
     batch = {"depth": truth, "valid": valid, "intrinsics": torch.eye(3).expand(3, 3, 3)}
     for unit in (None, 10.0):
-        evaluation = Evaluation(protocol(), EvaluationOptions(unit=unit, groups=("depth", "unit")))
+        evaluation = Evaluation(protocol(), EvaluationOptions(unit={"unit": unit}, groups=("depth", "unit")))
         evaluation.update(Prediction(depth=prediction), batch)
         figures = evaluation.compute()
         assert ("mae_unit" in figures) == (unit is not None)
@@ -58,5 +58,5 @@ def test_an_evaluation_has_them_on_demand():
 
 
 def test_a_unit_is_positive():
-    with pytest.raises(ValueError, match=r"`evaluation.unit`"):
+    with pytest.raises(ValueError, match=r"`evaluation.unit.unit`"):
         DepthErrorsInUnits(protocol(), 0.0)

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from lightning_modules.metrics import EvalProtocol, LayoutFlatness
-from lightning_modules.metrics.layout_flatness import FIGURES, KINDS
+from lightning_modules.metrics.layout_flatness import KEYS, KINDS
 from tests.helpers.metric_tester import MetricTester
 from tests.metrics.test_planarity import loop_normal
 
@@ -147,12 +147,12 @@ def test_a_prediction_of_zero_has_no_scale_and_is_counted():
     loose = EvalProtocol("loose", 0.1, 20.0, clamp=False)
     figures = evaluate(torch.zeros_like(wall), wall, protocol=loose)
     assert figures["nonfinite"] == wall.numel()
-    assert all(math.isnan(figures[name]) for name in FIGURES)
+    assert all(math.isnan(figures[name]) for name in KEYS)
 
 
 @pytest.mark.parametrize("options", [{"min_area": 1.5}, {"max_rms": 0}])
 def test_bad_options_are_refused(options):
-    with pytest.raises(ValueError, match="`layout_min_area` is a share of the frame"):
+    with pytest.raises(ValueError, match=r"`layout\.min_area` is a share of the frame"):
         LayoutFlatness(PROTOCOL, **options)
 
 

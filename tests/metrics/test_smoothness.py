@@ -111,5 +111,5 @@ def test_a_frame_smaller_than_the_cross_is_excluded():
 
 @pytest.mark.parametrize("options", [{"step": 0}, {"step": 9, "margin": 8}])
 def test_bad_options_are_refused(options):
-    with pytest.raises(ValueError, match="need 1 <= `smoothness_step` <= `smoothness_margin`"):
+    with pytest.raises(ValueError, match=r"need 1 <= `smoothness\.step` <= `smoothness\.margin`"):
         ObjectRoughness(PROTOCOL, **options)

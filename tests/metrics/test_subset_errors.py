@@ -182,11 +182,11 @@ def test_truth_clipped_to_the_protocol_s_end_belongs_to_the_last_range():
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda: RangeErrors(PROTOCOL, (2, 1)), "`range_edges` must ascend"),
+        (lambda: RangeErrors(PROTOCOL, (2, 1)), "`range.edges` must ascend"),
         (lambda: RangeErrors(PROTOCOL, (12, 15)), "begin below max_depth"),
         (lambda: RangeErrors(PROTOCOL, (-1, 2)), "from 0 m or more"),
-        (lambda: BorderErrors(PROTOCOL, 0.5), "`border_distance` must be at least 1 pixel"),
-        (lambda: ThinErrors(PROTOCOL, 0), "`thin_radius` is a share"),
+        (lambda: BorderErrors(PROTOCOL, 0.5), "`label_border.distance` must be at least 1 pixel"),
+        (lambda: ThinErrors(PROTOCOL, 0), "`thin.radius` is a share"),
     ],
 )
 def test_bad_options_are_refused(make, complaint):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from callbacks.records.run_logger import STEP
 from experiments.__main__ import main
-from lightning_modules.metrics.directions import better
+from lightning_modules.metrics import describe
 from tests.experiments.conftest import TINY, tiny
 from tests.helpers.tiny_nyu import write_tiny_nyu
 from tests.helpers.wandb_records import read_run
@@ -89,7 +89,7 @@ def check(run, name="two"):
     validations = rows_with(logged, "val/abs_rel")
     assert len(validations) == 2
     for figure in (*ERRORS, "delta1", "delta2", "delta3"):
-        key, direction = f"val/{figure}", better(figure)
+        key, direction = f"val/{figure}", "max" if describe(figure).higher_is_better else "min"
         history = [row[key] for row in validations]
         assert all(map(math.isfinite, history))
         assert logged.summary[key] == {direction: {"min": min, "max": max}[direction](history), "last": history[-1]}

@@ -9,7 +9,7 @@ import yaml
 from experiments.__main__ import run
 from experiments.config import old_names
 from experiments.config.compose import compose
-from experiments.config.old_names import MOVED, first_names, rename, rename_arguments, rename_text
+from experiments.config.old_names import MOVED, drop_removed, first_names, rename, rename_arguments, rename_text
 from experiments.grid.jobs import make_job
 from experiments.results.run_files import read_yaml
 from lightning_modules.networks.semantic_md.semantic_inputs import RawLabels
@@ -121,6 +121,26 @@ def test_runs_keep_the_names_that_they_had_before_modules_moved(tmp_path, monkey
 
 def test_checkpoints_name_inputs_by_their_old_module():
     assert import_module("lightning_modules.networks.semantic_inputs").RawLabels is RawLabels
+
+
+def test_inputs_that_no_method_read_are_left_out():
+    old = {
+        "preprocess": [
+            {"class_path": "datamodules.CLAHE"},
+            {"class_path": "datamodules.preprocess.UnitDepth", "init_args": {"divisor": 10.0}},
+        ],
+        "derived": [
+            {"class_path": "datamodules.SemanticContours", "init_args": {"mode": "gradient", "size": 3}},
+            {"class_path": "datamodules.derived.sample_maps.ClassMaps", "init_args": {"classes": 20}},
+        ],
+    }
+    kept, gone = drop_removed(rename({"data": {"init_args": old}}))
+    assert kept == {"data": {"init_args": {"preprocess": [{"class_path": "datamodules.CLAHE"}], "derived": []}}}
+    assert [text.split("`")[1] for text in gone] == [
+        "datamodules.UnitDepth",
+        "datamodules.SemanticContours",
+        "datamodules.ClassMaps",
+    ]
 
 
 class TestRemoved:

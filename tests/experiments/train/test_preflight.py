@@ -20,6 +20,7 @@ from experiments.train.preflight import (
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.networks.semantic_md.multi_head import MultiHeadNetwork
 from tests.experiments.conftest import tiny
+from tests.helpers.described_data import described
 from tests.helpers.tiny_method import TinyMethod
 
 
@@ -72,12 +73,10 @@ def test_the_crop_of_a_further_test_set_comes_before_training():
     method = TinyMethod(protocol=plain, test_protocols=[EvalProtocol("cropped", 1e-3, 10.0, crop="eigen")])
 
     def data(name, size, variant=None):
-        return SimpleNamespace(
-            name=name, set_name=name, variant=variant, provides=frozenset(), reader=SimpleNamespace(size=size)
-        )
+        return described(name=name, variant=variant, frame_size=size)
 
     def check(*sets):
-        method.check_data(SimpleNamespace(test_sets=lambda: sets), training=True)
+        method.check_data(described(test_sets=lambda: sets), training=True)
 
     check(data("rooms", (48, 64)), data("nyuv2", (480, 640)), data("nyuv2", (480, 640), variant="whole"))
     with pytest.raises(ValueError, match="`nyuv2`: protocol `cropped`: crop `eigen` is defined on 480x640 frames"):

@@ -192,7 +192,7 @@ def test_a_signal_while_figures_are_written_lets_them_be_written(workplace, monk
         main(command("test", "--ckpt_path", "best"))
     assert end.value.code == 128 + signal.SIGTERM
     assert (run / "metrics.json").exists()
-    assert "the test was over, and its figures are written" in caplog.text
+    assert "the test was over, and its metrics are written" in caplog.text
 
 
 def search_without_end(points):

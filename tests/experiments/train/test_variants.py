@@ -57,7 +57,8 @@ def test_groups_are_those_of_both():
     options = EvaluationOptions(groups=("depth", "cloud"))
     assert options.restricted(None) == options
     assert options.restricted(["depth", "object"]).groups == ("depth",)
-    assert EvaluationOptions(cloud_stride=2).restricted(["cloud"]) == EvaluationOptions(("cloud",), cloud_stride=2)
+    sparse = EvaluationOptions(cloud={"stride": 2})
+    assert sparse.restricted(["cloud"]) == EvaluationOptions(("cloud",), cloud={"stride": 2})
     with pytest.raises(ValueError, match="no group `clouds`"):
         options.restricted(["clouds"])
 
