@@ -99,7 +99,7 @@ bench: $(READY) ## Measure cost and speed against peers, as ratios
 	@$(BIN)/python -m benchmarks.loader_throughput $(ARGS)
 	@$(BIN)/python -m benchmarks.metric_speed $(ARGS)
 	@$(BIN)/python -m benchmarks.trainer_overhead $(ARGS)
-	@$(BIN)/python -m benchmarks.region_support_target $(ARGS)
+	@$(BIN)/python -m benchmarks.region_support_speed $(ARGS)
 	@$(BIN)/python -m benchmarks.region_support_cost --quick
 
 .PHONY: lock

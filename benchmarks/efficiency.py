@@ -38,7 +38,7 @@ from benchmarks.cost import Elapsed, gflops, gflops_inside, time_interleaved
 from lightning_modules import SHED, DepthModule, DPTHybrid
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.networks.shed.graph_pooling import GraphPooling
-from lightning_modules.networks.shed.network import LevelFusionRule
+from lightning_modules.networks.shed.options import LevelFusionRule
 
 PROTOCOL = EvalProtocol("cost only", min_depth=1e-3, max_depth=10.0)
 

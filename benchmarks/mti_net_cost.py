@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.cost import gflops, time_interleaved
 from lightning_modules.backbones import create_backbone
 from lightning_modules.networks.mti_net import GuidedAttention, MTINetwork
-from lightning_modules.networks.mti_net.network import TASKS
+from lightning_modules.networks.mti_net.options import TASKS, MTINetOptions
 
 #: Stride of the attention, and edge of the window that keys are averaged over.
 ATTENTIONS = ((4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 1))
@@ -34,12 +34,9 @@ MIB = 2**20
 
 def networks(backbone: str) -> dict[str, MTINetwork]:
     """The multi-task network and the three that it replaces, without initial predictions, which only train."""
-    made = {"multi-task": MTINetwork(create_backbone(backbone, pretrained=False), initial_predictions=False)}
-    for task in TASKS:
-        made[f"{task} alone"] = MTINetwork(
-            create_backbone(backbone, pretrained=False), tasks=[task], guidance=[], initial_predictions=False
-        )
-    return made
+    options = {"multi-task": MTINetOptions(deep_supervision=0)}
+    options |= {f"{task} alone": MTINetOptions(tasks=[task], guidance=[], deep_supervision=0) for task in TASKS}
+    return {name: MTINetwork(create_backbone(backbone, pretrained=False), own) for name, own in options.items()}
 
 
 def peak_memory(function: Callable[[], object], device: str) -> int:

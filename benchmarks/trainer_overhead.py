@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import wandb
@@ -32,6 +32,7 @@ from rich.table import Table
 from experiments.config.compose import compose
 from experiments.train.cli import SegdepthCLI, quieten
 from lightning_modules import DepthModule
+from lightning_modules.batch import Batch
 
 #: Our loop may cost at most this much of the bare loop's time more.
 TARGET = 0.05
@@ -53,8 +54,6 @@ CONTESTANTS: dict[str, tuple[str, ...]] = {
         "--trainer.enable_checkpointing=false",
     ),
 }
-
-Batch = dict[str, Any]
 
 
 class PreparedRun(SegdepthCLI):

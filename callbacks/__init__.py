@@ -1,4 +1,4 @@
-"""What watches a run: logger, checkpoints, tables, pictures, records."""
+"""Callbacks and logger of a run: checkpoints, records and pictures."""
 
 from callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from callbacks.checkpoints.exact_resume import ExactResume

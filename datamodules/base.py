@@ -1,21 +1,39 @@
 """What all data sets share: how their frames are shown to networks, in training and in evaluation."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from datamodules.frames import FrameDataset
-from datamodules.loading.batching import BatchingDataModule
+from datamodules.classes import NAMES40, class_names
+from datamodules.files import ROOMS_MARKER
+from datamodules.frames import FrameDataset, FrameReader
+from datamodules.loading.loaders import Loaders
+from datamodules.loading.processes import Processes
+from datamodules.pipeline.class_counts import COUNTED_FRAMES, SEMANTIC_MD_ORDER, class_pixels
 from datamodules.pipeline.frame_maps import FrameMap, FrameSuperpixels
+from datamodules.pipeline.prepared import PreparedReader, describe
 from datamodules.pipeline.preprocess import FrameStep
 from datamodules.pipeline.sample_maps import DerivedMap
+from datamodules.pipeline.statistics import by_frequency, coarse_levels, depth_median
 from datamodules.pipeline.superpixels import Superpixels
 from datamodules.pipeline.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
 from datamodules.pipeline.variants import Variant
+from datamodules.pipeline.view_sizes import check_crop, check_superpixels, check_whole_frames, depth_divisor
 from datamodules.sample import Sample
+from datamodules.splits import Splits, hold_out_scenes
+from datamodules.storage.cache import cache_folder
 from datamodules.storage.fingerprint import fingerprint
+from datamodules.storage.store import StoreReader
+from datamodules.storage.stored_options import open_store
+
+ClassOrder = Literal["overall", "counted", "semantic_md"]
 
 #: Options that say how the network is shown a frame in evaluation: those of all test sets of a run.
 VIEW_OPTIONS = (
@@ -26,7 +44,7 @@ VIEW_OPTIONS = (
 IMAGENET_NORMALIZATION: tuple[RGB, RGB] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-class DepthDataModule(BatchingDataModule):
+class DepthDataModule(LightningDataModule, ABC):
     """Frames with depth, for training and for evaluation.
 
     Training sees random crops, evaluation whole frames with the truth at its native size. A data set says how its files
@@ -69,9 +87,29 @@ class DepthDataModule(BatchingDataModule):
         variants: further views of all test sets, by name: each is tested on as well, as ``<data set>_<name>``. None in
             place of a variant takes away one that an earlier file has.
 
+    Attributes:
+        train_set, val_set, test_set: frames of each part, as samples; there once it is set up.
+        variant: what this view of another set's frames shows; None for a data set itself.
+
     Raises:
         ValueError: unless 0 < min_depth < max_depth, or if a further test set has test sets of its own.
     """
+
+    #: What the data set is called.
+    data_set: str
+
+    #: Number of classes of ``semantics``, whose ids are 1 to that.
+    classes: int = len(NAMES40)
+
+    #: Name of the variant, where this is one.
+    variant_name: str = ""
+
+    #: How many frames of a test set this process has tested before, by the set's name: a stopped test is resumed.
+    tested_before: Callable[[str], int] | None = None
+
+    train_set: FrameDataset
+    val_set: FrameDataset
+    test_set: FrameDataset
 
     def __init__(
         self,
@@ -137,24 +175,179 @@ class DepthDataModule(BatchingDataModule):
             for option in VIEW_OPTIONS:
                 setattr(data, option, getattr(self, option))
 
+    # --- what a data set says of itself
+
+    @abstractmethod
+    def open_reader(self) -> FrameReader:
+        """Open the files, checked."""
+
+    @abstractmethod
+    def read_splits(self, reader: FrameReader) -> Splits:
+        """Return who is trained, validated and tested on what, positions in the reader, before scenes are held out."""
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Return the arguments that shape frames and splits, as plain JSON: those that a converted store must share."""
+
+    def check_training_part(self) -> None:
+        """Check that it is known who is trained on.
+
+        Raises:
+            FileNotFoundError: if the file that says so is missing.
+        """
+
+    @property
+    def has_validation_part(self) -> bool:
+        """Return whether the data set has a validation part of its own, as configured."""
+        return False
+
+    @property
+    def radial(self) -> bool:
+        """Return whether depth is the distance to the optical centre instead of planar z."""
+        return False
+
+    @property
+    def train_window(self) -> tuple[int, int, int, int] | None:
+        """Return top, left, bottom and right edge of where training crops are drawn from; None for the whole frame."""
+        return None
+
+    def hint(self, key: str) -> str:
+        """Say what to do so that a key of a sample is provided."""
+        return "configure it under `data.init_args`, or take another data set"
+
+    # --- names
+
+    @cached_property
+    def folder(self) -> Path:
+        """Return where the files are."""
+        return Path(self.root).expanduser()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute, which it never sets
+        """Return what metric keys, run names and tables call the data set, its variant too."""
+        return "_".join(filter(None, (self.set_name, self.variant_name)))
+
+    @property
+    def set_name(self) -> str:
+        """Return the name of the data set, whatever the variant."""
+        return self.claimed_name
+
+    @property
+    def claimed_name(self) -> str:
+        """Return the name before frames are looked at: of the format, or Rooms in this format."""
+        if self.store is not None:
+            return str(self._stored.index["name"])
+        return f"rooms_{self.data_set}" if (self.folder / ROOMS_MARKER).is_file() else self.data_set
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Return the name of each class of ``semantics``, id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
+        return class_names(self.classes)
+
+    # --- frames
+
+    @cached_property
+    def reader(self) -> FrameReader:
+        """Return the frames, checked and opened on first use."""
+        if self.store is not None:
+            return self._stored
+        reader = self.open_reader()
+        if not self.preprocess and not self.frame_maps:
+            return reader
+        return PreparedReader(reader, self.preprocess, self.frame_maps, cache_folder())
+
+    @cached_property
+    def _stored(self) -> StoreReader:
+        return open_store(str(self.store), self.all_options)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Return who is trained, validated and tested on what, part of the training scenes held out as configured."""
+        splits = self.read_splits(self.reader) if self.store is None else Splits(**self._stored.index["splits"])
+        if len(splits.val) or not len(splits.train):
+            return splits
+        train, val = hold_out_scenes(splits.train, self.reader.scenes, self.val_scenes, self.seed)
+        return Splits(train, val, splits.test)
+
+    @property
+    def validates(self) -> bool:
+        """Return whether there are frames to validate on; told without the files, but for a converted store."""
+        return self.val_scenes > 0 or (self.has_validation_part if self.store is None else len(self.splits.val) > 0)
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """Return everything that shapes frames and splits, as plain JSON."""
+        return {
+            "data_set": self.data_set,
+            **self.options,
+            "preprocess": [repr(step) for step in self.preprocess],
+            "frame_maps": [describe(map_) for map_ in self.frame_maps],
+        }
+
     @property
     def provides(self) -> frozenset[str]:
-        """Keys of a :class:`Sample` that this configuration provides."""
+        """Return the keys of a :class:`Sample` that this configuration provides."""
         made = {"superpixels"} if self.superpixels is not None else set()
         made |= {map_.key for map_ in self.derived}
         return frozenset(Sample.__required_keys__) | self.reader.provides | made
 
-    def hint(self, key: str) -> str:
-        """What to do so that a key of a sample is provided."""
-        return "configure it under `data.init_args`, or take another data set"
+    @property
+    def frame_size(self) -> Size:
+        """Return height and width of every frame, and of its truth."""
+        return self.reader.size
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what must be said beside all metrics of these frames: where they come from, how coarse depth is."""
+        levels = coarse_levels(self.reader, self.splits.test or self.splits.train)
+        coarse = f"depth of {levels} levels, 8 bits or fewer" if levels else ""
+        return tuple(filter(None, (self.reader.provenance, coarse, *self.reader.depth_remarks)))
+
+    # --- statistics of the frames
+
+    def train_depth_median(self) -> float:
+        """Return the median depth of the training frames in metres, see :func:`depth_median`.
+
+        Raises:
+            ValueError: if there are no training frames.
+        """
+        if not len(self.splits.train):
+            raise ValueError(f"{self.name}: has no training frames, hence no median; take another data set to train on")
+        return depth_median(self.reader, self.splits.train)
+
+    def class_pixels(self, order: ClassOrder = "counted", frames: int | None = COUNTED_FRAMES) -> list[int]:
+        """Count the pixels of each class, id ``i`` at ``i``, once for all runs over the frames that an order looks at.
+
+        Args:
+            order: ``counted`` over the training frames, else over those of all parts.
+            frames: that are counted, at most, evenly spread; None counts all.
+        """
+        parts = self.splits
+        everywhere = sorted({*parts.train, *parts.val, *parts.test})
+        return class_pixels(self.reader, parts.train if order == "counted" else everywhere, frames)
+
+    def class_order(self, order: ClassOrder = "counted", frames: int | None = COUNTED_FRAMES) -> list[int]:
+        """Return all ids of ``semantics``, the most frequent first, ties and classes that never occur by their ids.
+
+        Args:
+            order: ``counted`` over the training frames, ``overall``, over those of all parts, or Semantic-MD's own for
+                NYU40.
+            frames: that are counted, at most, evenly spread; None counts all.
+        """
+        if order == "semantic_md":
+            return list(SEMANTIC_MD_ORDER)
+        return by_frequency(self.class_pixels(order, frames), self.classes)
+
+    # --- test sets
 
     def test_sets(self) -> "list[DepthDataModule]":
-        """The data set of each test loader: this one, the further ones, then the variants of each, once set up."""
+        """Return the set of each test loader: this one, the further ones, then the variants of each, once set up."""
         sets = [self, *self.extra_tests]
         return [*sets, *(shown for data in sets for shown in data.variant_sets)]
 
     def test_names(self) -> list[str]:
-        """Name of each test loader."""
+        """Return the name of each test loader."""
         return [data.name for data in self.test_sets()]
 
     def prepare_data(self) -> None:
@@ -169,7 +362,8 @@ class DepthDataModule(BatchingDataModule):
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if a file is damaged, or a size does not fit; one line that names file, key and mend.
+            ValueError: if a file is damaged, a size does not fit, or two test sets have one name; one line that says
+                which file and key, and what to do.
         """
         tests_only = stage in ("test", "predict")
         parts = [self.splits.test]
@@ -177,13 +371,13 @@ class DepthDataModule(BatchingDataModule):
             self.check_training_part()
             parts += [self.splits.val] + ([self.splits.train] if self.on_bad_sample == "stop" else [])
         self.reader.check_files(position for part in parts for position in part)
-        if tests_only:
-            self._check_superpixels(self.input_size)
-        else:
-            self._check_sizes()
+        if not tests_only:
+            check_crop(self.name, self.crop_source, self.crop)
+            check_superpixels(self.superpixels, self.crop)
+        check_superpixels(self.superpixels, self.input_size)
+        if not tests_only and self.superpixels is not None and self.superpixels_of == "frame":
+            check_whole_frames(self.name, self.frame_size, self.resize)
         self._check_derived()
-        for map_ in self.derived:
-            map_.fit(self.reader, self.splits.train)
         finish = self._finish()
         augment = TrainTransform(
             finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window, self.nearer
@@ -208,7 +402,7 @@ class DepthDataModule(BatchingDataModule):
     def setup_test(self) -> None:
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
-        self._check_superpixels(self.input_size)
+        check_superpixels(self.superpixels, self.input_size)
         self._check_derived()
         corruption = None if self.variant is None else self.variant.corruption
         view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
@@ -234,68 +428,92 @@ class DepthDataModule(BatchingDataModule):
             if map_.needs != "image" and map_.needs not in self.reader.provides:
                 raise ValueError(f"{type(map_).__name__} needs {map_.needs}: {self.hint(map_.needs)}")
 
+    # --- sizes and normalisation
+
     @property
-    def train_window(self) -> tuple[int, int, int, int] | None:
-        """Top, left, bottom and right edge of the area that training crops are drawn from; None for the whole frame."""
-        return None
-
-    def _check_sizes(self) -> None:
-        height, width = self.resize or self.reader.size
-        if self.train_window is not None:
-            top, left, bottom, right = self.train_window
-            height, width = bottom - top, right - left
-        if self.crop[0] > height or self.crop[1] > width:
-            raise ValueError(
-                f"{self.name}: frames of {height}x{width} pixels are smaller than the training crop of "
-                f"{self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop` or a larger `resize`"
-            )
-        self._check_superpixels(self.crop, self.input_size)
-        of_frame = self.superpixels is not None and self.superpixels_of == "frame"
-        if of_frame and self.resize not in (None, self.reader.size):
-            raise ValueError(
-                f"{self.name}: `superpixels_of: frame` makes superpixels at the frames' {self.reader.size}, but "
-                f"`resize` is {self.resize}; move the resizing to `preprocess`, or set `superpixels_of: crop`"
-            )
-
-    def _check_superpixels(self, *sizes: Size) -> None:
-        if self.superpixels is not None:
-            for size in sizes:
-                self.superpixels.check(*size)
+    def crop_source(self) -> Size:
+        """Return height and width of what training crops are drawn from."""
+        if self.train_window is None:
+            return self.resize or self.frame_size
+        top, left, bottom, right = self.train_window
+        return bottom - top, right - left
 
     @property
     def input_size(self) -> Size:
-        """Height and width of the network input in evaluation."""
-        return self.eval_size or self.resize or self.reader.size
+        """Return height and width of the network input in evaluation."""
+        return self.eval_size or self.resize or self.frame_size
 
     @property
     def nearer(self) -> float:
-        """What depth of training frames is divided by.
-
-        Raises:
-            ValueError: if training frames are stretched, or depth is no z coordinate.
-        """
+        """Return what depth of training frames is divided by, see :func:`depth_divisor`, which raises ValueError."""
         if not self.divide_depth_by_zoom:
             return 1.0
-        shown = self.resize or self.reader.size
-        zoom = [training / evaluation for training, evaluation in zip(shown, self.input_size, strict=True)]
-        if abs(zoom[0] / zoom[1] - 1) > 0.01 or self.radial:
-            reason = "depth is the distance to the camera" if self.radial else "the aspect ratios of the two differ"
-            raise ValueError(
-                f"{self.name}: training frames are {shown[0]}x{shown[1]} and {self.input_size[0]}x{self.input_size[1]} "
-                f"in evaluation, but {reason}; set `data.init_args.divide_depth_by_zoom: false`, or another `resize`"
-            )
-        return (zoom[0] * zoom[1]) ** 0.5
+        return depth_divisor(self.name, self.resize or self.frame_size, self.input_size, radial=self.radial)
 
     @property
     def normalization(self) -> tuple[RGB, RGB]:
-        """RGB mean and standard deviation: as configured, else the method's, else ImageNet's."""
+        """Return RGB mean and standard deviation: as configured, else as the method declares them.
+
+        Without a method, as in a preview of the data, they are ImageNet's.
+        """
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        method = getattr(self.trainer, "lightning_module", None)
-        return getattr(method, "normalization", IMAGENET_NORMALIZATION)
+        method: Any = None if self.trainer is None else self.trainer.lightning_module
+        return IMAGENET_NORMALIZATION if method is None else method.normalization
+
+    # --- loaders
+
+    @property
+    def _processes(self) -> Processes:
+        return Processes.of(self.trainer)
+
+    @property
+    def _loaders(self) -> Loaders:
+        return Loaders(self.name, self._processes, self.num_workers)
+
+    @property
+    def process_batch_size(self) -> int:
+        """Return the frames that one process loads at a time in training.
+
+        Raises:
+            ValueError: if processes and accumulated batches do not divide ``batch_size``.
+        """
+        return self._processes.share_of(self.batch_size)
+
+    def describe_batch(self) -> str:
+        """Say how the frames of an optimizer step are shared; raises as :attr:`process_batch_size` does."""
+        return self._processes.describe(self.batch_size)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return batches of crops, shuffled, but under `trainer.overfit_batches`; raises ValueError without any."""
+        overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        return self._loaders.train(self.train_set, self.process_batch_size, seed=self.seed, shuffle=not overfits)
+
+    def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Return whole frames of the held-out scenes; no loader where none are held out."""
+        if not len(self.val_set):
+            return []
+        return self._loaders.evaluation(self.val_set, self.eval_batch_size, keep_workers=True)
+
+    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Return whole test frames, each exactly once over all processes; a loader for each of several test sets."""
+        sets = self.test_sets()
+        before = self.tested_before or (lambda name: 0)
+        keep = len(sets) == 1
+        loaders = [
+            data._loaders.evaluation(data.test_set, data.eval_batch_size, keep_workers=keep, start=before(data.name))
+            for data in sets
+        ]
+        return loaders if len(loaders) > 1 else loaders[0]
+
+    def predict_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Return the test frames."""
+        return self.test_dataloader()
+
+    # --- records
 
     def describe(self) -> dict[str, Any]:
-        """What is read and how, as plain JSON, for a run's record."""
+        """Return what is read and how, as plain JSON, for a run's record."""
         parts = {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}
         return {
             "name": self.name,
@@ -307,20 +525,20 @@ class DepthDataModule(BatchingDataModule):
             "depth_range": [self.min_depth, self.max_depth],
             "remarks": list(self.remarks),
             "synthetic": self.name.startswith("rooms"),
-            "frame_size": list(self.reader.size),
+            "frame_size": list(self.frame_size),
             "provides": sorted(self.provides),
             "normalization": [list(values) for values in self.normalization],
             "input_size": list(self.input_size),
-            "extra_tests": [data.describe() for data in self.extra_tests],
-            "variants": [data.describe_variant() for data in self.variant_sets],
+            "extra_tests": [further.describe() for further in self.extra_tests],
+            "variants": [shown.describe_variant() for shown in self.variant_sets],
         }
 
     def describe_variant(self) -> dict[str, Any]:
-        """What sets a variant apart from its test set, as plain JSON."""
+        """Return what sets a variant apart from its test set, as plain JSON."""
         shown = {} if self.variant is None else self.variant.describe()
         return {"name": self.name, "variant": self.variant_name, **shown, "input_size": list(self.input_size)}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Stands for frames, parts, options and depth, the same on every machine."""
+        """Return what stands for frames, parts, options and depth, the same on every machine."""
         return fingerprint(self.describe(), self.splits, self.reader)

@@ -207,11 +207,11 @@ def read_table(path: Path, origin: str) -> list[list[str]]:
 
 
 @contextmanager
-def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
-    """A file to write to, which appears under its name when the block ends without an error, and else not at all.
+def renamed_when_whole(path: Path, mend: str) -> Iterator[Path]:
+    """Yield where to write a file, which gets its name when the block ends without an error, and else is removed.
 
     Its folder is made where it is not there. Permissions are those of any new file, not ``tempfile``'s: caches and
-    stores are shared.
+    stores are shared. Several processes may write the same file at once: the last one's stays.
 
     Args:
         path: the file.
@@ -224,14 +224,22 @@ def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("wb") as file:
-                yield file
+            yield partial
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
+        if error.errno is None:  # not the system's: it says itself what is wrong, such as a frame that cannot be read
+            raise
         reason = error.strerror or str(error)
         raise WriteError(error.errno, f"{printable(path)}: cannot be written ({reason}); {mend}") from error
+
+
+@contextmanager
+def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
+    """Yield a file to write to; appears and raises as :func:`renamed_when_whole` has it."""
+    with renamed_when_whole(path, mend) as partial, partial.open("wb") as file:
+        yield file
 
 
 def write_text_atomically(path: Path, text: str) -> None:

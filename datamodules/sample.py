@@ -24,10 +24,7 @@ class Sample(TypedDict, total=False):
         valid: (1, H, W) bool, true where depth is measured, finite and inside the data set's range.
         semantics: (H, W) int64 NYU40 ids 1..40 (or as the data set's ``classes`` says); 0 = none.
         instances: (H, W) int64, one id per physical object; 0 = none.
-        contours: (1, H, W) float32 semantic contours in {0, 1}; a network input.
-        class_maps: (k, H, W) float32 one-hot maps of the k most frequent classes; a network input.
         edges: (1, H, W) float32 edges in {0, 1} as a target.
-        depth_unit: (1, H, W) float32 depth scaled to [0, 1]; 0 where invalid.
         occlusion: (1, H, W) bool occlusion boundary ground truth.
         superpixels: (H, W) int64 in 0..n-1, n fixed by the image size; an id may be empty.
         region_support: (1, H, W) float32 Region Support target, metres.
@@ -47,10 +44,7 @@ class Sample(TypedDict, total=False):
     valid: Required[Tensor]
     semantics: Tensor
     instances: Tensor
-    contours: Tensor
-    class_maps: Tensor
     edges: Tensor
-    depth_unit: Tensor
     occlusion: Tensor
     superpixels: Tensor
     region_support: Tensor

@@ -2,39 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from importlib import import_module
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 
+from experiments.config.commands import COMMANDS, Command, find_command, usage
+from experiments.config.error import ConfigError
 from experiments.health.standard_streams import prepare_streams
-
-USAGE = """usage: segdepth COMMAND ...
-
-  exp       train, then test the best checkpoint        segdepth exp --config shed_hybrid --config data/rooms
-  fit       train                                       segdepth fit --config shed_hybrid
-  validate  figures of a checkpoint on validation data  segdepth validate --config shed_hybrid --ckpt_path best
-  test      figures of a checkpoint on test data        segdepth test --config shed_hybrid --ckpt_path best
-  predict   write a checkpoint's predictions            segdepth predict --config shed_hybrid --ckpt_path best
-  evaluate  figures of predictions of any program       segdepth evaluate --predictions FOLDER --data nyuv2
-  export    point clouds and pictures of a run          segdepth export clouds shed_hybrid
-  compare   finished runs side by side                  segdepth compare shed_hybrid dpt_hybrid
-  table     published figures beside measured ones      segdepth table shed/table2
-  sweep     a grid of runs, resumable                   segdepth sweep shed_segments
-  ablation  every row of a paper's tables, resumable    segdepth ablation semantic_md
-  claims    a paper's claims, put to the test           segdepth claims shed -- --config data/rooms
-  data      state, check, copy and picture of the data  segdepth data status
-  doctor    what is wrong with this machine             segdepth doctor
-
-`segdepth COMMAND --help` lists a command's options."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; an error a user can mend is one line and exit status 2."""
+    """Run a command; an error a user can fix is one line and exit status 2."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    prepare_streams(ends=command in PRINTING_COMMANDS)
-    if command in ("-h", "--help"):
-        print(USAGE)
-        return
+    prepare_streams(ends=command.startswith("-") or any(c.prints_only for c in COMMANDS if c.name == command))
     try:
         run(command, rest)
     except Exception as error:
@@ -51,50 +31,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-#: Commands that train nothing: module and function.
-OTHER_COMMANDS = {
-    "evaluate": ("experiments.foreign.evaluate", "evaluate"),
-    "export": ("experiments.export.export", "export"),
-    "compare": ("experiments.comparison.compare", "compare"),
-    "table": ("experiments.results.table", "table"),
-    "sweep": ("experiments.grid.sweep", "sweep"),
-    "ablation": ("experiments.grid.ablation", "ablation"),
-    "claims": ("experiments.judging.claims", "claims"),
-    "data": ("experiments.datasets.data", "data"),
-    "doctor": ("experiments.health.doctor", "doctor"),
-}
-#: Those of them that load PyTorch and OpenCV themselves.
-LOADING_COMMANDS = ("evaluate", "export", "data")
-#: Those that end when nobody reads what they print; the others have more to do.
-PRINTING_COMMANDS = ("-h", "--help", "compare", "table", "data", "doctor")
-TRAINER_COMMANDS = ("exp", "fit", "validate", "test", "predict")
+def run(name: str, arguments: Sequence[str]) -> None:
+    """Run a command by its name, without help for what goes wrong.
 
+    Modules are imported as late as can be: a missing system library is then a line, not a traceback, and help is fast.
 
-def run(command: str, arguments: Sequence[str]) -> None:
-    """Import what the command needs, and only now: a missing system library is then a line, not a traceback."""
-    from experiments.config.compose import ConfigError
+    Raises:
+        ConfigError: for a command line that cannot be used; what else a command raises.
+    """
     from experiments.config.home_paths import expand_argument
     from experiments.config.old_keys import flags_with_new_keys
-    from experiments.health.address_space import check_address_limit, limit_hint
+    from experiments.config.old_names import rename_arguments, warn_of_removed
+    from experiments.health.address_space import check_address_limit
     from experiments.health.surroundings import tidy_environment
 
+    if name in ("-h", "--help"):
+        print(usage())
+        return
+    if name == "--version":
+        print(f"segdepth {version('segdepth')}")
+        return
+    if name == "--print_shtab":
+        from experiments.config.completion import completion
+
+        print(completion(*arguments))
+        return
+    arguments, removed = rename_arguments(flags_with_new_keys([expand_argument(argument) for argument in arguments]))
+    warn_of_removed(removed)
     tidy_environment()
-    if command not in (*TRAINER_COMMANDS, *OTHER_COMMANDS):
-        raise ConfigError(f"no command `{command}`; commands: {', '.join([*TRAINER_COMMANDS, *OTHER_COMMANDS])}")
-    if command in (*TRAINER_COMMANDS, *LOADING_COMMANDS):
+    command, arguments = find_command([name, *arguments])
+    if any(each.trains or each.loads_torch for each in COMMANDS if each.name == name):
         check_address_limit()
-    if command in (*TRAINER_COMMANDS, "data", "evaluate"):
-        from experiments.config.arguments import check_names
-
-        check_names(command, arguments)
-    try:
-        if command in TRAINER_COMMANDS:
-            from experiments.train.cli import run_trainer_command
-
-            do: Callable[[Sequence[str]], None] = partial(run_trainer_command, command)
+    if command.subcommands:
+        if arguments and arguments[0] not in ("-h", "--help"):
+            raise ConfigError(f"`segdepth {name} {arguments[0]}`: name a command; {usage(command).splitlines()[0]}")
+        print(usage(command))
+        return
+    with explained_imports():
+        if command.trains:
+            _train(command, arguments)
         else:
-            module, function = OTHER_COMMANDS[command]
-            do = getattr(import_module(module), function)
+            from experiments.config.command_line import run_function
+
+            run_function(command, arguments)
+
+
+def _train(command: Command, arguments: Sequence[str]) -> None:
+    """Run a command of LightningCLI, after what can be said without loading it."""
+    from experiments.config.arguments import check_names, spell_out
+
+    arguments = spell_out(arguments)
+    check_names(arguments)
+    command.load()(command.name, arguments)
+
+
+@contextmanager
+def explained_imports() -> Iterator[None]:
+    """Say what helps where a library cannot be loaded.
+
+    Raises:
+        ConfigError: for a missing system library, or memory that is full.
+    """
+    from experiments.health.address_space import limit_hint
+
+    try:
+        yield
     except ImportError as error:
         if "failed to map segment" in str(error):
             raise ConfigError(f"memory is full while libraries are loaded{limit_hint()} ({error})") from error
@@ -105,7 +106,6 @@ def run(command: str, arguments: Sequence[str]) -> None:
                 "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from error
         raise
-    do(flags_with_new_keys([expand_argument(argument) for argument in arguments]))
 
 
 def explain_error(error: Exception) -> str:

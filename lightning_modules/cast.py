@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from lightning_modules.backbones.released import Names, load_released, read_weights, rename
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_data import DepthData
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.losses import ImageClassLoss
 from lightning_modules.networks.cast.network import CASTNetwork
 from lightning_modules.networks.shed.options import PadRule
@@ -15,13 +17,14 @@ from lightning_modules.prediction import Prediction
 
 
 def released_names(depths: Sequence[int]) -> Names:
-    """Names of the release's checkpoints, supervised or by MoCo v3 (whose second network and heads are left out).
+    """Return the names of the release's checkpoints, supervised or by MoCo v3, and what they are called here.
 
-    The release registers each block twice, as one of ``blocks`` and as one of its stage, keeps its fixed positions as
-    weights, and has a last pooling whose result it does not use. Its classifier is ImageNet's.
+    Left out are MoCo's second network and heads, and of the release itself: each block's second registration (as one
+    of its stage besides one of ``blocks``), fixed positions, a last pooling whose result is not used, and the
+    classifier, which is ImageNet's.
 
     Args:
-        depths: blocks of each stage.
+        depths: transformer blocks of each stage.
     """
     stages = [f"encoder.stages.{stage}" for stage in range(len(depths) - 1)] + ["last"]
     places = [f"{stage}.blocks.{i}" for stage, depth in zip(stages, depths, strict=True) for i in range(depth)]
@@ -58,10 +61,11 @@ class CAST(DepthModule):
         depths: transformer blocks of each stage, one stage more than there are poolings.
         segments: tokens after each graph pooling.
         heads: attention heads, 12 in the release.
-        classes: of the data's ``semantics``.
+        classes: number of classes of the data's ``semantics``.
         superpixel_size: pixels along a side of the square that a superpixel starts from, as the data make them.
-        pad_tokens: ``masked``, or ``cast`` as the release has it, for superpixels that own no cell.
-        min_share: of an image's labelled pixels that a class has to cover to be learned as shown.
+        pad_tokens: superpixels that own no cell are ``masked``, so that they change no result, or take part as zero
+            tokens (``cast``, as the release has it).
+        min_share: share of an image's labelled pixels that a class has to cover to count as shown, [0, 1).
         pretrained: start from ``checkpoint``, which then has to be named.
         checkpoint: file of the release's weights; every name and shape is checked.
         kwargs: see :class:`DepthModule`.
@@ -94,7 +98,7 @@ class CAST(DepthModule):
         if pretrained and checkpoint is None:
             raise ValueError(
                 "CAST's weights are on no hub: take them from the repository twke18/CAST and name the file with "
-                "`--model.init_args.checkpoint`, or go on from random weights with `--model.init_args.pretrained false`"
+                "`--model.init_args.checkpoint`, or start from random weights with `--model.init_args.pretrained false`"
             )
         self.network = CASTNetwork(
             dim=dim,
@@ -119,26 +123,26 @@ class CAST(DepthModule):
         weights = rename(read_weights(path), released_names(depths), path)
         load_released(self.network, weights, path, wanted=lambda name: not name.startswith("head."))
 
-    def check_data(self, datamodule: Any, *, training: bool = False) -> None:
-        """As the base class, and that the data have as many classes as are predicted.
+    def check_data(self, data: DepthData, *, training: bool = False) -> None:
+        """Check what the base class checks, and for training that the data have as many classes as are predicted.
 
         Raises:
-            ValueError: if they have not.
+            ValueError: if they do not, naming the option to set.
         """
-        super().check_data(datamodule, training=training)
-        classes, own = getattr(datamodule, "classes", 40), self.network.head.out_features
-        if training and classes != own:
+        super().check_data(data, training=training)
+        own = self.network.head.out_features
+        if training and data.classes != own:
             raise ValueError(
-                f"CAST predicts {own} classes, `{datamodule.name}` has {classes}: set `model.init_args.classes`"
+                f"CAST predicts {own} classes, `{data.name}` has {data.classes}: set `model.init_args.classes`"
             )
 
     def forward(self, batch: Batch) -> Prediction:
-        """Predict from ``image`` and ``superpixels``; the segments come along outside training."""
+        """Predict classes from ``image`` and ``superpixels``, and outside training the segments of each level."""
         superpixels = batch["superpixels"]
         output = self.network(batch["image"], superpixels)
         segments = [] if self.training else output.segments(superpixels)
         return Prediction(segments=segments, embedding=output.embedding, image_classes=output.logits)
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """The loss of the classes of images."""
+        """Return the loss of the classes that images show, ``image_classes``."""
         return {"image_classes": self.class_loss(prediction.image_classes, batch["semantics"])}

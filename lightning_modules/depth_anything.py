@@ -6,7 +6,8 @@ from typing import Any, Literal
 from lightning_modules.backbones import TimmViT
 from lightning_modules.backbones.released import Names, load_released, read_weights, rename
 from lightning_modules.backbones.timm_backbones import is_vision_transformer
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt.dpt_vit import DPTViTNetwork
 from lightning_modules.prediction import Prediction
@@ -45,18 +46,18 @@ class DepthAnythingV2(DepthModule):
 
     The sizes of the release, by ``backbone``, ``taps``, ``channels`` and ``width``: small is the default; base
     ``vit_base_patch14_dinov2``, [2, 5, 8, 11], [96, 192, 384, 768], 128; large ``vit_large_patch14_dinov2``,
-    [4, 11, 17, 23], [256, 512, 1024, 1024], 256. Any other vision transformer of the registry does as well.
+    [4, 11, 17, 23], [256, 512, 1024, 1024], 256. Any other vision transformer of the registry works as well.
 
     Args:
         backbone: vision transformer of the registry.
         pretrained: load its weights, if no ``checkpoint`` is named.
         checkpoint: file of released weights, metric or relative; every name and shape is checked.
-        checkpoint_part: load ``all`` of it, or the ``encoder`` alone, from which the release trains metric depth.
-        taps: blocks that are read; None takes four, evenly spaced.
-        channels: of the reassembled maps, fine to coarse.
+        checkpoint_part: load ``all`` of it, or the ``encoder`` alone, as the release does to train metric depth.
+        taps: indices of the four blocks that are read, from 0; None spaces them evenly.
+        channels: of the four reassembled maps, fine to coarse.
         width: channels of the fusion decoder.
-        max_depth: metres, bound of ``sigmoid_max``.
-        depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
+        max_depth: metres, upper bound of ``depth_param: sigmoid_max``.
+        depth_param: how the output becomes metres, see :func:`lightning_modules.networks.depth_head.to_depth`.
         kwargs: see :class:`DepthModule`.
 
     Raises:
@@ -90,10 +91,15 @@ class DepthAnythingV2(DepthModule):
             self.load_checkpoint(checkpoint, checkpoint_part)
 
     def load_checkpoint(self, path: str, part: Literal["all", "encoder"] = "all") -> None:
-        """Load released weights; raises as :func:`~lightning_modules.backbones.released.read_weights` does too.
+        """Load released weights.
+
+        Args:
+            path: file of a release.
+            part: ``all`` of the weights, or those of the ``encoder`` alone.
 
         Raises:
-            ValueError: if a name or shape does not fit.
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no file of weights, or a name or shape does not fit.
         """
         weights = rename(read_weights(path), RELEASED_NAMES, path)
         weights["head.max_depth"] = self.network.head.max_depth  # the release keeps it outside its weights
@@ -101,6 +107,6 @@ class DepthAnythingV2(DepthModule):
         load_released(self.network, weights, path, wanted=lambda name: name.startswith(wanted))
 
     def forward(self, batch: Batch) -> Prediction:
-        """Predict from ``image``."""
+        """Predict depth and the image's class token from ``image``."""
         output = self.network(batch["image"])
         return Prediction(depth=output.depth, embedding=output.embedding)

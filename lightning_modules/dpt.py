@@ -3,7 +3,8 @@
 from typing import Any
 
 from lightning_modules.backbones import HybridBackbone
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt.dpt_hybrid import DPTHybridNetwork
 from lightning_modules.networks.dpt.fusion import MapFusionRule
@@ -13,15 +14,16 @@ from lightning_modules.prediction import Prediction
 class DPTHybrid(DepthModule):
     """Dense Prediction Transformer on a convolutional stem (Ranftl et al., ICCV 2021).
 
-    The blocks at 3/4 and at the end of the transformer are tapped, as the release does (blocks 9 and 12 of 12).
+    It reads the tokens at 3/4 and at the end of the transformer, as the release does (after blocks 9 and 12 of 12).
 
     Args:
         backbone: hybrid ``<stem>+<vit>`` of the registry.
         pretrained: load the weights of both parts.
         width: channels of the fusion decoder.
-        map_fusion: of the stem's maps, ``refine`` or ``add``, see :class:`DPTHybridNetwork`.
-        max_depth: metres, bound of ``sigmoid_max``.
-        depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
+        map_fusion: how the stem's maps join: ``refine``, after a residual unit each, as in the release, or ``add``, as
+            they are.
+        max_depth: metres, upper bound of ``depth_param: sigmoid_max``.
+        depth_param: how the output becomes metres, see :func:`lightning_modules.networks.depth_head.to_depth`.
         kwargs: see :class:`DepthModule`.
     """
 
@@ -46,6 +48,6 @@ class DPTHybrid(DepthModule):
         )
 
     def forward(self, batch: Batch) -> Prediction:
-        """Predict from ``image``."""
+        """Predict depth and the image's class token from ``image``."""
         output = self.network(batch["image"])
         return Prediction(depth=output.depth, embedding=output.embedding)

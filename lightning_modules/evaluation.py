@@ -1,12 +1,13 @@
 """All metrics of one test set: each for which the data have the truth and the method a prediction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.batch import Batch
 from lightning_modules.evaluation_options import EvaluationOptions as EvaluationOptions
 from lightning_modules.metrics.depth_metric import DepthMetric, ReadsDepth
 from lightning_modules.metrics.exact_sums import SuiteMetric
@@ -14,8 +15,6 @@ from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 from lightning_modules.metrics.scale_check import ScaleCheck
 from lightning_modules.metrics.suite import SUITE
 from lightning_modules.prediction import Prediction
-
-Batch = dict[str, Any]
 
 #: Keys that every sample has.
 ALWAYS = frozenset({"image", "depth", "valid", "intrinsics", "scene", "frame", "index"})
@@ -71,7 +70,8 @@ class Evaluation(nn.Module):
     def update(self, prediction: Prediction, batch: Batch) -> Measured:
         """Add a batch; pixels that the prediction does not cover count as pixels without truth."""
         covered = prediction.covered_at(batch["valid"].shape[-2:])
-        judged = batch if covered is None else {**batch, "valid": batch["valid"] & covered}
+        whole: Mapping[str, Any] = batch
+        judged = whole if covered is None else {**whole, "valid": batch["valid"] & covered}
         prepared = self._prepare(prediction, judged)
         per_image: dict[str, Tensor] = {}
         for metric in self._metrics():
@@ -84,7 +84,7 @@ class Evaluation(nn.Module):
                 predicted = covered if metric.reads == "covered" else getattr(prediction, metric.reads)
                 if predicted is None or not len(predicted):  # a method without segments has an empty list of them
                     continue
-                seen = batch if metric.reads == "covered" else judged
+                seen = whole if metric.reads == "covered" else judged
                 metric.update(predicted, *(seen[key] for key in metric.needs))
             per_image |= metric.per_image
         return Measured(prepared.get(self.protocol), per_image)
@@ -107,7 +107,7 @@ class Evaluation(nn.Module):
             metric.reset()
         self.scale_check.reset()
 
-    def _prepare(self, prediction: Prediction, batch: Batch) -> dict[EvalProtocol, Prepared]:
+    def _prepare(self, prediction: Prediction, batch: Mapping[str, Any]) -> dict[EvalProtocol, Prepared]:
         """Prepare depth once a protocol: that of the evaluation, and that of metrics in another unit."""
         if prediction.depth is None:
             return {}

@@ -1,9 +1,13 @@
 """The contract between methods and everything that reads their output."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 
 @dataclass
@@ -30,8 +34,31 @@ class Prediction:
     embedding: Tensor | None = None
     aux: list[Tensor] = field(default_factory=list)
 
-    def covered_at(self, size: tuple[int, int]) -> Tensor | None:
-        """``covered`` at another size: pixels between covered ones only, since depth is interpolated."""
+    def covered_at(self, size: tuple[int, ...]) -> Tensor | None:
+        """Return ``covered`` at another size (H, W): pixels between covered ones only, since depth is interpolated."""
         if self.covered is None or self.covered.shape[-2:] == size:
             return self.covered
         return F.interpolate(self.covered.float(), size, mode="bilinear") > 1 - 1e-4
+
+    def covered_part(self, prepared: Prepared) -> Prepared:
+        """Return prepared maps (B, 1, H, W) of which only covered pixels are evaluated."""
+        covered = self.covered_at(prepared.valid.shape[-2:])
+        return prepared if covered is None else prepared._replace(valid=prepared.valid & covered)
+
+
+class TestOutput(TypedDict):
+    """What ``validation_step`` and ``test_step`` return of a batch, for callbacks.
+
+    Attributes:
+        prediction: the method's.
+        prepared: prediction, truth and evaluated pixels under the protocol; None for a method without depth.
+        protocol: under which the batch is evaluated.
+        per_image: (B,) values of each metric, by name, NaN where an image has none; empty in validation.
+        oracle: what of the truth the prediction was made from, such as "semantics"; empty for nothing.
+    """
+
+    prediction: Prediction
+    prepared: Prepared | None
+    protocol: EvalProtocol
+    per_image: Mapping[str, Tensor]
+    oracle: str

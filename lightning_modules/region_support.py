@@ -9,7 +9,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.depth_module import Batch
+from lightning_modules.batch import Batch
 from lightning_modules.losses import IterationLoss, PixelLoss, RegionLoss
 from lightning_modules.losses.region_loss import RegionForm, Space, UnlabeledRule
 from lightning_modules.networks.depth_head import DepthParametrisation
@@ -22,7 +22,7 @@ from lightning_modules.stages import Stage, StagedModule, resolve_stages
 
 Guidance = Literal["none", "truth", "generated", "semantic", "truth_as_depth"]
 
-#: Modules that work under each guidance.
+#: Modules that each guidance uses.
 PARTS: dict[Guidance, frozenset[str]] = {
     "none": frozenset({"generation"}),
     "truth": frozenset({"refinement"}),
@@ -40,16 +40,18 @@ class RegionSupportStage(Stage):
     """A stage of the Region Support Network.
 
     Attributes:
-        guidance: what the refinement module is given beside the image, and what it begins with: region support of the
-            ``truth``, or as ``generated`` by the generation module, as both; ``semantic`` labels as guidance, and the
-            generation module's output to begin with. Or nothing is refined: with ``none`` the generation module's
-            output is the answer, with ``truth_as_depth`` the truth's region support itself, without one where there is
-            no region. To the refinement such pixels are 0 m, and its depth there counts in figures and L_2.
-        terms: weights of the loss's terms: ``support``, the generated support against the truth's; ``coarse``, the
-            same output against the depth; ``depth``, the refinement's iterations against the depth, L_i of equation 3.
+        guidance: what the refinement module reads beside the image, and the depth that it starts from. ``truth``: both
+            are the truth's region support; ``generated``: both are the output of the generation module; ``semantic``:
+            it reads the labels, and starts from the output of the generation module. Nothing is refined with ``none``,
+            where the generation module's output is the prediction, and with ``truth_as_depth``, where the truth's
+            region support is the prediction, on pixels of regions only. Pixels without a region are 0 m to the
+            refinement; its depth there counts in metrics and in L_2.
+        terms: weights of the loss's terms: ``support``, output of the generation module against the truth's region
+            support; ``coarse``, that output against depth; ``depth``, the refinement's iterations against depth, L_i of
+            equation 3.
             Equation 4, L_c, is ``{support: 0.3, depth: 0.7}``.
         loss: ``region``, L_r of equation 2, or ``l2``, of equation 1.
-        space: of both, ``log`` (natural) or ``linear``.
+        space: in which either loss compares, ``log`` (natural logarithm of metres) or ``linear`` (metres).
 
     Raises:
         ValueError: if terms and guidance do not fit.
@@ -77,24 +79,24 @@ class RegionSupportStage(Stage):
 
     @property
     def parts(self) -> frozenset[str]:
-        """Modules that work in this stage."""
+        """Modules that this stage uses."""
         return PARTS[self.guidance]
 
     @property
     def begins_with_truth(self) -> bool:
-        """Whether the truth's region support takes the place of a generated one."""
+        """Whether the truth's region support takes the place of the generation module's output."""
         return "generation" not in self.parts
 
     @property
     def oracle(self) -> str:
-        """What of the truth is read in tests too, if this is the last stage; empty for nothing."""
+        """What is read of the truth, in tests too if this is the last stage; empty for nothing."""
         if self.begins_with_truth:
             return "region support"
         return "semantics" if self.guidance == "semantic" else ""
 
     @property
     def requires(self) -> set[str]:
-        """Keys of a sample that are read in it."""
+        """Keys of a sample that this stage reads besides those of every method."""
         required = {"regions"} if self.epochs and self.loss == "region" else set()
         if self.begins_with_truth or "support" in self.terms:
             required.add("region_support")
@@ -102,30 +104,32 @@ class RegionSupportStage(Stage):
 
 
 class RegionSupportNetwork(StagedModule[RegionSupportStage]):
-    """All rows of the tables of "Region-Support Depth Inference from a Single Image", by their stages.
+    """Region support and depth that it refines, in stages ("Region-Support Depth Inference from a Single Image").
 
-    Where the paper leaves a choice, the first reading named is the default.
+    Its stages make it any row of the paper's tables. Where the paper leaves a choice, the first value named is the
+    default.
 
     Args:
         stages: what is trained when; the last one is what is tested.
-        stage_epochs: other lengths of stages, by name.
-        stage_from: stages that are not trained here, by name, and the run folder that has their result.
+        stage_epochs: epochs of stages that are to last longer or shorter, by name.
+        stage_from: run folders that have the result of stages which are then not trained here, by name of the stage.
         pretrained: begin the generation module from ResNet-34's weights where shapes agree.
         width_mult: factor on all channels of both modules; 1 is Table 1.
         generation_backbone: ``table1``, the widths of Table 1, or ``resnet34_dilated``, those of ResNet-34.
         refinement_channels: 5, or 4: without the guidance (Table 1).
         refinement_extractor: rows 2-4 of the refinement are ``plain`` convolutions, or ``residual`` units (Table 1).
-        iterations: of the refinement.
-        iteration_weights: of their losses, equation 3.
+        iterations: how often the refinement is run.
+        iteration_weights: weights of the iterations' losses, the first to the last (equation 3).
         detach_between: let no gradient flow from an iteration into the one before.
         pyramid_ref: what the pyramid's scales refer to, the ``image`` or the ``feature`` map.
-        region_form: ``l1``, ``l2`` or ``abs_mean``, see :class:`RegionLoss`.
-        unlabeled: ``ignore`` or ``one_region``, likewise.
-        classes: number of semantic classes, by which ids are divided as guidance.
-        depth_param: see :func:`lightning_modules.networks.depth_head.to_depth`.
-        max_depth: metres, bound of ``sigmoid_max``.
+        region_form: error of a region in the region loss: mean absolute (``l1``), mean squared (``l2``), or absolute
+            mean error (``abs_mean``).
+        unlabeled: in the region loss pixels without a region are left out (``ignore``), or are ``one_region``.
+        classes: number of semantic classes, by which ids are divided where labels are the guidance.
+        depth_param: how the output becomes metres, see :func:`lightning_modules.networks.depth_head.to_depth`.
+        max_depth: metres, upper bound of ``depth_param: sigmoid_max``.
         checkpointing: compute inner maps again in the backward pass, for less memory.
-        kwargs: see :class:`DepthModule`; ``depth_loss`` has no part in this.
+        kwargs: see :class:`DepthModule`; ``depth_loss`` is not used.
 
     Raises:
         ValueError: if options contradict each other.
@@ -189,25 +193,26 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         self.oracle = self.stages[-1].oracle
 
     @property
-    def oracle_at_hand(self) -> str:
-        """Of the present stage; ``oracle`` is that of the last, which is tested."""
+    def oracle_in_use(self) -> str:
+        """Return what of the truth the present stage reads; ``oracle`` is that of the last, which is tested."""
         return self.stage.oracle
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]  # it depends on the stages
-        """Keys of a sample that some stage reads."""
+        """Keys of a sample that any stage reads besides those of every method."""
         return frozenset().union(*(stage.requires for stage in self.stages))
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """ImageNet's, as ResNet-34's weights were trained with."""
+        """RGB mean and standard deviation of ImageNet, which ResNet-34's weights were trained with."""
         return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
     def forward(self, batch: Batch) -> Prediction:
-        """Predict as in the present stage.
+        """Predict as the present stage does.
 
         Returns:
-            The depth; ``aux`` holds what the refinement began with, then its iterations but the last.
+            Prediction with the depth; ``aux`` holds the depth that the refinement started from, then its iterations but
+            the last.
         """
         image, stage = batch["image"], self.stage
         if stage.begins_with_truth:
@@ -223,12 +228,12 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         return Prediction(depth=depths[-1], aux=[coarse, *depths[:-1]])
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms of the present stage."""
+        """Return the weighted loss terms of the present stage, by name."""
         stage = self.stage
         by_region = stage.loss == "region"
         loss = RegionLoss(space=stage.space, **self.region_options) if by_region else PixelLoss(stage.space)
         valid = batch["valid"]
-        regions = batch["regions"] if "regions" in batch else valid[:, 0].long()
+        regions = batch["regions"] if "regions" in stage.requires else valid[:, 0].long()
         values: dict[str, Tensor] = {}
         generated = prediction.aux[0] if "refinement" in stage.parts else prediction.depth
         for term, weight in stage.terms.items():
@@ -244,9 +249,9 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         return values
 
     def _semantic_guidance(self, batch: Batch) -> Tensor:
-        """Semantic ids over the number of classes, (B, 1, H, W); 0 where unlabelled.
+        """Return semantic ids divided by the number of classes, (B, 1, H, W); 0 where unlabelled.
 
-        Of 894 fine classes, names that only NYU Depth v1 has are numbered on from 895: they lie above 1.
+        Values may exceed 1: class names that only NYU Depth v1 has are numbered from 895, after the 894 of v2.
         """
         return to_grid(batch["semantics"][:, None].float() / self.classes, batch["image"])
 
@@ -257,6 +262,6 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
 
 
 def to_grid(map_: Tensor, image: Tensor) -> Tensor:
-    """A map (B, 1, h, w) on the grid of the image, by the nearest pixel: in evaluation truth keeps its native size."""
+    """Resize a map (B, 1, h, w) to the image's size by the nearest pixel: in evaluation truth keeps its native size."""
     size = image.shape[-2:]
     return map_ if map_.shape[-2:] == size else F.interpolate(map_, size, mode="nearest-exact")

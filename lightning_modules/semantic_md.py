@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.depth_module import Batch, DepthModule
+from lightning_modules.batch import Batch
+from lightning_modules.depth_data import DepthData
+from lightning_modules.depth_module import DepthModule
 from lightning_modules.losses import L1Loss, SegmentationLoss, SobelCorrelationLoss
 from lightning_modules.losses.reduction import masked_mean
 from lightning_modules.losses.sobel import depth_edges, sees_valid
@@ -29,22 +31,24 @@ class SemanticMD(DepthModule):
         encoder: timm name or ``smp:<encoder>``.
         decoder: architecture of segmentation-models-pytorch.
         pretrained: load the encoder's weights.
-        encoder_options: see :class:`MultiHeadNetwork`.
-        decoder_options: likewise.
+        encoder_options: arguments that smp passes on to the encoder, such as ``img_size`` of a timm transformer.
+        decoder_options: arguments of smp's model, such as ``decoder_channels``.
         semantic_input: transformation of ground-truth semantics that the network reads beside the image, in tests too;
-            None for none.
-        heads: tasks: ``depth``, ``semantics``, and ``contours``, borders of the semantics.
-        classes: of the semantics.
+            None for the image alone.
+        heads: tasks, ``depth`` and any of ``semantics`` and ``contours``, borders of the semantics.
+        classes: number of classes of the semantics.
         max_depth: metres; truth beyond counts as this much.
-        depth_activation: see :class:`SemanticMDNetwork`.
-        depth_loss: of depth in units of ``max_depth``.
-        semantic_loss: of the head ``semantics``.
-        sobel_loss: of the predicted depth's edges and the true contours, where its filter sees only pixels with depth.
+        depth_activation: of the depth head, ``sigmoid`` or ``none``; ``auto`` is the authors' choice, a sigmoid where
+            depth is the only task and none beside others.
+        depth_loss: loss of depth in units of ``max_depth``; None takes :class:`L1Loss`.
+        semantic_loss: loss of the head ``semantics``; None takes the plain cross entropy.
+        sobel_loss: correlation of the predicted depth's edges with the true contours, over pixels whose neighbours all
+            have a depth; None takes :class:`SobelCorrelationLoss` with its defaults.
         semantic_weight: lambda of the semantic loss (equation 7).
         contour_weight: lambda of the contour head's cross entropy; the authors' configuration has 0.1.
-        sobel_weight: of ``sobel_loss``; 0 leaves it out.
-        edge_target: of the head ``contours``: borders of the classes, or the true depth's own edges, ``sobel``, by the
-            filter and threshold of ``sobel_loss``, where that sees only pixels with depth.
+        sobel_weight: lambda of ``sobel_loss`` (equation 10); 0 leaves it out.
+        edge_target: truth of the head ``contours``: borders of the classes (``contours``), or edges of the true depth
+            (``sobel``), found with the filter and the threshold of ``sobel_loss`` where all neighbours have a depth.
         kwargs: see :class:`DepthModule`.
 
     Raises:
@@ -103,7 +107,7 @@ class SemanticMD(DepthModule):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The classes of one-hot maps, the most frequent first, and their pixels in the frames that were counted."""
+        """The base class's facts, with the classes of one-hot maps, most frequent first, and their counted pixels."""
         semantic_input = self.network.semantic_input
         if not isinstance(semantic_input, OneHotClasses) or not semantic_input.is_chosen:
             return super().facts
@@ -111,30 +115,29 @@ class SemanticMD(DepthModule):
         pixels = [self.class_pixels[i] if i < len(self.class_pixels) else 0 for i in ids]
         return super().facts | {"onehot_classes": ids, "onehot_pixels": pixels}
 
-    def check_data(self, datamodule: Any, **options: Any) -> None:
+    def check_data(self, data: DepthData, *, training: bool = False) -> None:
         """Check that data and network fit, and choose the classes of one-hot maps.
 
         Raises:
-            ValueError: if they do not, naming the key.
+            ValueError: if they do not, naming the option to set.
         """
-        super().check_data(datamodule, **options)
-        classes = getattr(datamodule, "classes", 40)
-        if "semantics" in self.requires and classes != self.classes:
-            name = datamodule.name
+        super().check_data(data, training=training)
+        if "semantics" in self.requires and data.classes != self.classes:
             raise ValueError(
-                f"`{name}` has {classes} classes, the method {self.classes}: set `model.init_args.classes` to {classes}"
+                f"`{data.name}` has {data.classes} classes, the method {self.classes}: set `model.init_args.classes` "
+                f"to {data.classes}"
             )
-        for size in {tuple(datamodule.crop), tuple(datamodule.input_size)}:
+        for size in {tuple(data.crop), tuple(data.input_size)}:
             self.network.backbone.check_size(*size)
         semantic_input = self.network.semantic_input
-        if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(datamodule.splits.train):
+        if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(data.splits.train):
             counted = semantic_input.order, semantic_input.counted_frames
-            self.class_pixels = datamodule.class_pixels(*counted)
-            semantic_input.choose(datamodule.class_order(*counted))
+            self.class_pixels = data.class_pixels(*counted)
+            semantic_input.choose(data.class_order(*counted))
 
     def forward(self, batch: Batch) -> Prediction:
-        """Predict from ``image``, and from ``semantics`` where they are an input."""
-        outputs = self.network(batch["image"], batch.get("semantics"))
+        """Predict the tasks of all heads from ``image``, and from ``semantics`` where they are an input."""
+        outputs = self.network(batch["image"], batch["semantics"] if self.oracle else None)
         contours = outputs.get("contours")
         return Prediction(
             depth=outputs["depth"],
@@ -144,7 +147,7 @@ class SemanticMD(DepthModule):
         )
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms of the training loss, equation 7."""
+        """Return the weighted terms of the training loss, equation 7, by name."""
         depth = cast(Tensor, prediction.depth) / self.max_depth
         truth = batch["depth"].clamp(max=self.max_depth) / self.max_depth
         losses = {"depth": self.depth_loss(depth, truth, batch["valid"])}
@@ -162,7 +165,7 @@ class SemanticMD(DepthModule):
 
 
 def mean_binary_cross_entropy(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Mean over the known pixels of all processes, in float32 at least; 0 if there is none.
+    """Return the mean binary cross-entropy over the known pixels of all processes, in float32 at least; 0 if none is.
 
     Args:
         logits: (B, 1, H, W).

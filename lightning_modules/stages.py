@@ -1,4 +1,4 @@
-"""Training in stages: what is trained when, and a module that can be."""
+"""Training in stages: what is trained when, and the base class of methods that are trained so."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,15 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from lightning_modules.depth_module import DepthModule
+from lightning_modules.training.optimization import optimizer_and_schedule
 from lightning_modules.training.schedules import Schedule
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a training; methods add what else differs from stage to stage.
+    """A stage of a training: which parts of the network learn, for how long, and how.
+
+    A method subclasses it to add what else differs from stage to stage.
 
     Attributes:
         name: of the stage, and of its checkpoint ``stage_<n>_<name>.ckpt``.
@@ -28,7 +31,7 @@ class Stage:
             as they are. If false it goes by the batch's, and the running ones move on.
 
     Raises:
-        ValueError: if ``epochs`` is negative.
+        ValueError: if ``epochs`` is negative, or positive where ``trains`` is empty.
     """
 
     name: str
@@ -50,7 +53,7 @@ S = TypeVar("S", bound=Stage)
 
 
 def resolve_stages(stages: Sequence[S], epochs: Mapping[str, int], taken: Mapping[str, str]) -> tuple[S, ...]:
-    """The stages as they are run.
+    """Return the stages as they are run, with other lengths, and without those whose result is taken from elsewhere.
 
     Args:
         stages: as the experiment lists them.
@@ -82,7 +85,9 @@ def resolve_stages(stages: Sequence[S], epochs: Mapping[str, int], taken: Mappin
 class StagedModule(DepthModule, Generic[S]):
     """A method that is trained in stages, which :class:`callbacks.StagedTraining` goes through.
 
-    Outside training the method works as in the stage of the checkpoint that was loaded, by default the last.
+    The callback enters one stage after the other (:meth:`enter_stage`) and renews optimizer and schedule for each. Its
+    number is in every checkpoint: a training is resumed in its stage, and outside training the method works as in the
+    stage of the checkpoint that was loaded, by default the last.
 
     Args:
         stages: resolved, see :func:`resolve_stages`.
@@ -100,7 +105,7 @@ class StagedModule(DepthModule, Generic[S]):
 
     @property
     def stage(self) -> S:
-        """The present stage."""
+        """Return the present stage."""
         return self.stages[self.stage_number]
 
     def check_stages(self) -> None:
@@ -117,7 +122,7 @@ class StagedModule(DepthModule, Generic[S]):
                 )
 
     def enter_stage(self, number: int) -> None:
-        """Make a stage the present one: freeze what it does not train."""
+        """Make a stage, by its position, the present one: freeze what it does not train, and drop its gradients."""
         self.stage_number = number
         for name, part in self.network.named_children():
             part.requires_grad_(name in self.stage.trains)
@@ -126,7 +131,7 @@ class StagedModule(DepthModule, Generic[S]):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; frozen parts stay in evaluation mode where the stage says so."""
+        """Set training or evaluation mode; frozen parts stay in evaluation mode where the stage says so."""
         super().train(mode)
         if mode and self.stage.frozen_eval:
             for name, part in self.network.named_children():
@@ -135,18 +140,29 @@ class StagedModule(DepthModule, Generic[S]):
         return self
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Optimizer of the trained parameters, and the schedule over the stage's own steps; none without any."""
+        """Build the optimizer of the trained parameters, and the schedule over the stage's own steps.
+
+        Returns:
+            Both, as Lightning takes them; None where the stage trains nothing.
+
+        Raises:
+            ValueError: as :func:`~lightning_modules.training.optimization.optimizer_and_schedule`.
+        """
         stage = self.stage
         if not any(parameter.requires_grad for parameter in self.parameters()):
             return None
-        epochs = sum(stage.epochs for stage in self.stages)
-        steps = int(self.trainer.estimated_stepping_batches) * stage.epochs // max(epochs, 1)
-        optimizer = self.build_optimizer(stage.optimizer or self.optimizer, trained_only=True)
-        scheduler = (stage.schedule or self.schedule).build(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        epochs = max(sum(stage.epochs for stage in self.stages), 1)
+        return optimizer_and_schedule(
+            self.named_parameters(),
+            stage.optimizer or self.optimizer,
+            stage.schedule or self.schedule,
+            lr_scale=self.lr_scale,
+            steps=self.trainer.estimated_stepping_batches * stage.epochs / epochs,
+            trained_only=True,
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the stage as well."""
+        """Note the stage, besides what the base class notes."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["stage"] = self.stage.name
 

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,18 +27,24 @@ TENSORS_ONLY = Rule(
     except_for=TENSOR_PACKAGES,
     opens_files=False,
 )
+OF_CALLBACKS = Rule(
+    ("datamodules", "experiments", "lightning_modules"),
+    except_for=(
+        "lightning_modules.prediction",
+        "lightning_modules.metrics",
+        *(f"datamodules.{part}" for part in ("files", "sample", "classes")),
+    ),
+)
 RULES = {  # the longest prefix of a module's name decides
     **dict.fromkeys(TENSOR_PACKAGES, TENSORS_ONLY),
     "lightning_modules": Rule(("datamodules", "callbacks", "experiments", *FILE_LIBRARIES), opens_files=False),
     "datamodules": Rule(("lightning_modules", "callbacks", "experiments")),
-    "callbacks": Rule(
-        ("datamodules", "experiments", "lightning_modules"),
-        except_for=(
-            "lightning_modules.prediction",
-            "lightning_modules.metrics",
-            *(f"datamodules.{part}" for part in ("files", "sample", "classes")),
-        ),
+    "callbacks": OF_CALLBACKS,
+    "callbacks.pictures": replace(OF_CALLBACKS, forbidden=(*OF_CALLBACKS.forbidden, "callbacks.checkpoints")),
+    "callbacks.records": replace(
+        OF_CALLBACKS, forbidden=(*OF_CALLBACKS.forbidden, "callbacks.checkpoints", "callbacks.pictures")
     ),
+    "callbacks.checkpoints": replace(OF_CALLBACKS, forbidden=(*OF_CALLBACKS.forbidden, "callbacks.pictures")),
     "experiments": Rule(),
 }
 
@@ -117,6 +123,9 @@ def test_a_module_imports_only_what_its_room_may(path):
         ("callbacks/pictures/panels.py", "from lightning_modules import shed"),
         ("callbacks/pictures/panels.py", "import lightning_modules.networks.dpt"),
         ("callbacks/pictures/panels.py", "from datamodules.frames import FrameDataset"),
+        ("callbacks/records/history.py", "from callbacks.pictures.colors import Picture"),
+        ("callbacks/pictures/panels.py", "from callbacks.checkpoints.stop_signals import StopSignals"),
+        ("callbacks/checkpoints/test_progress.py", "from callbacks.pictures.worst_cases import Case"),
     ],
 )
 def test_a_broken_rule_is_caught(path, source):

@@ -1,7 +1,5 @@
 """Guided MTI-Net as a method: what it is trained on, and what it asks of the data."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,6 +7,7 @@ from torch.nn import functional as F
 from lightning_modules import GuidedMTINet
 from lightning_modules.losses import BalancedBCELoss, SemanticCrossEntropy, StructuredDepthLoss
 from lightning_modules.metrics import EvalProtocol
+from tests.helpers.described_data import described
 
 PROTOCOL = EvalProtocol("test", min_depth=1e-3, max_depth=10.0)
 
@@ -90,16 +89,9 @@ def test_validation_costs_are_unweighted(options):
         torch.testing.assert_close(found[task], loss)
 
 
-def described(**options):
-    """What a method asks of a data module."""
-    made = SimpleNamespace(**{"name": "nyuv2", "provides": frozenset(batch()), **options})
-    made.test_sets = lambda: [made]
-    return made
-
-
 def test_outputs_beyond_the_datas_classes_are_trained_and_not_evaluated():
     module, data = build(num_classes=256), batch(classes=40)
-    module.check_data(described(classes=40))
+    module.check_data(described(name="nyuv2", provides=frozenset(batch()), classes=40))
     prediction = module(data)
     assert prediction.class_logits.shape[1] == 256
     assert torch.equal(prediction.semantics, prediction.class_logits[:, :40])
@@ -108,7 +100,7 @@ def test_outputs_beyond_the_datas_classes_are_trained_and_not_evaluated():
 
 
 def test_more_classes_than_outputs_are_refused():
-    data = described(classes=894)
+    data = described(name="nyuv2", provides=frozenset(batch()), classes=894)
     with pytest.raises(ValueError, match="`nyuv2` has 894 classes and the network 40 outputs"):
         build(num_classes=40).check_data(data)
     build(num_classes=40, tasks=["depth"], guidance=[]).check_data(data)  # does not care

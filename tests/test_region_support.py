@@ -13,6 +13,7 @@ from lightning_modules.losses import RegionLoss
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.region_support import RegionSupportStage
 from lightning_modules.stages import resolve_stages
+from tests.helpers.tested_frames import frame_of
 
 PROTOCOL = EvalProtocol("plain", min_depth=0.1, max_depth=10.0)
 GENERATION = RegionSupportStage("generation", 1, ("generation",), terms={"support": 1.0})
@@ -96,12 +97,13 @@ def test_learning_rates_are_scaled_in_every_stage(monkeypatch):
         assert trained == {parameter for parameter in module.parameters() if parameter.requires_grad}
 
 
-def test_learning_rates_of_nothing_are_refused_in_every_stage():
+def test_learning_rates_of_nothing_are_refused_in_every_stage(monkeypatch):
     module = make(GENERATION, REFINEMENT, lr_scale={"network.generatio": 0.1})
+    monkeypatch.setattr(type(module), "trainer", SimpleNamespace(estimated_stepping_batches=9), raising=False)
     for number in range(2):
         module.enter_stage(number)
         with pytest.raises(ValueError, match=r"begins with `network\.generatio`; did you mean `network\.generation`"):
-            module.build_optimizer(module.optimizer, trained_only=True)
+            module.configure_optimizers()
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -178,12 +180,12 @@ def test_who_is_given_the_truth_says_so(stages, oracle):
     assert module.facts.get("oracle", "") == oracle
 
 
-def test_pictures_are_told_of_the_stage_at_hand():
+def test_pictures_are_told_of_the_present_stage():
     module = make(GENERATION, REFINEMENT, JOINED)
     said = []
     for number in range(3):
         module.enter_stage(number)
-        said.append((module.oracle, module.oracle_at_hand))
+        said.append((module.oracle, module.oracle_in_use))
     assert said == [("", ""), ("", "region support"), ("", "")]
 
 
@@ -273,9 +275,11 @@ def test_options_that_contradict_each_other():
 
 def test_pictures_say_what_the_present_stage_is_given():
     module, batch = make(GENERATION, REFINEMENT, JOINED).eval(), make_batch()
+    module.validation_losses = lambda *_: {"none": torch.zeros(())}  # the last stage trains nothing
     titles = []
     for number in range(3):
         module.enter_stage(number)
         with torch.no_grad():
-            titles.append(view_frame(module(batch), batch, 0, module).prediction_title)
+            output = module.validation_step(batch, 0)
+            titles.append(view_frame(frame_of(output, batch, method=module)).prediction_title)
     assert titles == ["prediction", "prediction (oracle region support)", "prediction"]

@@ -18,6 +18,7 @@ from lightning_modules.networks.semantic_md.semantic_inputs import (
     RawLabels,
     SemanticConvolution,
 )
+from tests.helpers.described_data import described
 
 PROTOCOL = EvalProtocol("hypersim_semantic_md", 0.0015, 15.0, clip_truth=True, averaging="pooled")
 SMALL = {
@@ -52,15 +53,7 @@ def batch(size=(64, 64), images=2):
 
 
 def data(**options):
-    """What a method asks of a data module."""
-    settings = {
-        "name": "tiny", "provides": frozenset({"semantics", "edges"}), "crop": (64, 64), "input_size": (64, 64),
-        "hint": lambda key: "nothing helps", "splits": SimpleNamespace(train=range(4)), "classes": 40,
-        "class_pixels": lambda *counted: list(range(41)), "class_order": lambda *counted: list(range(40, 0, -1)),
-    }  # fmt: skip
-    made = SimpleNamespace(**{**settings, **options})
-    made.test_sets = lambda: [made]
-    return made
+    return described(**{"provides": frozenset({"semantics", "edges"}), **options})
 
 
 # --- predictions ------------------------------------------------------------------------------------------------------

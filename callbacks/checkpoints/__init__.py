@@ -1,1 +1,1 @@
-"""Checkpoints and what a stopped run needs to be resumed."""
+"""Checkpoints, and everything else by which a stopped command is resumed."""

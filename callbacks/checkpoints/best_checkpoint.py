@@ -9,23 +9,25 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 
+from callbacks.lightning_internals import datamodule_of, is_fast_dev_run
 from callbacks.records.run_logger import RunLogger
 from datamodules.files import written_atomically
 
-#: What Lightning's callback remembers of its choice.
+#: Attributes in which Lightning's callback keeps its choice.
 CHOICE = (
     "best_model_path", "best_model_score", "kth_best_model_path", "kth_value", "best_k_models", "current_score",
 )  # fmt: skip
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """``checkpoints/best.ckpt``, by a validation figure; where nothing is held out for validation, the last epoch's.
+    """Save ``checkpoints/best.ckpt``: the weights of the epoch with the best value of a validation metric.
 
-    Its score goes along when training is resumed, also from a run folder that was moved; a run that goes on from
-    another run's checkpoint begins with a copy of that run's best.
+    Where nothing is held out for validation, it holds the last epoch's. A resumed training compares with the best so
+    far, also where its run folder was moved; one that is resumed from another run's checkpoint begins with a copy of
+    that run's best.
 
     Args:
-        monitor: logged figure; None takes the method's ``selected_by``.
+        monitor: name of the logged metric; None takes the method's ``selected_by``.
         mode: ``min`` or ``max``.
     """
 
@@ -37,28 +39,28 @@ class BestCheckpoint(ModelCheckpoint):
         self._nothing_chosen = {name: copy(getattr(self, name)) for name in CHOICE}
 
     def start_anew(self) -> None:
-        """Forget what was best so far: what follows is another stage of training, with figures of its own."""
+        """Forget the best so far: another stage of training follows, whose metrics do not compare."""
         for name, value in self._nothing_chosen.items():
             setattr(self, name, copy(value))
 
     @property
     def state_key(self) -> str:
-        """The same whether a figure is monitored or, without validation, none."""
+        """Key of the callback in checkpoints, the same with and without validation."""
         return type(self).__qualname__
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of ``best.ckpt``."""
         return Path(str(self.dirpath)) / f"{self.filename}.ckpt"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Point to the run folder, which the trainer's ``default_root_dir`` is."""
+        """Set the folder, in the run folder, and the metric."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         self.monitor = self.monitor or getattr(pl_module, "selected_by", None)
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best so far, wherever its folder was."""
+        """Restore the best so far, wherever its folder was."""
         origin = state_dict["best_model_path"]
         if not origin or state_dict["monitor"] not in (self.monitor, None):
             return
@@ -78,9 +80,9 @@ class BestCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, **moved})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fall back to the last epoch without validation; tell W&B what best means."""
+        """Take the last epoch where there is no validation; name the metric to W&B where there is."""
         super().on_train_start(trainer, pl_module)
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        datamodule = datamodule_of(trainer)
         # Lightning fills its own count of validation batches only when the first validation begins
         if not trainer.enable_validation or (datamodule is not None and not len(datamodule.val_dataloader())):
             rank_zero_info(
@@ -91,16 +93,16 @@ class BestCheckpoint(ModelCheckpoint):
             trainer.logger.define_best(self.monitor, self.mode)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the end of a training that was too short to be validated."""
+        """Save the end of a training that was too short to be validated."""
         super().on_train_end(trainer, pl_module)
-        self._take_the_last(trainer)
+        self._save_if_none(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same for a training that was over when it was resumed: its end is not reached again."""
-        self._take_the_last(trainer)
+        """Save the end of a training that was over when it was resumed: ``on_train_end`` is not called then."""
+        self._save_if_none(trainer)
 
-    def _take_the_last(self, trainer: Trainer) -> None:
-        if not self.best_model_path and not getattr(trainer, "fast_dev_run", False):
+    def _save_if_none(self, trainer: Trainer) -> None:
+        if not self.best_model_path and not is_fast_dev_run(trainer):
             self.best_model_path = str(self.path)
             trainer.save_checkpoint(self.path, weights_only=False)
 

@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there, whatever happens while they are written."""
+"""Checkpoint files that are whole or do not exist, whatever happens while they are written."""
 
 import errno
 import os
@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-#: Ending of the name a file has while it is written.
+#: Ending of a file's name while it is written.
 PARTIAL = ".partial"
-#: What is added to the name of the file that was replaced last.
+#: Ending of the stem of the file that was replaced last.
 PREVIOUS = "-previous"
 
 
@@ -22,11 +22,11 @@ class CheckpointError(OSError):
 
 
 class DamagedCheckpointError(ValueError):
-    """A file that is no checkpoint, or not all of one, or one that is not safe to load."""
+    """A file that is not a checkpoint, is damaged, or is not safe to load."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write beside the file, flush to the disk, then rename; Lightning's own goes through memory and ``/tmp``.
+    """Write beside the file, flush to the disk, then rename; Lightning's own copies through memory and ``/tmp``.
 
     Args:
         keep_previous: names of files of which the one before is kept, as ``<stem>-previous.ckpt``: disks and network
@@ -65,7 +65,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             code = getattr(cause, "errno", None) or errno.ENOSPC
             raise CheckpointError(
                 f"{path}: {os.strerror(code)}, {_free(path.parent) / 2**30:.1f} GiB are free; checkpoints written "
-                "before are intact: make room, and go on with the same command and `--ckpt_path last`"
+                "before are intact: make room, and resume with the same command and `--ckpt_path last`"
             ) from error
 
     def load_checkpoint(
@@ -74,7 +74,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            DamagedCheckpointError: whatever the reader stumbles over, in one line that names the file.
+            DamagedCheckpointError: if it cannot be read, in one line that names the file.
         """
         try:
             return super().load_checkpoint(path, map_location, weights_only)
@@ -87,14 +87,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def previous(path: Path) -> Path:
-    """Where the file that was replaced last is kept."""
+    """Return the path under which the file before this one is kept."""
     return path.with_name(f"{path.stem}{PREVIOUS}{path.suffix}")
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a file as a checkpoint, in a few words; None if all of it can be read.
+    """Return what is wrong with a checkpoint file, in a few words; None if all of it can be read.
 
-    All checksums are tried, and torch's own reader: where the two do not agree about the archive, it is damaged too.
+    All checksums are checked, and torch's own reader is tried: an archive that the two read differently is damaged too.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -109,7 +109,7 @@ def damage(path: Path) -> str | None:
 
 
 def load_checked(path: Path) -> Any:
-    """Content of a checkpoint of which all checksums are right, tensors mapped from the file instead of read.
+    """Check all checksums of a checkpoint and return its content, with tensors mapped from the file.
 
     Raises:
         DamagedCheckpointError: if it is damaged, or holds Python objects.
@@ -120,10 +120,12 @@ def load_checked(path: Path) -> Any:
 
 
 def load_mapped(path: Path) -> Any:
-    """The same without a look at the tensors' checksums, which takes as long as to read the file.
+    """Return the content of a checkpoint, with tensors mapped from the file, whose checksums are not checked.
+
+    Checking them takes as long as reading the whole file.
 
     Raises:
-        DamagedCheckpointError: if what is read of it is damaged, or holds Python objects.
+        DamagedCheckpointError: if the part that is read is damaged, or holds Python objects.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -134,18 +136,18 @@ def load_mapped(path: Path) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of a message, or the class of an error without one."""
+    """Return the first line of an error's message, or its class where it has none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
+    """Remove files that a killed process has left half-written."""
     for path in folder.glob(f"*{PARTIAL}"):
         path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Bring the rename itself to the disk, where folders can be opened (not on Windows)."""
+    """Flush a rename in a folder to the disk, where folders can be opened (not on Windows)."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -1,4 +1,4 @@
-"""``last.ckpt``: where training stands, so that little is lost when it is interrupted."""
+"""``last.ckpt``: the state of training, saved often, so that little is lost when it is interrupted."""
 
 import time
 from pathlib import Path
@@ -12,21 +12,22 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoints.checkpoint_io import remove_partial
 from callbacks.checkpoints.stop_signals import StopSignals
+from callbacks.lightning_internals import can_resume_here, is_fast_dev_run
 
 STOPPED = "should_stop"
 
 
 class LastCheckpoint(Checkpoint):
-    """``checkpoints/last.ckpt``, after every epoch, every few minutes, and when a signal asks training to stop.
+    """Save ``checkpoints/last.ckpt`` after every epoch, every few minutes, and when a signal asks training to stop.
 
-    It is only ever written between two optimizer steps, on all processes after the same one: training that goes on from
-    it equals one that was not interrupted. SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and the first Ctrl-C save after the step
-    under way (during validation: after the epoch) and end with exit status 128 + signal; a second Ctrl-C ends at once.
-    Where SLURM requeues jobs (Lightning's ``SLURMEnvironment``), the warning signal then submits the job again.
+    It is only ever written between two optimizer steps, on all processes after the same one: a training that is resumed
+    from it equals one that was not interrupted. SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and the first Ctrl-C save after the
+    step under way (during validation: after the epoch) and end with exit status 128 + signal; a second Ctrl-C ends at
+    once. Where SLURM requeues jobs (Lightning's ``SLURMEnvironment``), the warning signal then submits the job again.
 
     Args:
-        every_minutes: time between two of them within an epoch; None waits for the epoch's end.
-        every_n_steps: optimizer steps between two of them, as well.
+        every_minutes: time between two checkpoints within an epoch; None saves at the epoch's end only.
+        every_n_steps: optimizer steps between two checkpoints, in addition; None sets no such limit.
     """
 
     def __init__(self, every_minutes: float | None = 10.0, every_n_steps: int | None = None):
@@ -39,22 +40,22 @@ class LastCheckpoint(Checkpoint):
         self._saved_step = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Point to the run folder, which the trainer's ``default_root_dir`` is, and clear up after a killed process."""
+        """Set the path in the run folder, and remove what a killed process has left half-written there."""
         self.path = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
         if stage == TrainerFn.FITTING and trainer.is_global_zero:
             remove_partial(self.path.parent)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note that training was stopped early (``EarlyStopping``): it does not go on."""
+        """Note whether training was stopped early (``EarlyStopping``)."""
         checkpoint[STOPPED] = trainer.should_stop
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Do not go on with a training that was stopped early."""
+        """Leave a training that was stopped early at its end."""
         if trainer.state.fn == TrainerFn.FITTING:
             trainer.should_stop = checkpoint.get(STOPPED, False)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over."""
+        """Set the signal handlers."""
         self._began = True
         self._saved_at = time.monotonic()
         self.signals.install()
@@ -63,12 +64,9 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time or a signal asks for it, unless the next thing is a validation or the epoch's end."""
-        loop = trainer.fit_loop.epoch_loop
-        data_fetcher = trainer.fit_loop._data_fetcher
-        assert data_fetcher is not None
-        if loop._should_accumulate() or loop._is_training_done or loop._should_check_val_fx(data_fetcher):
-            return  # Lightning cannot go on from within these without a difference
+        """Save if it is time or a signal asks for it, unless a validation or the epoch's end comes next."""
+        if not can_resume_here(trainer):
+            return
         save, received = self._agree(trainer)
         if save or received:
             self._save(trainer)
@@ -76,7 +74,7 @@ class LastCheckpoint(Checkpoint):
             self._stop(trainer, received)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here for a signal of the last epoch's end, when its figures are logged."""
+        """Stop for a signal that came at the end of the epoch before, whose metrics are logged by now."""
         if self._saved_step == trainer.global_step and (received := self._agree(trainer)[1]):
             self._stop(trainer, received)
 
@@ -85,29 +83,29 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here for a signal of the last epoch, or of what was written after it, before the test."""
+        """Stop, before a test begins, for a signal that came in the last epoch or while its files were written."""
         received = self._agree(trainer)[1]
         self.signals.restore()
         if received:
             self._stop(trainer, received)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Say where training can go on, if it began; weights in the middle of a step are not worth saving."""
+        """Say what a training that has begun can be resumed from; weights in the middle of a step are not saved."""
         self.signals.restore()
         if trainer.state.fn != TrainerFn.FITTING or not self._began or isinstance(exception, SystemExit):
             return
         interrupted = isinstance(exception, KeyboardInterrupt)
         ended = "interrupted" if interrupted else "stopped by an error"
         if self.path.is_file():
-            hint = f"{self.path} is left; go on with the same command and `--ckpt_path last`"
+            hint = f"{self.path} is left; resume with the same command and `--ckpt_path last`"
         elif interrupted:
-            hint = "before the first checkpoint; nothing is left to go on from"
+            hint = "before the first checkpoint; there is nothing to resume from"
         else:
             return  # the error is what there is to say
         rank_zero_info(f"{ended} at step {trainer.global_step}: {hint}")
 
     def _agree(self, trainer: Trainer) -> tuple[bool, int]:
-        """Whether to save, and the signal to stop for, 0 without one; the same on all processes."""
+        """Return whether to save, and the signal to stop for, 0 without one; the same on all processes."""
         minutes = (time.monotonic() - self._saved_at) / 60
         due = self.every_minutes is not None and minutes >= self.every_minutes
         if self.every_n_steps is not None:
@@ -120,13 +118,13 @@ class LastCheckpoint(Checkpoint):
         return bool(due), received
 
     def _save(self, trainer: Trainer) -> None:
-        if not getattr(trainer, "fast_dev_run", False):
+        if not is_fast_dev_run(trainer):
             trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def _stop(self, trainer: Trainer, received: int) -> None:
         self.signals.received = received  # by another process, perhaps
         self.signals.stop(
-            f"stopped after step {trainer.global_step}; {self.path} is left; go on with the same command and "
+            f"stopped after step {trainer.global_step}; {self.path} is left; resume with the same command and "
             "`--ckpt_path last`"
         )

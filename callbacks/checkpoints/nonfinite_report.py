@@ -1,4 +1,4 @@
-"""The dump of a training that stopped at a non-finite number."""
+"""The report on a training that stopped at a number that is not finite."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ NAME = "nonfinite.pt"
 
 
 class NonFiniteReport(Callback):
-    """Write what a :class:`~lightning_modules.training.nonfinite.NonFiniteError` reports into the run folder."""
+    """Write the report of a :class:`~lightning_modules.training.nonfinite.NonFiniteError` into the run folder."""
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Every process writes its own part: the batch may have been anyone's."""
+        """Write this process's report, ``nonfinite.pt`` or ``nonfinite-<rank>.pt``: the batch may be any process's."""
         report = getattr(exception, "report", None)
         if report is None:
             return
@@ -24,5 +24,5 @@ class NonFiniteReport(Callback):
         content = {"epoch": trainer.current_epoch, "rank": rank, **report}
         try:
             AtomicCheckpointIO().save_checkpoint(content, folder / name)
-        except CheckpointError as error:  # what the report is about matters more
+        except CheckpointError as error:  # the error that is reported matters more
             rank_zero_warn(str(error))

@@ -1,4 +1,4 @@
-"""Signals during `test`, `validate` and `predict`: stop between two batches, and go on there the next time."""
+"""Signals during `test`, `validate` and `predict`: stop between two batches; a test is resumed there the next time."""
 
 import time
 from collections.abc import Mapping
@@ -11,22 +11,23 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from callbacks.checkpoints.checkpoint_io import CheckpointError
 from callbacks.checkpoints.stop_signals import StopSignals
 from callbacks.checkpoints.test_progress import TestProgress
+from callbacks.lightning_internals import datamodule_of, kill_started_processes
 
-#: Seconds of testing after which it is worth saving before the last batch: pictures are drawn after it.
+#: Seconds of testing after which progress is saved before the last batch, after which pictures are drawn.
 WORTH_SAVING = 60.0
 
 
 class ResumableTest(Callback):
     """End evaluation after the batch under way when a signal asks for it, with exit status 128 + signal.
 
-    A test leaves its progress in the run folder, every few minutes as well, and the next test of the same weights, data
-    and options goes on from it: its figures are those of a test that was not interrupted. It has to be the last of the
-    trainer's callbacks: all others must have had the batch.
+    A test saves its progress in the run folder when it is stopped, and every few minutes; the next test of the same
+    weights, data and options is resumed from it, and its metrics are those of a test that was not interrupted. This has
+    to be the last of the trainer's callbacks: all others must have had the batch.
 
     Args:
-        settings: configuration of model, data and callbacks, which has to be the same for a test to go on; without it,
-            nothing is kept of a test.
-        every_minutes: time between two savings; None saves only when it is stopped.
+        settings: configuration of model, data and callbacks, which has to be the same for a test to be resumed; None
+            keeps nothing of a test.
+        every_minutes: time between two savings; None saves only when the test is stopped.
     """
 
     def __init__(self, settings: Mapping[str, Any] | None = None, every_minutes: float | None = 10.0):
@@ -38,7 +39,7 @@ class ResumableTest(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the data leave out the frames of an earlier, stopped test."""
-        datamodule: Any = getattr(trainer, "datamodule", None)
+        datamodule = datamodule_of(trainer)
         self.progress = None
         if datamodule is None or not hasattr(datamodule, "tested_before"):
             return
@@ -49,18 +50,18 @@ class ResumableTest(Callback):
             datamodule.tested_before = self._tested_before
 
     def _tested_before(self, name: str) -> int:
-        """Frames of a test set that this process need not test again; asked for when the weights are loaded."""
+        """Return the number of a test set's frames that this process is done with; called once weights are loaded."""
         assert self.progress is not None
         if not self.progress.frames:
             self.progress.load()
         return self.progress.frames.get(name, 0)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over, and take up what an earlier test has measured."""
+        """Set the signal handlers, and resume an earlier test."""
         self._start(trainer)
         if self.progress is not None and self.progress.restore(pl_module):
             done = sum(self.progress.frames.values())
-            rank_zero_info(f"the test goes on after {done} frames that it was stopped at ({self.progress.path})")
+            rank_zero_info(f"the test is resumed after {done} frames ({self.progress.path})")
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -89,13 +90,12 @@ class ResumableTest(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count the frames, save if it is time, and stop if a signal asks for it and there is more to do."""
-        names = trainer.datamodule.test_names()  # type: ignore[attr-defined]
         if self.progress is not None:
-            frames, name = self.progress.frames, names[dataloader_idx]
+            frames, name = self.progress.frames, datamodule_of(trainer).test_names()[dataloader_idx]
             frames[name] = frames.get(name, 0) + len(batch["index"])
         batches: Any = trainer.num_test_batches
         if batch_idx == batches[dataloader_idx] - 1 and not any(batches[dataloader_idx + 1 :]):
-            return  # the figures are next
+            return  # metrics are computed next
         minutes = (time.monotonic() - self._saved_at) / 60
         if self.signals.received:
             self._stop_test(trainer, pl_module)
@@ -103,13 +103,13 @@ class ResumableTest(Callback):
             self._save(pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the progress, and stop for a signal of the last batch or of the time in which figures were written."""
+        """Remove the progress, and stop for a signal that came in the last batch or while metrics were written."""
         if self.progress is not None:
             self.progress.remove()
-        self._end("the test was over, and its figures are written")
+        self._end("the test was over, and its metrics are written")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over in `validate`; in training they are another callback's."""
+        """Set the signal handlers in `validate`; in training they are :class:`LastCheckpoint`'s."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._start(trainer)
 
@@ -122,17 +122,17 @@ class ResumableTest(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop `validate`."""
+        """Stop `validate` after the batch if a signal asks for it."""
         if trainer.state.fn == TrainerFn.VALIDATING and self.signals.received:
             self._stop(trainer, "stopped; validation keeps nothing, give the command again")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals of `validate` back."""
+        """Restore the signal handlers from before `validate`."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._end("validation was over")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over."""
+        """Set the signal handlers."""
         self._start(trainer)
 
     def on_predict_batch_end(
@@ -144,16 +144,16 @@ class ResumableTest(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop `predict`."""
+        """Stop `predict` after the batch if a signal asks for it."""
         if self.signals.received:
             self._stop(trainer, f"stopped; what was predicted so far is in {trainer.default_root_dir}")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._end("all predictions are written")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self.signals.restore()
 
     def _start(self, trainer: Trainer) -> None:
@@ -178,14 +178,12 @@ class ResumableTest(Callback):
         self._stop(
             trainer,
             f"stopped after {done} test frames{each}; {path} keeps them, and the next `test` of the same checkpoint, "
-            f"data and options goes on from there (`segdepth test --config {path.parent / 'config.yaml'} "
+            f"data and options is resumed there (`segdepth test --config {path.parent / 'config.yaml'} "
             "--ckpt_path best`)",
         )
 
     def _stop(self, trainer: Trainer, left: str) -> None:
-        launcher: Any = trainer.strategy.launcher
-        if hasattr(launcher, "kill"):  # the other processes, if this one has started them
-            launcher.kill(self.signals.received)
+        kill_started_processes(trainer, self.signals.received)
         self.signals.stop(left)
 
     def _save(self, pl_module: LightningModule) -> None:
@@ -193,7 +191,7 @@ class ResumableTest(Callback):
         try:
             self.progress.save(pl_module)
         except CheckpointError as error:
-            rank_zero_info(f"{error.args[0]}; the test itself goes on")
+            rank_zero_info(f"{error.args[0]}; the test itself continues")
         self._saved_at = time.monotonic()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Training in stages, in one run: one loop over all epochs, in which a callback turns from stage to stage."""
+"""Training in stages, in one run: one loop over all epochs, in which a callback enters one stage after the other."""
 
 from pathlib import Path
 from typing import Any
@@ -10,30 +10,31 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from callbacks.checkpoints.checkpoint_io import load_checked
+from callbacks.lightning_internals import is_fast_dev_run
 
 
 class StagedTraining(Callback):
-    """Take a method that has ``stages`` through them; for any other method nothing is done.
+    """Train a method that has ``stages`` in one stage after the other; do nothing for any other method.
 
-    A stage is a run of whole epochs. When one begins, what it does not train is frozen, optimizer and schedule are
-    built anew, and the best checkpoint is chosen among its own epochs: ``best.ckpt`` is the last stage's. When one
-    ends, ``checkpoints/stage_<n>_<name>.ckpt`` is left. A checkpoint says of which stage it is, so that an interrupted
-    training goes on in it, with its optimizer.
+    A stage is a number of whole epochs. When one begins, the parts that it does not train are frozen, optimizer and
+    schedule are built anew, and the best checkpoint is chosen among its own epochs: ``best.ckpt`` is the last stage's.
+    When one ends, ``checkpoints/stage_<n>_<name>.ckpt`` is saved. A checkpoint holds the number of its stage, so that
+    an interrupted training is resumed in it, with its optimizer.
 
-    The method (:class:`lightning_modules.stages.StagedModule`) has ``stages``, the present ``stage`` with its
-    ``stage_number``, ``enter_stage`` and ``network``; its ``configure_optimizers`` is of the present stage.
+    The method is a :class:`lightning_modules.stages.StagedModule`: it has ``stages``, the present ``stage`` and its
+    ``stage_number``, ``enter_stage`` and ``network``; its ``configure_optimizers`` is for the present stage.
     """
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Check, and begin with the first stage; training lasts as long as the stages together.
+        """Check the stages, enter the first one, and set the number of epochs to that of all stages.
 
         Raises:
-            ValueError: if the trainer is to end elsewhere, or a checkpoint that a stage begins from is missing.
+            ValueError: if the trainer has another number of epochs, or a stage begins from a missing checkpoint.
         """
         if stage != TrainerFn.FITTING or not _is_staged(pl_module):
             return
         epochs = sum(part.epochs for part in pl_module.stages)
-        if not getattr(trainer, "fast_dev_run", False):
+        if not is_fast_dev_run(trainer):
             if trainer.max_steps != -1 or trainer.max_epochs not in (-1, epochs):
                 raise ValueError(
                     f"the stages last {epochs} epochs: leave `trainer.max_epochs` at -1 and `trainer.max_steps` unset, "
@@ -46,15 +47,15 @@ class StagedTraining(Callback):
         pl_module.enter_stage(0)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Take the weights that the first stage begins from."""
+        """Load the weights that the first stage begins from."""
         if _is_staged(pl_module) and trainer.ckpt_path is None:
             take_weights(pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Turn to the stage that the epoch belongs to.
+        """Enter the stage that the epoch belongs to.
 
         Raises:
-            ValueError: if training goes on from a checkpoint of a later stage.
+            ValueError: if training is resumed from a checkpoint of a later stage.
         """
         if not _is_staged(pl_module):
             return
@@ -70,28 +71,28 @@ class StagedTraining(Callback):
         pl_module.log("train/stage", float(pl_module.stage_number), on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Keep the result of a stage that is over."""
-        if not _is_staged(pl_module) or getattr(trainer, "fast_dev_run", False):
+        """Save a checkpoint of a stage that is over."""
+        if not _is_staged(pl_module) or is_fast_dev_run(trainer):
             return
         number = pl_module.stage_number
         if trainer.current_epoch + 1 == sum(stage.epochs for stage in pl_module.stages[: number + 1]):
             trainer.save_checkpoint(stage_checkpoint(trainer, number, pl_module.stage.name), weights_only=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Turn to the stages without training that end the list."""
+        """Enter the stages without epochs that end the list."""
         self._finish(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """The same for a training that was over when it was resumed: its end is not reached again."""
+        """Enter them after a training that was over when it was resumed: ``on_train_end`` is not called then."""
         self._finish(trainer, pl_module)
 
     def _finish(self, trainer: Trainer, pl_module: Any) -> None:
-        done = trainer.current_epoch >= (trainer.max_epochs or 0) and not getattr(trainer, "fast_dev_run", False)
+        done = trainer.current_epoch >= (trainer.max_epochs or 0) and not is_fast_dev_run(trainer)
         if _is_staged(pl_module) and done and pl_module.stage_number < len(pl_module.stages) - 1:
             self._go_to(len(pl_module.stages) - 1, trainer, pl_module)
 
     def _go_to(self, number: int, trainer: Trainer, pl_module: Any) -> None:
-        """Enter the next stages up to one of them, each with the weights it begins from."""
+        """Enter the next stages up to a number, each with the weights that it begins from."""
         while pl_module.stage_number < number:
             pl_module.enter_stage(pl_module.stage_number + 1)
             take_weights(pl_module)
@@ -108,7 +109,7 @@ def _is_staged(pl_module: Any) -> bool:
 
 
 def stage_of_epoch(stages: Any, epoch: int) -> int:
-    """Position of the stage that an epoch belongs to."""
+    """Return the position of the stage that an epoch belongs to."""
     over = 0
     for number, stage in enumerate(stages):
         over += stage.epochs
@@ -118,12 +119,16 @@ def stage_of_epoch(stages: Any, epoch: int) -> int:
 
 
 def stage_checkpoint(trainer: Trainer, number: int, name: str) -> Path:
-    """Where the result of a stage is kept."""
+    """Return the path of the checkpoint at the end of a stage."""
     return Path(trainer.default_root_dir) / "checkpoints" / f"stage_{number}_{name}.ckpt"
 
 
 def checkpoint_of(source: str, stage: str) -> Path:
-    """The checkpoint that is meant by a file or a run folder, whose best it is then.
+    """Return the path of a checkpoint that a stage begins from.
+
+    Args:
+        source: the checkpoint, or a run folder, whose ``best.ckpt`` is taken.
+        stage: name of the stage, for the message.
 
     Raises:
         ValueError: if it is not there.
@@ -136,7 +141,7 @@ def checkpoint_of(source: str, stage: str) -> Path:
 
 
 def take_weights(pl_module: Any) -> None:
-    """Load the present stage's parts from where it begins, if it says so.
+    """Load the weights of the parts that the present stage trains, where its ``init_from`` names a checkpoint.
 
     Raises:
         ValueError: if the checkpoint has other parts, or parts of other shapes.
@@ -163,7 +168,7 @@ def take_weights(pl_module: Any) -> None:
 
 
 def _renew_strategy(trainer: Trainer, pl_module: Any) -> None:
-    """Build optimizer and schedule for the parameters that are trained now; DDP too must be told which these are."""
+    """Build optimizer and schedule for the parameters that are trained now, and wrap the module for DDP anew."""
     strategy = trainer.strategy
     if isinstance(strategy, DDPStrategy):
         strategy.model = pl_module

@@ -11,26 +11,26 @@ from typing import Any, ClassVar, NoReturn
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-#: Ctrl-C; batch systems and `kill`; a terminal that is closed; what users of batch systems ask to be warned with.
+#: Of Ctrl-C; of batch systems and `kill`; of a terminal that is closed; of batch systems that warn before the end.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def is_wanted(number: int) -> bool:
-    """Whether a signal stops a command: `nohup` has a closed terminal ignored."""
+    """Return whether a signal stops a command: under `nohup`, that of a closed terminal does not."""
     return number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
 
 
 class StopSignals:
-    """Handlers that remember the first signal; a second Ctrl-C ends at once.
+    """Signal handlers that remember the first signal, until the command can stop; a second Ctrl-C ends at once.
 
     Args:
-        unit: what is finished before the command stops, for the message.
+        unit: name of what is finished before the command stops, for the message.
 
     Attributes:
         received: number of the signal, 0 while there was none.
     """
 
-    #: Signal that any of them has received last in this process, 0 for none: what fails after it fails because of it.
+    #: Last signal that any instance in this process has received, 0 for none: a later error is a consequence of it.
     latest: ClassVar[int] = 0
 
     def __init__(self, unit: str = "step") -> None:
@@ -40,28 +40,30 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Take the signals over, from Lightning as well, whose handlers act in the middle of a step."""
+        """Set the handlers, in place of Lightning's, which act in the middle of a step."""
         if self._previous or threading.current_thread() is not threading.main_thread():
             return
         self._process = os.getpid()
         self._previous = {number: signal.signal(number, self._remember) for number in STOPPING if is_wanted(number)}
 
     def restore(self) -> None:
-        """Give the signals back."""
+        """Set the handlers from before :meth:`install`."""
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous = {}
 
     def note_earlier(self, trainer: Trainer) -> None:
-        """Take up a SIGTERM that Lightning has noted before these handlers were in place."""
+        """Remember a SIGTERM that Lightning's handlers received before these were set."""
         if trainer.received_sigterm:
             self.received = self.received or signal.SIGTERM
 
     def stop(self, left: str) -> NoReturn:
-        """Say what is left, let a batch system submit the job again where it was to, and end with status 128 + signal.
+        """Print what is left, let a batch system submit the job again where that was set up, and end the program.
+
+        The exit status is 128 + signal.
 
         Args:
-            left: what was done, what is kept and how to go on.
+            left: what was done, what is kept and how to resume.
 
         Raises:
             SystemExit: always.
@@ -72,7 +74,7 @@ class StopSignals:
         raise SystemExit(128 + self.received)
 
     def requeue_handler(self, number: int) -> Callable[..., Any] | None:
-        """What Lightning had put in place to submit the job again (SLURM); for the end of a step, not its middle."""
+        """Return Lightning's handler that submits the job again (SLURM), to be called between two steps; else None."""
         handler = self._previous.get(number)
         warned = number in (signal.SIGUSR1, signal.SIGUSR2)
         return handler if warned and callable(handler) else None

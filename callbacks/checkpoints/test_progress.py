@@ -1,39 +1,50 @@
-"""What a test that was stopped has measured so far, kept in a file for the next test of the same thing."""
+"""The progress of a test that was stopped, kept in a file for the next test of the same thing."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
 from callbacks.checkpoints.checkpoint_io import PARTIAL, AtomicCheckpointIO, damage
-from callbacks.checkpoints.metric_states import metric_states, restore_metrics
-from callbacks.pictures.retrieval_picture import SeenFrame
-from callbacks.pictures.worst_cases import Case
+from callbacks.lightning_internals import datamodule_of
+from callbacks.records.metric_states import metric_states, restore_metrics
 
-#: Options that change no figure: where files are, whose content the data's fingerprint knows, and who reads them.
+#: Options that change no metric: where files are, whose content the data's fingerprint knows, and who reads them.
 OF_THE_MACHINE = frozenset({"root", "store", "num_workers"})
 
-#: What a file may hold besides tensors and plain values.
-KINDS = [
-    Case, SeenFrame, np.ndarray, np.dtype, np.dtypes.UInt8DType, np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-]  # fmt: skip
+
+@runtime_checkable
+class HasTestState(Protocol):
+    """A callback that collects something with each batch of a test, and can resume in the middle of one."""
+
+    @property
+    def state_key(self) -> str:
+        """Key of the callback, as Lightning's checkpoints have it."""
+
+    def test_state(self) -> dict[str, Any]:
+        """Return what was collected so far, as tensors and plain values."""
+
+    def load_test_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what a test that was stopped had collected; called after ``on_test_start``."""
 
 
 class TestProgress:
-    """One process's share of a test: frames done, states of the metrics, and what callbacks have collected.
+    """One process's share of a test: frames done, states of the metrics, and of callbacks (:class:`HasTestState`).
 
-    A callback names in ``kept_in_test`` those of its attributes that grow with each batch: plain values, or modules
-    that hold metrics. The file is taken up only by a test with the same settings, weights, data and processes.
+    The file is taken up only by a test with the same settings, weights, data and processes.
 
     Args:
-        trainer: that tests.
+        trainer: the trainer that tests.
         settings: configuration of model and data; another one has a file of its own.
+
+    Attributes:
+        path: of the file.
+        frames: number of frames that this process is done with, by name of the test set.
     """
 
     __test__ = False  # not a test of pytest's
@@ -44,7 +55,7 @@ class TestProgress:
         short = hashlib.sha256(self.settings.encode()).hexdigest()[:8]
         share = f"-{trainer.global_rank}of{trainer.world_size}" if trainer.world_size > 1 else ""
         self.path = Path(trainer.default_root_dir) / f"test_progress-{short}{share}.pt"
-        self.frames: dict[str, int] = {}  # of this process, by test set
+        self.frames: dict[str, int] = {}
         self._loaded: dict[str, Any] | None = None
         self._weights = ""
 
@@ -53,25 +64,20 @@ class TestProgress:
         if not self.path.exists() or damage(self.path):
             return
         try:
-            with torch.serialization.safe_globals(KINDS):
-                content = torch.load(self.path, map_location="cpu", weights_only=True)
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
             if content["identity"] == self._identity():
                 self._loaded, self.frames = content, content["frames"]
         except Exception:  # whatever is in the file: the test then begins with its first frame
             self._loaded, self.frames = None, {}
 
     def restore(self, pl_module: LightningModule) -> bool:
-        """Put back what was loaded, after metrics and callbacks have been reset; whether there was anything."""
+        """Set metrics and callbacks, which have been reset, to the states that were loaded; False if there are none."""
         if self._loaded is None:
             return False
         content, self._loaded = self._loaded, None
-        restore_metrics(_modules(pl_module.evaluations), content["metrics"], pl_module.device)
-        for key, callback, name in self._collected():
-            kept, value = content["callbacks"][key], getattr(callback, name)
-            if modules := _modules(value):
-                restore_metrics(modules, kept, pl_module.device)
-            else:
-                setattr(callback, name, kept)
+        restore_metrics(_evaluations(pl_module), content["metrics"])
+        for key, callback in self._callbacks().items():
+            callback.load_test_state(content["callbacks"][key])
         return True
 
     def save(self, pl_module: LightningModule) -> None:
@@ -80,59 +86,52 @@ class TestProgress:
         Raises:
             CheckpointError: if there is no room.
         """
-        collected = {}
-        for key, callback, name in self._collected():
-            value = getattr(callback, name)
-            modules = _modules(value)
-            collected[key] = metric_states(modules) if modules else value
         content = {
             "identity": self._identity(),
             "frames": self.frames,
-            "metrics": metric_states(_modules(pl_module.evaluations)),
-            "callbacks": collected,
+            "metrics": metric_states(_evaluations(pl_module)),
+            "callbacks": {key: callback.test_state() for key, callback in self._callbacks().items()},
         }
         AtomicCheckpointIO().save_checkpoint(content, self.path)
 
     def remove(self) -> None:
-        """Forget the file: the test is over."""
+        """Remove the file: the test is over."""
         for path in (self.path, self.path.with_name(self.path.name + PARTIAL)):
             path.unlink(missing_ok=True)
 
-    def _collected(self) -> Iterator[tuple[str, Callback, str]]:
-        """Key, callback and name of each attribute that grows with the test."""
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            for name in getattr(callback, "kept_in_test", ()):
-                yield f"{type(callback).__name__}.{name}", callback, name
+    def _callbacks(self) -> dict[str, HasTestState]:
+        """Return the callbacks that have a state, by key."""
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        return {callback.state_key: callback for callback in callbacks if isinstance(callback, HasTestState)}
 
     def _identity(self) -> dict[str, Any]:
-        """What has to be the same for a test to go on."""
-        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        """Return what has to be the same for a test to be resumed."""
+        datamodule = datamodule_of(self.trainer)
         self._weights = self._weights or digest(self.trainer.lightning_module)
         return {
             "settings": self.settings,
             "weights": self._weights,
             "data": [data.fingerprint for data in [datamodule, *datamodule.extra_tests]],
             "precision": str(self.trainer.precision),
-            "callbacks": sorted(key for key, _, _ in self._collected()),
+            "callbacks": sorted(self._callbacks()),
         }
 
 
 def _of_the_test(settings: Any) -> Any:
-    """Settings without what changes no figure."""
+    """Return settings without those that change no metric."""
     if isinstance(settings, Mapping):
         return {key: _of_the_test(value) for key, value in settings.items() if key not in OF_THE_MACHINE}
     return [_of_the_test(value) for value in settings] if isinstance(settings, list) else settings
 
 
-def _modules(value: Any) -> dict[str, nn.Module]:
-    """Modules of a dict of modules; none of anything else."""
-    if not isinstance(value, dict | nn.ModuleDict):
-        return {}
-    return {key: module for key, module in value.items() if isinstance(module, nn.Module)}
+def _evaluations(pl_module: LightningModule) -> dict[str, nn.Module]:
+    """Return the metrics of each test set of the method."""
+    evaluations: Any = pl_module.evaluations
+    return dict(evaluations.items())
 
 
 def digest(module: nn.Module) -> str:
-    """Sixteen hexadecimal digits that stand for all weights and buffers of a module."""
+    """Return sixteen hexadecimal digits that stand for all weights and buffers of a module."""
     whole = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         whole.update(name.encode())

@@ -1,1 +1,1 @@
-"""What a run leaves in pictures."""
+"""Pictures of a run."""

@@ -9,15 +9,15 @@ from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import FrameView
 from lightning_modules.metrics.boundary import depth_edges
 
-#: What is drawn, from below to above: the truth may be hidden by an edge that was found on the very pixel.
+#: Colours, in the order in which they are drawn: an edge that was found hides the true one on the same pixel.
 TRUE, FOUND, FALSE = (255, 220, 0), (40, 230, 60), (255, 40, 40)
 
 
 def boundary_picture(view: FrameView) -> Picture:
-    """True boundaries and predicted edges, (H, W, 3), over the image in dark grey.
+    """Draw true boundaries and predicted edges over the image in dark grey, (H, W, 3).
 
-    True boundaries, the annotated ones, or the edges of the true depth, are yellow. Predicted edges are green where a
-    true one is within the tolerance of the figures (``boundary_precision``), red elsewhere.
+    True boundaries are yellow: the annotated ones, or else the edges of the true depth. Predicted edges are green where
+    a true one is within the tolerance of the metrics (``boundary_precision``), red elsewhere.
     """
     gray = view.native_image.mean(axis=2, keepdims=True) * 0.4
     picture = np.repeat(gray, 3, axis=2).astype(np.uint8)
@@ -29,14 +29,14 @@ def boundary_picture(view: FrameView) -> Picture:
 
 
 def true_edges(view: FrameView) -> NDArray[np.bool_]:
-    """(H, W), annotated boundaries if there are any, else the edges of the true depth."""
+    """Return (H, W) bool, annotated boundaries if the data have them, else the edges of the true depth."""
     if view.annotated is not None:
         return view.annotated & view.sought
     return depth_edges(view.truth, view.sought, view.boundary)
 
 
 def predicted_edges(view: FrameView) -> NDArray[np.bool_]:
-    """(H, W), the edges of the predicted depth; none where no depth is predicted."""
+    """Return (H, W) bool, the edges of the predicted depth, none where no depth is predicted."""
     if view.predicted is None:
         return np.zeros_like(view.evaluated)
     finite = view.sought & np.isfinite(view.predicted)
@@ -44,13 +44,13 @@ def predicted_edges(view: FrameView) -> NDArray[np.bool_]:
 
 
 def boundary_legend(view: FrameView) -> dict[str, RGB]:
-    """What the colours mean."""
+    """Return what the colours mean, by name."""
     source = "annotated" if view.annotated is not None else "of true depth"
     return {f"true ({source})": TRUE, f"found (within {view.boundary.tolerance:g} px)": FOUND, "false": FALSE}
 
 
 def _distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(H, W) distance to the nearest of some pixels, infinite if there is none."""
+    """Return the distance (H, W), in pixels, to the nearest of some pixels (H, W); infinite if there are none."""
     if not pixels.any():
         return np.full(pixels.shape, np.inf, dtype=np.float32)
     return np.asarray(cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

@@ -23,13 +23,13 @@ from callbacks.pictures.splatting import Viewpoint, fitted, splat
 #: Points that a cloud of a picture has at most, and pixels of its longer side.
 PICTURE_POINTS, PICTURE_SIDE = 80_000, 480
 
-#: The frontal view: degrees around the room's middle to the right and up, and how much farther off than the camera.
+#: The frontal view: degrees around the room's middle to the right and up, and its distance in those of the camera.
 AZIMUTH, ELEVATION, PULLED_BACK = 20.0, 12.0, 1.15
 
 #: Metres above the camera; what is higher, ceilings and lamps, is cut away in the view from above.
 CUT_HEIGHT = 0.7
 
-#: Metres that the bar of the view from above may be long; the longest that takes less than half of the width is drawn.
+#: Lengths in metres of the bar in the view from above; the longest that takes less than half of the width is drawn.
 BAR_LENGTHS = (1.0, 0.5, 0.2, 0.1)
 
 NOTE = (
@@ -43,7 +43,7 @@ GRAVITY_POINTS = 10_000
 
 @dataclass(frozen=True)
 class RoomViews:
-    """From where the clouds of a frame are seen, chosen by the truth, so that all of its clouds are seen alike.
+    """Viewpoints of a frame's clouds, chosen by its truth, so that all of its clouds are seen alike.
 
     Attributes:
         up: (3,) the vertical, in the coordinates of the clouds.
@@ -57,7 +57,12 @@ class RoomViews:
 
 
 def room_views(view: FrameView, intrinsics: torch.Tensor) -> RoomViews | None:
-    """The viewpoints of a frame; None if it has no evaluated pixel."""
+    """Return the viewpoints of a frame; None if it has no evaluated pixel.
+
+    Args:
+        view: the frame.
+        intrinsics: (3, 3) camera matrix of the truth's grid.
+    """
     truth = colored_cloud(view, intrinsics, PICTURE_POINTS, depth=view.truth)[:, :3].astype(np.float64)
     if not len(truth):
         return None
@@ -77,7 +82,13 @@ def room_views(view: FrameView, intrinsics: torch.Tensor) -> RoomViews | None:
 
 
 def frontal_view(truth: NDArray[np.float64], up: NDArray[np.float64], size: tuple[int, int]) -> Viewpoint:
-    """Perspective view of true positions (N, 3) from where their depth shows: aside of the camera, and above it."""
+    """Return a perspective view of a cloud from beside the camera and above it, where depth shows.
+
+    Args:
+        truth: (N, 3) true positions.
+        up: (3,) the vertical.
+        size: height and width of the picture.
+    """
     middle = np.median(truth, axis=0)
     to_camera = Rotation.from_rotvec(np.deg2rad(AZIMUTH) * up).apply(-middle)
     rise = np.cross(to_camera, up)
@@ -90,7 +101,7 @@ def frontal_view(truth: NDArray[np.float64], up: NDArray[np.float64], size: tupl
 
 
 def vertical_of(view: FrameView, intrinsics: torch.Tensor) -> NDArray[np.float64]:
-    """The vertical of a frame, from its true depth; see :func:`~callbacks.pictures.gravity.up_direction`."""
+    """Return the vertical of a frame, (3,), by :func:`~callbacks.pictures.gravity.up_direction` of its true depth."""
     stride = grid_stride(view.truth.shape, GRAVITY_POINTS)
     rows, columns = np.mgrid[: view.truth.shape[0] : stride, : view.truth.shape[1] : stride]
     depth = view.truth[rows, columns]
@@ -99,7 +110,7 @@ def vertical_of(view: FrameView, intrinsics: torch.Tensor) -> NDArray[np.float64
 
 
 def part_cloud(result: FrameResult, level: int, points: int = PICTURE_POINTS) -> NDArray[np.float32]:
-    """The predicted cloud of a frame (N, 6), coloured by its segments of a level."""
+    """Return the predicted cloud of a frame (N, 6), coloured by its segments of a level."""
     assert result.view is not None
     picture = part_picture(result.segments[level], result.image)
     colors = cv2.resize(picture, result.view.truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -107,10 +118,10 @@ def part_cloud(result: FrameResult, level: int, points: int = PICTURE_POINTS) ->
 
 
 def draw_cloud_sheet(results: Mapping[str, FrameResult]) -> Figure | None:
-    """One frame: image, clouds of all methods and the truth frontal, the same from above, then each method's parts.
+    """Draw the clouds of one frame: image, truth and methods frontal, the same from above, then each method's parts.
 
     Args:
-        results: of the same frame, by name of the method; each predicts depth.
+        results: of the same frame, by name of the method; every method predicts depth.
 
     Returns:
         The figure; None if the frame has no evaluated pixel.
@@ -138,19 +149,24 @@ def draw_cloud_sheet(results: Mapping[str, FrameResult]) -> Figure | None:
 
 
 def render(cloud: NDArray[np.float32], view: Viewpoint) -> Picture:
-    """A cloud with points as wide as closes most gaps between them."""
+    """Draw a cloud (N, 6) with points so wide that most gaps between them are closed."""
     height, width = view.size
     return splat(cloud, view, width=int(np.clip(np.sqrt(2 * height * width / max(1, len(cloud))), 1, 8)))
 
 
 def chamfer_caption(result: FrameResult) -> str:
-    """Both distances of a frame where they were measured."""
-    distances = [result.figures.get(f"chamfer3d_{way}", np.nan) for way in ("precision", "recall")]
+    """Return both chamfer distances of a frame in words; empty where they were not measured."""
+    distances = [result.metrics.get(f"chamfer3d_{way}", np.nan) for way in ("precision", "recall")]
     return "" if np.isnan(distances).any() else ", chamfer {:.3f} / {:.3f} m".format(*distances)
 
 
 def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
-    """Rows of titled pictures; those from above have a scale, of ``metre`` pixels a metre."""
+    """Draw rows of titled pictures, with a scale in those from above.
+
+    Args:
+        rows: pictures by title.
+        metre: pixels of a metre in the pictures from above.
+    """
     columns = max(map(len, rows))
     height, width = list(rows[0].values())[-1].shape[:2]
     figure = Figure(figsize=(3.4 * columns, len(rows) * (3.4 * height / width + 0.45) + 0.3), layout="constrained")
@@ -169,7 +185,13 @@ def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
 
 
 def draw_scale(axis: Axes, picture: Picture, metre: float) -> None:
-    """A bar in the corner of a picture, one metre long or as much of it as fits."""
+    """Draw a bar of one of :data:`BAR_LENGTHS` in the corner of a picture.
+
+    Args:
+        axis: that shows the picture.
+        picture: (h, w, 3).
+        metre: pixels of a metre.
+    """
     length = next((length for length in BAR_LENGTHS if length * metre < 0.5 * picture.shape[1]), BAR_LENGTHS[-1])
     left, bottom = 0.04 * picture.shape[1], 0.95 * picture.shape[0]
     right, above = left + length * metre, bottom - 0.02 * picture.shape[0]

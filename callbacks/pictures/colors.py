@@ -16,26 +16,26 @@ OUTLINED_WIDTH = 400
 
 
 def colorize(values: NDArray, low: float, high: float, colormap: str, valid: NDArray | None = None) -> Picture:
-    """Map (H, W) values in [low, high] to (H, W, 3) colours; invalid pixels are black."""
+    """Return values (H, W) from ``low`` to ``high`` in colours (H, W, 3) of a colormap; invalid pixels are black."""
     scaled = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
     colors = (matplotlib.colormaps[colormap](scaled)[..., :3] * 255).astype(np.uint8)
     return colors if valid is None else np.where(valid[..., None], colors, 0).astype(np.uint8)
 
 
 def depth_picture(depth: NDArray, low: float, high: float, valid: NDArray | None = None) -> Picture:
-    """Depth (H, W) in metres: near is warm, far is cool."""
+    """Return depth (H, W) in colours (H, W, 3), from ``low`` to ``high`` metres: near is warm, far is cool."""
     return colorize(depth, low, high, "Spectral", valid)
 
 
 def error_picture(error: NDArray, high: float, valid: NDArray | None = None) -> Picture:
-    """Error (H, W) >= 0, dark is small."""
+    """Return errors (H, W) >= 0 in colours (H, W, 3), up to ``high``: dark is small."""
     return colorize(error, 0, high, "magma", valid)
 
 
 def segment_picture(segments: NDArray, image: Picture) -> Picture:
-    """Segments (H, W) in their mean colours of the image (H, W, 3), outlined in white.
+    """Return segments (H, W) in the mean colours that the image (H, W, 3) has in them, outlined in white.
 
-    Small ones are enlarged by a whole factor, up to :data:`OUTLINED_WIDTH`, so that outlines are thin.
+    A small picture is enlarged by a whole factor, up to :data:`OUTLINED_WIDTH`, so that outlines are thin.
     """
     mean = cast(NDArray, label2rgb(segments, image, kind="avg", bg_label=-1)) / 255
     factor = max(1, OUTLINED_WIDTH // segments.shape[1])
@@ -44,12 +44,12 @@ def segment_picture(segments: NDArray, image: Picture) -> Picture:
 
 
 def id_color(id_: int) -> tuple[float, float, float]:
-    """A colour; hues of successive ids lie a golden angle apart, and brightness alternates."""
+    """Return the colour of an id, RGB in [0, 1]; successive hues are a golden angle apart, brightness alternates."""
     return colorsys.hsv_to_rgb(id_ * 0.618034 % 1, (0.85, 0.5)[id_ % 2], (1.0, 0.85, 0.65)[id_ % 3])
 
 
 def part_picture(segments: NDArray, image: Picture) -> Picture:
-    """Segments (H, W) in distinct colours over the image's brightness (H, W, 3)."""
+    """Return segments (H, W) in distinct colours over the brightness of the image (H, W, 3)."""
     ids, places = np.unique(segments, return_inverse=True)
     colors = 255 * np.array([id_color(int(id_)) for id_ in ids])[places.reshape(segments.shape)]
     return (0.7 * colors + 0.3 * image.mean(axis=2, keepdims=True)).round().astype(np.uint8)

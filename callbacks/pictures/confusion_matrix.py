@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from callbacks.pictures.picture_files import left_out_if_unwritable, save_figure
+from callbacks.lightning_internals import datamodule_of
+from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
-from datamodules.files import write_text_atomically
+from callbacks.records.optional_files import OptionalFiles
+from callbacks.records.wandb_media import log_table
 
 Counts = NDArray[np.int64]
+
+#: Id, name, true pixels, accuracy and IoU of a class; None where it has none.
+ClassRow = tuple[int, str, int, float | None, float | None]
 
 COLUMNS = ("id", "class", "pixels", "accuracy", "iou")
 
@@ -23,46 +27,38 @@ COLUMNS = ("id", "class", "pixels", "accuracy", "iou")
 class ConfusionMatrix(Callback):
     """Write ``confusion_<data set>.png`` and ``class_iou_<data set>.csv`` for methods that predict semantics.
 
-    Both are made of the confusion matrix of the whole test set, which ``miou`` is computed from, and of each test set
-    where there are several. W&B gets the pictures as ``test/confusion`` and the tables as
-    ``test/class_iou/<data set>``.
+    Both are made of the confusion matrix of a whole test set, which ``miou`` is computed from. W&B gets the pictures as
+    ``test/confusion`` and the tables as ``test/class_iou/<data set>``.
     """
+
+    def __init__(self) -> None:
+        self.files = OptionalFiles("confusion matrices")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Add up the counts of all processes, before the module resets them, and draw them on the first."""
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        pictures: dict[str, str] = {}
-        for data in datamodule.test_sets():
+        sheets = {}
+        for data in datamodule_of(trainer).test_sets():
             metric = dict(pl_module.evaluations[f"test/{data.name}"].metrics.items()).get("semantic")
             if metric is None or not metric.update_called:
                 continue
             counts: Counts = np.sum(gather_objects(metric.confusion.cpu().numpy()), axis=0)
             if trainer.is_global_zero and counts.any():
-                written = self._write(trainer, data.name, counts, data.class_names)
-                pictures |= {} if written is None else {data.name: str(written)}
-        if pictures and isinstance(trainer.logger, WandbLogger):
-            trainer.logger.log_image("test/confusion", list(pictures.values()), caption=list(pictures))
+                sheets[data.name] = draw_confusion(counts, data.class_names, f"{data.name}: true and predicted classes")
+                self._write_table(trainer, data.name, class_rows(counts, data.class_names))
+        write_sheets(trainer, self.files, "confusion", sheets)
 
-    def _write(self, trainer: Trainer, dataset: str, counts: Counts, names: tuple[str, ...]) -> Path | None:
-        """Picture and table of one test set; the path of the picture, None if it could not be written."""
-        folder = Path(trainer.default_root_dir)
-        rows = class_rows(counts, names)
-        picture = folder / f"confusion_{dataset}.png"
-        drawn = save_figure(draw_confusion(counts, names, f"{dataset}: true and predicted classes"), picture)
-        with left_out_if_unwritable(table := folder / f"class_iou_{dataset}.csv"):
-            write_text_atomically(table, as_csv(rows))
-        if isinstance(trainer.logger, WandbLogger):
-            data = [[dataset, *row] for row in rows]
-            trainer.logger.log_table(f"test/class_iou/{dataset}", columns=["dataset", *COLUMNS], data=data)
-        return picture if drawn else None
+    def _write_table(self, trainer: Trainer, dataset: str, rows: list[ClassRow]) -> None:
+        path = Path(trainer.default_root_dir) / f"class_iou_{dataset}.csv"
+        self.files.write_or_stop(path, as_csv(rows).encode())
+        log_table(trainer, f"test/class_iou/{dataset}", ["dataset", *COLUMNS], [[dataset, *row] for row in rows])
 
 
-def class_rows(counts: Counts, names: tuple[str, ...]) -> list[tuple[int, str, int, float | None, float | None]]:
-    """Id, name, true pixels, accuracy and IoU of each class, None where it has none; in the order of the ids.
+def class_rows(counts: Counts, names: tuple[str, ...]) -> list[ClassRow]:
+    """Return a row for each class, in the order of the ids.
 
     Args:
         counts: (C, C), pixels of true class i that are predicted as class j.
-        names: of the classes.
+        names: of the C classes.
     """
     right, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     union = true + predicted - right
@@ -78,8 +74,8 @@ def class_rows(counts: Counts, names: tuple[str, ...]) -> list[tuple[int, str, i
     ]
 
 
-def as_csv(rows: list[tuple[int, str, int, float | None, float | None]]) -> str:
-    """Rows under :data:`COLUMNS`; what a class does not have is empty."""
+def as_csv(rows: list[ClassRow]) -> str:
+    """Return rows as CSV text under :data:`COLUMNS`; what a class does not have is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([COLUMNS, *rows])
@@ -87,9 +83,14 @@ def as_csv(rows: list[tuple[int, str, int, float | None, float | None]]) -> str:
 
 
 def draw_confusion(counts: Counts, names: tuple[str, ...], title: str) -> Figure:
-    """Shares of each true class's pixels by predicted class, the most frequent class first, and the IoU beside them.
+    """Draw the share of each true class's pixels by predicted class, and the classes' IoU beside it.
 
-    Classes that neither truth nor prediction has are left out.
+    The most frequent true class comes first; classes that neither truth nor prediction has are left out.
+
+    Args:
+        counts: (C, C), pixels of true class i that are predicted as class j.
+        names: of the C classes.
+        title: of the sheet.
     """
     shown = [int(i) for i in np.argsort(-counts.sum(1), kind="stable") if counts[i].any() or counts[:, i].any()]
     pixels = counts[np.ix_(shown, shown)]

@@ -3,23 +3,27 @@
 import numpy as np
 from numpy.typing import NDArray
 
-#: Degrees that a normal may be off the direction sought or off its plane, at first and then.
+#: Degrees that a normal may be off the vertical or off the plane normal to it, in each round.
 ANGLES = (45.0,) * 5 + (15.0,) * 5
 
-#: Neighbours whose depths differ by more than this share lie on different surfaces.
+#: Neighbours whose depths differ by more than this share are taken to lie on different surfaces.
 JUMP = 0.1
 
 
 def up_direction(points: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Unit vector that floors and ceilings are normal to and walls are parallel to (Gupta et al., CVPR 2013, sec. 2.1).
+    """Return the vertical of a room, to which floors are normal and walls are parallel (Gupta et al., CVPR 2013, 2.1).
 
-    Beginning with the camera's own upward axis, it is the direction to which the normals within an angle are as
-    parallel, and those within the angle of its plane as perpendicular, as can be; the angle is 45 degrees for five
-    rounds and 15 for five more.
+    The estimate begins with the camera's upward axis. Each round takes the normals within an angle of the estimate as
+    those of floors and ceilings, and normals within that angle of the plane normal to it as those of walls; the new
+    estimate is the direction that is most parallel to the former and most perpendicular to the latter. The angle is 45
+    degrees for five rounds and 15 for five more.
 
     Args:
         points: (h, w, 3) on a grid of pixels, metres; x to the right, y upwards, z towards the camera.
-        valid: (h, w) where there is a point.
+        valid: (h, w) bool, where there is a point.
+
+    Returns:
+        (3,) unit vector.
     """
     up = np.array([0.0, 1.0, 0.0])
     normals = surface_normals(points, valid)
@@ -34,7 +38,7 @@ def up_direction(points: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArr
 
 
 def surface_normals(points: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Unit normals (N, 3), of either sign, of the points (h, w, 3) whose neighbours lie on the same surface."""
+    """Return unit normals (N, 3), of either sign, of points (h, w, 3) whose neighbours lie on the same surface."""
     across, down = points[:-1, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, :-1]
     depth = np.abs(points[:-1, :-1, 2])
     whole = valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from callbacks.pictures.colors import Picture, segment_picture
 from callbacks.pictures.frame_result import FrameResult
 
-#: Figures of a level that are written above it: abbreviation and name.
+#: Metrics of a level that are written above it, by abbreviation.
 QUALITY = {
     "BR": "boundary_recall",
     "UE": "undersegmentation_error",
@@ -23,10 +23,10 @@ NOTE = (
 
 
 def draw_hierarchies(results: Mapping[str, FrameResult]) -> Figure:
-    """A row a method: the image as the method sees it, then its segments from fine to coarse, in their mean colours.
+    """Draw a row a method: the image as the method sees it, then its segments from fine to coarse, in mean colours.
 
     Args:
-        results: of the same frame, by name of the method; each has segments.
+        results: of the same frame, by name of the method; every method has segments.
     """
     columns = 1 + max(len(result.segments) for result in results.values())
     height, width = next(iter(results.values())).image.shape[:2]
@@ -49,6 +49,6 @@ def draw_hierarchies(results: Mapping[str, FrameResult]) -> Figure:
 
 
 def quality_caption(result: FrameResult, level: int) -> str:
-    """The figures of a level that the image has; empty if it has no annotated objects and no depth."""
-    values = {short: result.figures.get(f"level{level}_{name}", np.nan) for short, name in QUALITY.items()}
+    """Return the metrics of a level in words; empty if the image has neither annotated objects nor depth."""
+    values = {short: result.metrics.get(f"level{level}_{name}", np.nan) for short, name in QUALITY.items()}
     return "  ".join(f"{short} {value:.2f}" for short, value in values.items() if np.isfinite(value))

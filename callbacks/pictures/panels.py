@@ -1,11 +1,9 @@
-"""Pictures of what a method sees and says: image, depth, error, boundaries, edges, classes, segment hierarchy."""
+"""Panels of what a method is shown and predicts: image, depth, error, boundaries, edges, classes, segments."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningModule
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -15,14 +13,14 @@ from callbacks.pictures.class_colors import RGB, ClassColors
 from callbacks.pictures.colors import Picture, segment_picture
 from callbacks.pictures.frame_pictures import FramePictures
 from callbacks.pictures.frame_view import FrameView, depth_scale, error_scale, view_frame
-from callbacks.pictures.picture_files import write_figure
+from callbacks.pictures.picture_files import png_bytes
 from callbacks.pictures.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
+from callbacks.records.frame_callback import FrameOutput
 
 #: Pictures in a row.
 COLUMNS = 4
 
-#: What a cell of a panel shows: a titled picture, perhaps with what its colours mean, names and colours of classes, or
-#: nothing.
+#: A cell of a panel: a title and a picture, these two and a legend of its colours, a legend alone, or nothing.
 Cell = tuple[str, Picture] | tuple[str, Picture, dict[str, RGB]] | dict[str, RGB] | None
 
 #: Classes that a legend names; those with fewer pixels are left out.
@@ -30,40 +28,35 @@ LEGEND_ENTRIES = 22
 
 
 class Panels(FramePictures):
-    """Write ``panels/<data set>_<index>.png``: what :func:`draw_panel` draws."""
+    """Write ``panels/<data set>_<index>.png``: the panels that :func:`draw_panel` draws."""
 
     folder = "panels"
 
-    def draw(self, stem: Path, outputs: Any, batch: Any, i: int, pl_module: LightningModule, datamodule: Any) -> None:
-        """Draw a panel."""
-        view = view_frame(outputs["prediction"], batch, i, pl_module)
-        colors = ClassColors(getattr(datamodule, "classes", 40))
-        write_figure(draw_panel(view, outputs["prediction"], batch, i, colors), stem.with_suffix(".png"))
+    def draw(self, frame: FrameOutput, stem: Path) -> None:
+        """Write a panel."""
+        self.files.write_or_stop(stem.with_suffix(".png"), png_bytes(draw_panel(frame, view_frame(frame))))
 
 
-def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: ClassColors | None = None) -> Figure:
-    """Panel of frame ``i`` of a batch, on the truth's grid; the depth bar is shared by truth and prediction.
+def draw_panel(frame: FrameOutput, view: FrameView) -> Figure:
+    """Draw the panel of a frame on the truth's grid, with one bar of depth for truth and prediction.
 
     Classes and edges are there for methods that predict them, beside their truth where the data have it; true classes
-    for methods that read them; steps towards the depth for methods that have them, beside the region support where the
-    data have it.
+    for methods that read them; intermediate depths for methods that have them, beside the region support where the
+    data have it; segments of every level for methods that have them.
 
     Args:
-        view: of the frame.
-        prediction: the method's, for the batch.
-        batch: the batch.
-        i: position in the batch.
-        colors: of the data set's classes; None for NYU40.
+        frame: the frame.
+        view: its maps.
     """
     truth, predicted, error = view.pictures()
-    name = f"{batch['scene'][i]}, frame {int(batch['frame'][i])}"
-    depth: list[Cell] = [(name, view.image), ("ground truth", truth)]
+    prediction, batch, i = frame.outputs["prediction"], frame.batch, frame.i
+    depth: list[Cell] = [(frame.name, view.image), ("ground truth", truth)]
     edges: list[Cell] = []
     if view.predicted is not None:
         depth += [(view.prediction_title, predicted), (f"|error| / truth, mean {view.abs_rel:.3f}", error)]
         edges.append(("boundaries", boundary_picture(view), boundary_legend(view)))
     edges += edge_pictures(prediction, batch, i).items()
-    colors = colors or ClassColors()
+    colors = ClassColors(len(frame.data.class_names))
     classes, legend = semantic_pictures(prediction, batch, i, colors)
     if view.oracle == "semantics" and not classes:
         classes, legend = read_semantics(batch, i, colors)
@@ -78,7 +71,7 @@ def draw_panel(view: FrameView, prediction: Any, batch: Any, i: int, colors: Cla
 
 
 def arrange(groups: Sequence[Sequence[Cell]]) -> list[Cell]:
-    """Cells row by row; a group that does not fit into the rest of a row begins a new one."""
+    """Return the cells of a panel row by row; a group that does not fit into the rest of a row begins a new one."""
     cells: list[Cell] = []
     for group in groups:
         left = -len(cells) % COLUMNS
@@ -89,7 +82,14 @@ def arrange(groups: Sequence[Sequence[Cell]]) -> list[Cell]:
 
 
 def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error: bool = True) -> Figure:
-    """Cells, four a row, the first a picture, with bars for depth (metres) and, where the fourth shows it, error."""
+    """Draw cells, :data:`COLUMNS` a row, with a colour bar of depth and one of error beside the first row.
+
+    Args:
+        cells: the first one is a picture, whose aspect ratio all have.
+        low: metres, where the colours of depth begin.
+        high: metres, where they end.
+        with_error: whether the fourth cell shows the relative error, and needs a bar.
+    """
     rows = -(-len(cells) // COLUMNS)
     height, width = next(cell[1].shape[:2] for cell in cells if isinstance(cell, tuple))
     figure = Figure(figsize=(13, rows * (3.1 * height / width + 0.35)), layout="constrained")
@@ -112,7 +112,7 @@ def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error:
 
 
 def draw_key(axis: Axes, meanings: dict[str, RGB]) -> None:
-    """What the colours of a picture mean, in one line below it."""
+    """Draw the legend of a picture's colours in one line below it."""
     axis.legend(
         handles=patches_of(meanings), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(meanings),
         fontsize=6.5, frameon=False, borderaxespad=0.1, handlelength=1.0, handletextpad=0.4, columnspacing=0.8,
@@ -120,7 +120,7 @@ def draw_key(axis: Axes, meanings: dict[str, RGB]) -> None:
 
 
 def patches_of(meanings: dict[str, RGB]) -> list[Patch]:
-    """Handles of a legend."""
+    """Return the handles of a legend, by what the colours mean."""
     return [
         Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="0.4", label=name)
         for name, (red, green, blue) in meanings.items()
@@ -128,6 +128,6 @@ def patches_of(meanings: dict[str, RGB]) -> list[Patch]:
 
 
 def draw_legend(axis: Axes, classes: dict[str, RGB]) -> None:
-    """Names of classes beside their colours, in two columns, at most :data:`LEGEND_ENTRIES`."""
+    """Draw names of classes beside their colours, in two columns, at most :data:`LEGEND_ENTRIES`."""
     patches = patches_of(dict(list(classes.items())[:LEGEND_ENTRIES]))
     axis.legend(handles=patches, loc="upper left", ncols=2, fontsize=7, frameon=False, borderaxespad=0)

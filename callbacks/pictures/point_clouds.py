@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import FrameView
+from callbacks.records.optional_files import FIX
 from datamodules.files import written_atomically
 from lightning_modules.metrics.point_cloud import pixel_rays
 
@@ -23,12 +24,12 @@ def colored_cloud(
     depth: NDArray[np.float64] | None = None,
     colors: Picture | None = None,
 ) -> NDArray[np.float32]:
-    """Points of the evaluated pixels, on a regular grid of pixels, coarse enough for ``points``.
+    """Return the points of evaluated pixels on a regular grid of pixels, as fine as ``points`` allows.
 
     Args:
         view: the frame.
         intrinsics: (3, 3) camera matrix of the truth's grid.
-        points: at most so many.
+        points: how many the cloud has at most.
         depth: (H, W) metres, on the truth's grid; the prediction by default.
         colors: (H, W, 3), on the truth's grid; the image by default.
 
@@ -49,7 +50,12 @@ def colored_cloud(
 
 
 def grid_stride(size: tuple[int, ...], points: int) -> int:
-    """Every how many rows and columns of a map a pixel is taken, for at most so many ``points``."""
+    """Return the stride of a grid over a map that takes at most some number of its pixels.
+
+    Args:
+        size: height and width of the map.
+        points: pixels that the grid takes at most.
+    """
     height, width = size
     stride = int(np.ceil(np.sqrt(height * width / points)))
     while -(-height // stride) * -(-width // stride) > points:  # what is left of rows and columns rounds up
@@ -64,12 +70,12 @@ def back_project(
     intrinsics: torch.Tensor,
     radial: bool = False,
 ) -> NDArray[np.float64]:
-    """Positions (N, 3) of N pixels at some depth, metres, in the axes of viewers: x right, y up, z to the camera.
+    """Return the positions of N pixels, (N, 3) in metres, in the axes of viewers: x right, y up, z to the camera.
 
     Args:
-        rows: (N,) of the pixels.
-        columns: (N,) likewise.
-        depth: (N,) metres.
+        rows: (N,) rows of the pixels.
+        columns: (N,) columns of the pixels.
+        depth: (N,) depth of the pixels, metres.
         intrinsics: (3, 3) camera matrix.
         radial: depth is the distance to the camera instead of z.
     """
@@ -78,13 +84,22 @@ def back_project(
     return np.asarray(rays * depth[:, None] * (1, -1, -1))  # viewers look along -z
 
 
-def write_ply(path: Path, cloud: NDArray[np.float32]) -> None:
-    """Write a cloud (N, 6), as :func:`colored_cloud` makes it, as a binary PLY file."""
+def ply_bytes(cloud: NDArray[np.float32]) -> bytes:
+    """Return a cloud (N, 6), as :func:`colored_cloud` makes it, as the content of a binary PLY file."""
     names = ("x", "y", "z", "red", "green", "blue")
     vertices = np.empty(len(cloud), dtype=[(name, "<f4" if name in "xyz" else "u1") for name in names])
     for name, column in zip(names, cloud.T, strict=True):
         vertices[name] = column
     properties = "".join(f"property {'float' if name in 'xyz' else 'uchar'} {name}\n" for name in names)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(cloud)}\n{properties}end_header\n"
-    with written_atomically(path, "make room, or choose another place") as file:
-        file.write(header.encode() + vertices.tobytes())
+    return header.encode() + vertices.tobytes()
+
+
+def write_ply(path: Path, cloud: NDArray[np.float32]) -> None:
+    """Write a cloud (N, 6) as a binary PLY file.
+
+    Raises:
+        WriteError: if it cannot be written, naming it.
+    """
+    with written_atomically(path, FIX) as file:
+        file.write(ply_bytes(cloud))

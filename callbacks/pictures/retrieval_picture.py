@@ -2,41 +2,42 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from dataclasses import astuple, dataclass
+from typing import Any, cast
 
 import cv2
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from callbacks.lightning_internals import datamodule_of, loader_of
 from callbacks.pictures.colors import Picture
-from callbacks.pictures.picture_files import save_figure
+from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
+from callbacks.records.optional_files import OptionalFiles
 from lightning_modules.metrics import LayoutRetrieval
 from lightning_modules.metrics.retrieval import Neighbours
 
-#: Colours of the frames around pictures, and what they say.
+#: Colours of the frames around pictures: the query, and neighbours by how near to it they were taken.
 QUERY, SAME_VIEW, SAME_SCENE, OTHER = "black", "#009e73", "#56b4e9", "#d55e00"
 
-#: Pixels of width that pictures are brought to, of the frame around them, between them, and of a line of text; an inch.
+#: Pixels: width of a picture, of the frame around it, of the gap to the next, height of a line of text; and of an inch.
 PICTURE_WIDTH, BORDER, GAP, CAPTION, DPI = 210, 5, 6, 24, 100
 
 
 @dataclass(frozen=True)
 class SeenFrame:
-    """A frame of the test set: its scene, its number there, and its number in the data set."""
+    """A frame that was tested: its scene, its number there, and its number in the data set."""
 
     scene: str
     frame: int
     index: int
 
 
-class RetrievalPicture(Callback):
+class RetrievalPicture(FrameCallback):
     """Write ``retrieval_<data set>.png``: test frames, and the frames whose descriptors are most similar to theirs.
 
     The queries are evenly spread over the frames that are not alone in their scene, the same for every method and every
@@ -48,72 +49,73 @@ class RetrievalPicture(Callback):
         neighbours: frames shown for each.
     """
 
-    #: What grows with each batch of a test.
-    kept_in_test: ClassVar[tuple[str, ...]] = ("tested",)
-
     def __init__(self, queries: int = 6, neighbours: int = 5):
         self.queries, self.neighbours = queries, neighbours
+        self.files = OptionalFiles("sheets of retrieved frames")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an earlier test."""
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.tested: dict[str, list[SeenFrame]] = {name: [] for name in datamodule.test_names()}
+        self.tested: dict[str, list[SeenFrame]] = {data.name: [] for data in datamodule_of(trainer).test_sets()}
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Note which frames were tested, in their order."""
-        frames = zip(batch["scene"], batch["frame"].tolist(), batch["index"].tolist(), strict=True)
-        list(self.tested.values())[dataloader_idx].extend(SeenFrame(*frame) for frame in frames)
+    def test_state(self) -> dict[str, Any]:
+        """Return the frames so far, see :class:`~callbacks.checkpoints.test_progress.HasTestState`."""
+        return {name: [astuple(frame) for frame in frames] for name, frames in self.tested.items()}
+
+    def load_test_state(self, state: Mapping[str, Any]) -> None:
+        """Take up the frames of a test that was stopped."""
+        self.tested = {name: [SeenFrame(*frame) for frame in frames] for name, frames in state.items()}
+
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
+        """Note which frame was tested: the metric has descriptors in this order."""
+        self.tested[frame.data.name].append(SeenFrame(frame.scene, frame.number, frame.index))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Find the neighbours over all processes, and draw them on the first."""
-        loaders: Any = trainer.test_dataloaders
-        loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
-        for (name, own), loader in zip(self.tested.items(), loaders, strict=True):
+        sheets: dict[str, Figure] = {}
+        for number, (name, own) in enumerate(self.tested.items()):
             metrics = pl_module.evaluations[f"test/{name}"].metrics
             if not (self.queries and "retrieval" in metrics and metrics["retrieval"].update_called):
                 continue
-            sheet = self.sheet(name, metrics["retrieval"], own, loader.dataset, draws=trainer.is_global_zero)
-            if sheet is not None:
-                path = Path(trainer.default_root_dir) / f"retrieval_{name}.png"
-                if save_figure(sheet, path) and isinstance(trainer.logger, WandbLogger):
-                    trainer.logger.log_image("test/retrieval", [str(path)], caption=[name])
+            dataset = loader_of(trainer.test_dataloaders, number).dataset
+            sheet = self.sheet(name, metrics["retrieval"], own, dataset, draws=trainer.is_global_zero)
+            sheets |= {} if sheet is None else {name: sheet}
+        write_sheets(trainer, self.files, "retrieval", sheets)
 
     def sheet(
         self, name: str, metric: LayoutRetrieval, own: list[SeenFrame], dataset: Any, draws: bool
     ) -> Figure | None:
-        """The sheet of one test set, where a process draws; every process must ask.
+        """Draw the sheet of one test set; every process must call it.
 
         Args:
             name: of the test set.
-            metric: that has its descriptors.
+            metric: the metric that has the descriptors of its frames.
             own: frames that this process tested, in the order in which the metric has them.
-            dataset: where the frames are read from.
-            draws: whether this process draws; None is returned on the others, and where there is but one frame.
+            dataset: the frames, to read them from.
+            draws: whether this process draws.
+
+        Returns:
+            The sheet; None where this process does not draw, or no frame has a neighbour.
         """
         tested = [frame for part in gather_objects(own) for frame in part]
         queries = choose_queries(tested, self.queries)
         found = metric.neighbours(queries, self.neighbours)
-        figures = metric.compute()  # torchmetrics keeps them for the method, which asks again
+        recalls = metric.compute()  # torchmetrics keeps them for the method, which asks again
         if not (draws and found.rows.numel()):
             return None
         near = zip(queries, found.rows.tolist(), strict=True)
         rows = [[tested[row] for row in (query, *others)] for query, others in near]
-        title = f"{name}: {recall_caption(metric, figures)}"
+        title = f"{name}: {recall_caption(metric, recalls)}"
         return draw_retrieval(rows, read_pictures(dataset, rows), found, title, metric.frame_window)
 
 
 def choose_queries(tested: Sequence[SeenFrame], count: int) -> list[int]:
-    """Rows of frames to ask for, in the order of the data set.
+    """Return the positions of the frames to find neighbours of, in the order of the data set.
 
     They are evenly spread over the frames that are not alone in their scene; where all are, over all.
+
+    Args:
+        tested: all frames that were tested.
+        count: how many to choose.
     """
     scenes = Counter(frame.scene for frame in tested)
     rows = sorted(range(len(tested)), key=lambda row: tested[row].index)
@@ -121,10 +123,10 @@ def choose_queries(tested: Sequence[SeenFrame], count: int) -> list[int]:
     return [rows[place] for place in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
-def recall_caption(metric: LayoutRetrieval, figures: Mapping[str, Any]) -> str:
-    """The recalls, ``recall@1/3/5: scene 0.60/0.70/0.79, frame-5 0.21/0.31/0.38``."""
+def recall_caption(metric: LayoutRetrieval, recalls: Mapping[str, Any]) -> str:
+    """Return the recalls in words: ``recall@1/3/5 scene 0.60/0.70/0.79, frame-5 0.21/0.31/0.38``."""
     values = {
-        setting: "/".join(f"{float(figures[f'{setting}_recall@{k}']):.3f}" for k in metric.ks)
+        setting: "/".join(f"{float(recalls[f'{setting}_recall@{k}']):.3f}" for k in metric.ks)
         for setting in ("scene", "frame")
     }
     ks = "/".join(map(str, metric.ks))
@@ -132,7 +134,10 @@ def recall_caption(metric: LayoutRetrieval, figures: Mapping[str, Any]) -> str:
 
 
 def read_pictures(dataset: Any, rows: Sequence[Sequence[SeenFrame]]) -> dict[int, Picture]:
-    """Pictures of frames by their number in the data set, read anew: which are wanted shows only after the last."""
+    """Read the pictures of the frames in some rows, by their number in the data set.
+
+    They are read a second time: which frames are shown is known only after the last one was tested.
+    """
     positions = {dataset.reader.indices[position]: position for position in dataset.indices}
     pictures = {}
     for index in {frame.index for row in rows for frame in row}:
@@ -146,14 +151,14 @@ def read_pictures(dataset: Any, rows: Sequence[Sequence[SeenFrame]]) -> dict[int
 def draw_retrieval(
     rows: Sequence[Sequence[SeenFrame]], pictures: Mapping[int, Picture], found: Neighbours, title: str, window: int
 ) -> Figure:
-    """A row a query: the query, then its neighbours with their similarity; the frame's colour says what was found.
+    """Draw a row a query: the query, then its neighbours with their similarity, each in a frame of a telling colour.
 
     All pictures are one image of one axes: an axes for each takes seconds.
 
     Args:
-        rows: query and neighbours.
-        pictures: by number in the data set, all of one size.
-        found: what the metric says of the neighbours.
+        rows: each query, followed by its neighbours.
+        pictures: of these frames, by number in the data set, all of one size.
+        found: similarity of the neighbours, and whether they are of the query's scene and view.
         title: of the sheet.
         window: frames around the query that count as the same view.
     """

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from callbacks.pictures.colors import Picture
 
-#: Share of the points, on either side, that a fitted viewpoint may leave outside: stray points do not set the scale.
+#: Share of the points, on either side, that a fitted viewpoint leaves outside, so that stray points set no scale.
 STRAY = 0.005
 
 #: Share of a fitted picture that is left free on either side.
@@ -19,16 +19,16 @@ NEAREST = 0.05
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """From where a cloud is seen, and how it is projected.
+    """A camera that looks at a cloud, or an orthographic view of it.
 
     Attributes:
         axes: (3, 3), rows are the picture's right, its down, and the direction of view, as unit vectors in the
             coordinates of the cloud.
         eye: (3,) position in the coordinates of the cloud, metres.
-        scale: pixels; of a perspective view the focal length, of an orthographic one a metre.
+        scale: focal length in pixels of a perspective view, pixels of a metre in an orthographic one.
         centre: (2,) column and row that the direction of view meets; pixel centres are at integers.
         size: height and width of the picture.
-        perspective: whether what is far is small.
+        perspective: whether distant points are drawn closer together; else the view is orthographic.
     """
 
     axes: NDArray[np.float64]
@@ -39,7 +39,7 @@ class Viewpoint:
     perspective: bool = True
 
     def project(self, positions: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Columns and rows (N, 2), and distances (N,) along the direction of view, of positions (N, 3)."""
+        """Return columns and rows (N, 2) of positions (N, 3), and their distances (N,) along the direction of view."""
         right, down, distance = self.axes @ (np.asarray(positions, dtype=np.float64) - self.eye).T
         plane = np.stack([right, down], axis=1)
         if self.perspective:
@@ -56,7 +56,15 @@ def fitted(
     *,
     perspective: bool = True,
 ) -> Viewpoint:
-    """The viewpoint that shows nearly all of some positions (N, 3) as large as the picture allows; N is at least 1."""
+    """Return the viewpoint that shows nearly all of some positions as large as the picture allows.
+
+    Args:
+        positions: (N, 3), at least one.
+        axes: of the viewpoint.
+        eye: of the viewpoint.
+        size: height and width of the picture.
+        perspective: of the viewpoint.
+    """
     pixels, _ = Viewpoint(axes, eye, 1.0, (0.0, 0.0), size, perspective).project(positions)
     low, high = np.nanquantile(pixels, (STRAY, 1 - STRAY), axis=0)
     room = (1 - 2 * MARGIN) * (np.array(size[::-1]) - 1)
@@ -66,13 +74,13 @@ def fitted(
 
 
 def splat(cloud: NDArray, view: Viewpoint, width: int = 2, background: int = 255) -> Picture:
-    """A picture (h, w, 3) of a cloud; of the points that cover a pixel the nearest one gives its colour.
+    """Draw a cloud, (h, w, 3); of the points that cover a pixel the nearest one gives its colour.
 
     Args:
         cloud: (N, 6), as :func:`~callbacks.pictures.point_clouds.colored_cloud` makes it.
-        view: from where.
+        view: the viewpoint.
         width: pixels along a side of the square that a point covers.
-        background: grey where no point is.
+        background: grey level where no point is, 0 to 255.
     """
     height, columns = view.size
     pixels, distance = view.project(cloud[:, :3])

@@ -1,4 +1,4 @@
-"""What a method says besides depth: semantic classes, edges, and steps towards the depth, beside their truth."""
+"""Pictures of predictions besides the depth: semantic classes, edges and intermediate depths, beside their truth."""
 
 from typing import Any
 
@@ -15,13 +15,16 @@ from callbacks.pictures.colors import Picture, depth_picture
 def semantic_pictures(
     prediction: Any, batch: Any, i: int, colors: ClassColors
 ) -> tuple[dict[str, Picture], dict[str, RGB]]:
-    """True and predicted classes of frame ``i`` on the truth's grid, by title, and the legend of the classes in them.
+    """Draw true and predicted classes of a frame on the truth's grid.
 
     Args:
         prediction: the method's, for the batch.
         batch: the batch; without ``semantics`` only the prediction is shown.
-        i: position in the batch.
+        i: position of the frame in the batch.
         colors: of the data set's classes.
+
+    Returns:
+        Pictures by title, and the legend of the classes in them; both empty where no classes are predicted.
     """
     if prediction.semantics is None:
         return {}, {}
@@ -40,24 +43,30 @@ def semantic_pictures(
 
 
 def read_semantics(batch: Any, i: int, colors: ClassColors) -> tuple[dict[str, Picture], dict[str, RGB]]:
-    """True classes of frame ``i``, by title, and their legend, for a method that reads them instead of predicting any.
+    """Draw the true classes of a frame, for a method that reads them instead of predicting any.
 
     Args:
         batch: the batch.
-        i: position in the batch.
+        i: position of the frame in the batch.
         colors: of the data set's classes.
+
+    Returns:
+        The picture by title, and the legend of the classes in it.
     """
     truth = batch["semantics"][i].cpu().numpy()
     return {"true classes, which the method reads": colors.picture(truth)}, colors.legend(truth)
 
 
 def edge_pictures(prediction: Any, batch: Any, i: int) -> dict[str, Picture]:
-    """True edges, and the probability of predicted ones, of frame ``i`` on the truth's grid, by title.
+    """Draw true edges, and the probability of predicted ones, of a frame on the truth's grid.
 
     Args:
         prediction: the method's, for the batch.
         batch: the batch; without ``edges`` only the prediction is shown.
-        i: position in the batch.
+        i: position of the frame in the batch.
+
+    Returns:
+        Pictures by title; none where no edges are predicted.
     """
     if prediction.edges is None:
         return {}
@@ -69,13 +78,16 @@ def edge_pictures(prediction: Any, batch: Any, i: int) -> dict[str, Picture]:
 
 
 def region_support_pictures(prediction: Any, batch: Any, i: int, scale: tuple[float, float]) -> dict[str, Picture]:
-    """Region support of frame ``i``, and the steps of the prediction towards its depth, by title.
+    """Draw the region support of a frame, and the intermediate depths that its prediction was refined from.
 
     Args:
-        prediction: the method's, for the batch; without intermediate depths nothing is shown.
-        batch: the batch; without ``region_support`` only the steps are shown.
-        i: position in the batch.
+        prediction: the method's, for the batch.
+        batch: the batch; without ``region_support`` only the intermediate depths are shown.
+        i: position of the frame in the batch.
         scale: metres where the colours begin and end.
+
+    Returns:
+        Pictures by title; none where there are no intermediate depths.
     """
     if not prediction.aux:
         return {}
@@ -89,12 +101,12 @@ def region_support_pictures(prediction: Any, batch: Any, i: int, scale: tuple[fl
 
 
 def enlarged(logits: Tensor, size: torch.Size) -> Tensor:
-    """Logits (1, C, h, w) in float32 at the truth's size, bilinearly, as they are evaluated."""
+    """Return logits (1, C, h, w) in float32 at the truth's size, resized bilinearly, as they are evaluated."""
     logits = logits.detach().float()
     return logits if logits.shape[-2:] == size else F.interpolate(logits, size, mode="bilinear")
 
 
 def gray(values: NDArray[np.floating]) -> Picture:
-    """(H, W) in [0, 1] as (H, W, 3), 1 is white; what is not a number is black."""
+    """Return values (H, W) in [0, 1] in grey levels (H, W, 3): 1 is white, NaN is black."""
     levels = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
     return np.repeat(levels[..., None], 3, axis=2)

@@ -1,30 +1,31 @@
 """A small picture of every test frame, for `segdepth compare`: what lies behind each point of a scatter plot."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 
 from callbacks.pictures.boundary_picture import boundary_picture
 from callbacks.pictures.colors import Picture, segment_picture
 from callbacks.pictures.frame_view import FrameView, view_frame
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
+from callbacks.records.optional_files import OptionalFiles
 
 #: What the pictures of a strip show, from left to right.
 TILES = ("image", "truth", "prediction", "error", "boundaries")
 
 
-class Thumbnails(Callback):
+class Thumbnails(FrameCallback):
     """Write ``thumbnails/<data set>/<index>.jpg`` for every test frame: a strip of the pictures of :data:`TILES`.
 
     Boundaries are those of :func:`~callbacks.pictures.boundary_picture.boundary_picture`, of depth reduced to the size
-    of the picture, and its pixels are those of the tolerance. Of a method without depth, its finest and coarsest
-    segments take the places of prediction and error. Each process writes its own frames.
+    of the picture, and the tolerance is in its pixels. Of a method without depth, its finest and coarsest segments take
+    the places of prediction and error. Each process writes its own frames.
 
     Args:
         width: of a picture, in pixels.
@@ -40,38 +41,30 @@ class Thumbnails(Callback):
         if not 1 <= quality <= 100:
             raise ValueError(f"Thumbnails: `quality` must be from 1 to 100, got {quality}")
         self.width, self.quality = width, quality
-        self.writes = True
+        self.files = OptionalFiles("thumbnails")
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Write the strips of a batch; a disk that is full ends them, not the test."""
-        if not self.writes:
-            return
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        folder = Path(trainer.default_root_dir) / "thumbnails" / datamodule.test_names()[dataloader_idx]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for i, index in enumerate(batch["index"].tolist()):
-                view = view_frame(outputs["prediction"], batch, i, pl_module, width=self.width)
-                view = replace(view, boundary=replace(view.boundary, backend="cv2"))  # faster, and near enough
-                segments = [ids[i].cpu().numpy() for ids in outputs["prediction"].segments]
-                picture = strip(view, segments)[..., ::-1]  # OpenCV takes BGR
-                _, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
-                (folder / f"{index:04d}.jpg").write_bytes(encoded.tobytes())
-        except OSError as error:
-            self.writes = False
-            rank_zero_warn(f"{folder}: {error.strerror or error}; no further thumbnails, the test goes on")
+    def chosen(self, data: Any, method: Any, dataset: Any) -> Collection[int] | None:
+        """Return None, for all frames, or none of them on a disk that is full."""
+        return frozenset() if self.files.stopped else None
+
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
+        """Write the strip of a frame."""
+        view = view_frame(frame, width=self.width)
+        view = replace(view, boundary=replace(view.boundary, backend="cv2"))  # faster, and near enough
+        segments = [ids[frame.i].cpu().numpy() for ids in frame.outputs["prediction"].segments]
+        picture = strip(view, segments)[..., ::-1]  # OpenCV takes BGR
+        _, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
+        folder = Path(trainer.default_root_dir) / "thumbnails" / frame.data.name
+        self.files.write_or_stop(folder / f"{frame.index:04d}.jpg", encoded.tobytes())
 
 
 def strip(view: FrameView, segments: Sequence[NDArray[np.int64]] = ()) -> Picture:
-    """The pictures of :data:`TILES` beside each other, (h, 5 w, 3); ``segments`` are label maps, fine to coarse."""
+    """Return the pictures of :data:`TILES` beside each other, (h, 5 w, 3).
+
+    Args:
+        view: the frame, whose maps are as large as its image, (h, w).
+        segments: label maps, fine to coarse, of any size; shown where no depth is predicted.
+    """
     truth, *predicted = view.pictures()
     if view.predicted is None and segments:
         size = (view.image.shape[1], view.image.shape[0])

@@ -1,4 +1,4 @@
-"""What a method makes of the same few validation frames while it learns."""
+"""Pictures and point clouds of the same few validation frames while a method learns."""
 
 from io import BytesIO
 from pathlib import Path
@@ -8,26 +8,28 @@ import numpy as np
 import wandb
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from callbacks.pictures.class_colors import ClassColors
-from callbacks.pictures.frame_pictures import chosen_frames
+from callbacks.lightning_internals import datamodule_of, loader_of
+from callbacks.pictures.frame_pictures import spread_frames
 from callbacks.pictures.frame_view import view_frame
 from callbacks.pictures.panels import draw_panel
-from callbacks.pictures.point_clouds import colored_cloud, write_ply
+from callbacks.pictures.point_clouds import colored_cloud, ply_bytes
 from callbacks.records.all_processes import gather_objects
+from callbacks.records.frame_callback import frames_of
+from callbacks.records.optional_files import OptionalFiles
+from callbacks.records.wandb_media import log_pictures
 
 #: Bytes that a panel may have.
 MAX_BYTES = 200_000
 
 
 class Drawn(NamedTuple):
-    """A frame as it travels to global rank zero.
+    """The drawings of a frame, as they travel to global rank zero.
 
     Attributes:
-        panel: JPEG.
+        panel: content of a JPEG file.
         cloud: (N, 6), see :func:`~callbacks.pictures.point_clouds.colored_cloud`.
     """
 
@@ -36,7 +38,7 @@ class Drawn(NamedTuple):
 
 
 class ValidationPanels(Callback):
-    """Draw fixed validation frames, as :class:`~callbacks.Panels` does, and a point cloud of each.
+    """Draw panels of fixed validation frames, as :class:`~callbacks.Panels` does, and point clouds of them.
 
     The frames are evenly spread over the validation part, the same for every method and every number of processes. The
     newest drawing of each lies in the run folder, ``panels/val/<index>.jpg`` and ``<index>.ply``; W&B keeps all of them
@@ -60,10 +62,10 @@ class ValidationPanels(Callback):
             raise ValueError(f"ValidationPanels: `every_n_epochs` must be positive, got {every_n_epochs}")
         self.frames, self.every_n_epochs = frames, every_n_epochs
         self.drawn: dict[int, Drawn] = {}
-        self.writes = True
+        self.files = OptionalFiles("validation panels", continues="training")
 
     def is_due(self, trainer: Trainer) -> bool:
-        """Whether this validation is drawn: it is if a multiple of ``every_n_epochs`` ended since the one before."""
+        """Return whether a multiple of ``every_n_epochs`` epochs was reached since the validation before."""
         if trainer.sanity_checking:
             return False
         if trainer.state.fn != "fit":
@@ -81,51 +83,49 @@ class ValidationPanels(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the chosen frames of a batch."""
-        if not self.is_due(trainer):
+        if self.files.stopped or not self.is_due(trainer):
             return
-        loader: Any = trainer.val_dataloaders
-        loader = loader[dataloader_idx] if isinstance(loader, list | tuple) else loader
-        for i in chosen_frames(trainer, batch, batch_idx, loader, self.frames):
-            view = view_frame(outputs["prediction"], batch, i, pl_module)
-            colors = ClassColors(getattr(trainer.datamodule, "classes", 40))  # type: ignore[attr-defined]
-            panel = as_jpeg(draw_panel(view, outputs["prediction"], batch, i, colors))
-            self.drawn[int(batch["index"][i])] = Drawn(panel, colored_cloud(view, batch["intrinsics"][i]))
+        dataset = loader_of(trainer.val_dataloaders, dataloader_idx).dataset
+        chosen = spread_frames(dataset, self.frames)
+        for frame in frames_of(outputs, batch, datamodule_of(trainer), pl_module, chosen):
+            view = view_frame(frame)
+            cloud = colored_cloud(view, batch["intrinsics"][frame.i])
+            self.drawn[frame.index] = Drawn(as_jpeg(draw_panel(frame, view)), cloud)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the drawings together, write them and send them to W&B."""
         if not self.is_due(trainer):
             return
-        drawn = {index: frame for part in gather_objects(self.drawn) for index, frame in part.items()}
+        drawn = dict(sorted((index, frame) for part in gather_objects(self.drawn) for index, frame in part.items()))
         self.drawn = {}
-        if not (trainer.is_global_zero and drawn and self.writes):
+        if not trainer.is_global_zero:
             return
         folder = Path(trainer.default_root_dir) / "panels" / "val"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for index, frame in drawn.items():
-                (folder / f"{index:04d}.jpg").write_bytes(frame.panel)
-                write_ply(folder / f"{index:04d}.ply", frame.cloud)
-        except OSError as error:
-            self.writes = False
-            rank_zero_warn(f"{folder}: {error.strerror or error}; no further validation panels, training goes on")
-            return
-        if isinstance(trainer.logger, WandbLogger):
-            indices = sorted(drawn)
-            captions = [f"epoch {trainer.current_epoch}, index {index}" for index in indices]
-            panels = [str(folder / f"{index:04d}.jpg") for index in indices]
-            trainer.logger.log_image("val/panels", panels, caption=captions)
-            trainer.logger.log_metrics(clouds_of(drawn))
+        panels = {}
+        for index, frame in drawn.items():
+            panels[f"epoch {trainer.current_epoch}, index {index}"] = folder / f"{index:04d}.jpg"
+            self.files.write_or_stop(folder / f"{index:04d}.jpg", frame.panel)
+            self.files.write_or_stop(folder / f"{index:04d}.ply", ply_bytes(frame.cloud))
+        if not self.files.stopped:
+            log_pictures(trainer, "val/panels", panels)
+            if isinstance(trainer.logger, WandbLogger):
+                trainer.logger.log_metrics(clouds_of(drawn))
 
 
 def clouds_of(drawn: dict[int, Drawn]) -> Any:
-    """The clouds as W&B's viewer takes them, one key a frame; a cloud of no point is left out."""
-    return {
-        f"val/clouds/{index}": wandb.Object3D(frame.cloud) for index, frame in sorted(drawn.items()) if len(frame.cloud)
-    }
+    """Return the clouds as W&B's viewer takes them, one key a frame; a cloud of no point is left out."""
+    return {f"val/clouds/{index}": wandb.Object3D(frame.cloud) for index, frame in drawn.items() if len(frame.cloud)}
 
 
 def as_jpeg(figure: Figure, limit: int = MAX_BYTES) -> bytes:
-    """A figure as JPEG of at most ``limit`` bytes, as good as fits; half as large where no quality does."""
+    """Return a figure as the content of a JPEG file, in the best quality that fits.
+
+    Where none fits, the picture is made half as large, at most twice.
+
+    Args:
+        figure: the figure.
+        limit: bytes that the file may have.
+    """
     for dpi in (80, 40, 20):
         for quality in (85, 60, 35):
             buffer = BytesIO()

@@ -1,20 +1,23 @@
 """The test frames that a method gets most wrong, on one sheet."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+import torch
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 
+from callbacks.lightning_internals import datamodule_of
 from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import depth_scale, error_scale, view_frame
-from callbacks.pictures.picture_files import save_figure
+from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
+from callbacks.records.optional_files import OptionalFiles
 
 #: Width in pixels that pictures are reduced to: they wait in memory, and travel between processes.
 MAX_WIDTH = 400
@@ -25,7 +28,7 @@ class Case:
     """A frame of the sheet.
 
     Attributes:
-        error: the figure by which frames are ranked; infinite where the prediction is not finite.
+        error: the metric by which frames are ranked; infinite where the prediction is not finite.
         index: number of the frame in its data set, as in ``per_image.csv``.
         title: scene and frame.
         pictures: image, truth, prediction and relative error, each (h, w, 3).
@@ -42,11 +45,20 @@ class Case:
 
     @property
     def rank(self) -> tuple[float, int]:
-        """Sorts cases, the worst first."""
+        """Key that sorts cases, the worst first."""
         return -self.error, self.index
 
+    def plain(self) -> dict[str, Any]:
+        """Return the attributes as tensors and plain values, for :meth:`of_plain`."""
+        return {**vars(self), "pictures": [torch.from_numpy(picture) for picture in self.pictures]}
 
-class WorstCases(Callback):
+    @classmethod
+    def of_plain(cls, values: Mapping[str, Any]) -> "Case":
+        """Make a case of :meth:`plain` values again."""
+        return cls(**{**values, "pictures": tuple(picture.numpy() for picture in values["pictures"])})
+
+
+class WorstCases(FrameCallback):
     """Write ``worst_<data set>.png`` into the run folder: the test frames with the largest error, worst first.
 
     A frame whose prediction is not finite is worse than any other; one without an evaluated pixel has no error and is
@@ -54,98 +66,81 @@ class WorstCases(Callback):
 
     Args:
         frames: how many of each test set.
-        metric: figure of single images, of which larger is worse.
+        metric: metric of single images, of which larger is worse.
 
     Raises:
         ValueError: if ``frames`` is not positive.
     """
 
-    #: What grows with each batch of a test.
-    kept_in_test: ClassVar[tuple[str, ...]] = ("cases",)
-
     def __init__(self, frames: int = 6, metric: str = "abs_rel"):
         if frames < 1:
             raise ValueError(f"WorstCases: `frames` must be positive, got {frames}; leave the callback out for none")
         self.frames, self.metric = frames, metric
+        self.files = OptionalFiles("sheets of the worst frames")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an earlier test."""
-        self.cases: dict[str, list[Case]] = {name: [] for name in _datamodule(trainer).test_names()}
+        self.cases: dict[str, list[Case]] = {data.name: [] for data in datamodule_of(trainer).test_sets()}
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep those frames of a batch that are among the worst so far.
+    def test_state(self) -> dict[str, Any]:
+        """Return the worst frames so far, see :class:`~callbacks.checkpoints.test_progress.HasTestState`."""
+        return {name: [case.plain() for case in cases] for name, cases in self.cases.items()}
+
+    def load_test_state(self, state: Mapping[str, Any]) -> None:
+        """Take up the worst frames of a test that was stopped."""
+        self.cases = {name: [Case.of_plain(case) for case in cases] for name, cases in state.items()}
+
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
+        """Keep a frame that is among the worst so far.
 
         Raises:
-            ValueError: if single images have no such figure.
+            ValueError: if single images have no such metric.
         """
-        if outputs["prediction"].depth is None:
+        if frame.outputs["prediction"].depth is None:
             return
-        if self.metric not in outputs["per_image"]:
-            known = ", ".join(outputs["per_image"])
-            raise ValueError(f"WorstCases: `metric`: images have no figure `{self.metric}`; they have {known}")
-        name = _datamodule(trainer).test_names()[dataloader_idx]
-        errors = outputs["per_image"][self.metric].tolist()
-        for i, (error, index) in enumerate(zip(errors, batch["index"].tolist(), strict=True)):
-            cases = self.cases[name]
-            if len(cases) == self.frames and (-error, index) > cases[-1].rank:
-                continue
-            case = make_case(error, outputs["prediction"], batch, i, pl_module)
-            if case is not None:
-                self.cases[name] = sorted([*cases, case], key=lambda case: case.rank)[: self.frames]
+        if self.metric not in frame.metrics:
+            known = ", ".join(frame.metrics)
+            raise ValueError(f"WorstCases: `metric`: images have no metric `{self.metric}`; they have {known}")
+        error, cases = frame.metrics[self.metric], self.cases[frame.data.name]
+        if len(cases) == self.frames and (-error, frame.index) > cases[-1].rank:
+            return
+        if (case := make_case(error, frame)) is not None:
+            self.cases[frame.data.name] = sorted([*cases, case], key=lambda case: case.rank)[: self.frames]
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Gather the cases of all processes, and draw them on the first."""
         gathered = gather_objects(self.cases)
         if not trainer.is_global_zero:
             return
-        folder = Path(trainer.default_root_dir)
+        oracle = getattr(pl_module, "oracle", "")
+        sheets = {}
         for name in self.cases:
-            cases = sorted((case for part in gathered for case in part[name]), key=lambda case: case.rank)
-            if cases:
-                path = folder / f"worst_{name}.png"
-                title = f"{name}: the {min(len(cases), self.frames)} test frames with the largest {self.metric}"
-                if truth := getattr(pl_module, "oracle", ""):
-                    title += f" (oracle {truth})"
-                written = save_figure(draw_sheet(cases[: self.frames], title, self.metric), path)
-                if written and isinstance(trainer.logger, WandbLogger):
-                    trainer.logger.log_image("test/worst", [str(path)], caption=[name])
+            worst = sorted((case for part in gathered for case in part[name]), key=lambda case: case.rank)
+            worst = worst[: self.frames]
+            title = f"{name}: the {len(worst)} test frames with the largest {self.metric}"
+            if worst:
+                sheets[name] = draw_sheet(worst, f"{title} (oracle {oracle})" if oracle else title, self.metric)
+        write_sheets(trainer, self.files, "worst", sheets)
 
 
-def _datamodule(trainer: Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]
-
-
-def make_case(error: float, prediction: Any, batch: Any, i: int, pl_module: Any) -> Case | None:
-    """The case of frame ``i`` of a batch; None where there is nothing that could be wrong.
+def make_case(error: float, frame: FrameOutput) -> Case | None:
+    """Return the case of a frame; None where there is nothing that could be wrong.
 
     Args:
         error: of the frame; NaN if nothing is evaluated, or if the prediction is not finite.
-        prediction: the method's, for the batch.
-        batch: the batch.
-        i: position in the batch.
-        pl_module: the method.
+        frame: the frame.
     """
-    view = view_frame(prediction, batch, i, pl_module)
+    view = view_frame(frame)
     if math.isnan(error):
         if view.predicted is None or np.isfinite(view.predicted[view.evaluated]).all():
             return None
         error = math.inf
-    index = int(batch["index"][i])
-    title = f"{batch['scene'][i]}, frame {int(batch['frame'][i])}, index {index}"
     pictures = tuple(_reduced(picture) for picture in (view.image, *view.pictures()))
-    return Case(error, index, title, pictures, view.low, view.high)
+    return Case(error, frame.index, f"{frame.name}, index {frame.index}", pictures, view.low, view.high)
 
 
 def _reduced(picture: Picture) -> Picture:
-    """A picture (h, w, 3) at no more than :data:`MAX_WIDTH`."""
+    """Return a picture (h, w, 3) with a width of at most :data:`MAX_WIDTH`."""
     height, width = picture.shape[:2]
     if width <= MAX_WIDTH:
         return picture
@@ -155,7 +150,13 @@ def _reduced(picture: Picture) -> Picture:
 
 
 def draw_sheet(cases: list[Case], title: str, metric: str) -> Figure:
-    """A row a case: image, truth and prediction in the same colours, relative error; each row has its own depth bar."""
+    """Draw a row a case: image, truth and prediction in the same colours, relative error.
+
+    Args:
+        cases: the frames; each row has its own colour bar of depth.
+        title: of the sheet.
+        metric: name of the metric by which frames are ranked.
+    """
     height, width = cases[0].pictures[1].shape[:2]
     figure = Figure(figsize=(13.2, len(cases) * (3.1 * height / width + 0.35) + 0.3), layout="constrained")
     figure.suptitle(title, x=0.004, ha="left", fontsize=11, fontweight="bold")

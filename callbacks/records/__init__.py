@@ -1,1 +1,1 @@
-"""What a run leaves in numbers: curves, metrics, tables, predictions."""
+"""Records of a run: configuration, curves, metrics, tables, predictions."""

@@ -1,4 +1,4 @@
-"""What every process has, brought together."""
+"""Objects of all processes, brought together."""
 
 from typing import TypeVar
 
@@ -8,10 +8,13 @@ T = TypeVar("T")
 
 
 def gather_objects(own: T) -> list[T]:
-    """The objects of all processes, by rank, on each of them; every process must ask.
+    """Return the objects of all processes, by rank, on each of them; every process must call it.
+
+    Metrics gather tensors of rows by :func:`lightning_modules.metrics.gathering.gather_rows` instead, which does not
+    pickle them.
 
     Args:
-        own: of this process; it is pickled where there are several.
+        own: object of this process; it is pickled where there are several.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return [own]

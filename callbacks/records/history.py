@@ -1,4 +1,4 @@
-"""The curves of a run as a file: what was logged when, for `segdepth compare`."""
+"""The curves of a run as a file: which metrics were logged at which step, for `segdepth compare`."""
 
 import json
 import math
@@ -10,18 +10,21 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from callbacks.lightning_internals import is_fast_dev_run, log_interval
+from datamodules.files import WriteError, write_text_atomically
+
 Line = dict[str, Any]
 
 
 class History(Callback):
-    """Append to ``history.jsonl`` in the run folder: a JSON object a point, with ``step``, ``epoch`` and the figures.
+    """Append to ``history.jsonl`` in the run folder: a JSON object a point, with ``step``, ``epoch`` and the metrics.
 
     A point is a training step that the trainer logs (``log_every_n_steps``), the end of a validation, or the end of an
-    epoch. A run that goes on from a checkpoint goes on in the same file: what lies beyond the checkpoint's step is
-    dropped, so that no figure stands there twice. A disk that is full ends the history, not the training.
+    epoch. A run that is resumed from a checkpoint appends to the same file, after points beyond the checkpoint's step
+    are dropped: no metric stands there twice. A disk that is full ends the history, not the training.
 
     Args:
-        max_points: the file holds no more; beyond, every second training step is dropped, as often as need be.
+        max_points: points that the file may hold; where there are more, every second training step is dropped.
 
     Raises:
         ValueError: if ``max_points`` leaves nothing to halve.
@@ -34,12 +37,12 @@ class History(Callback):
         self.lines: list[Line] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep of an earlier history what leads up to the step at which training starts."""
+        """Read the points of an earlier history up to the step at which training starts."""
         self.path = Path(trainer.default_root_dir) / "history.jsonl"
         self.last_step, self.stride = trainer.global_step, 1
         self.of_steps: set[str] = set()
         self.first_epoch = True
-        self.writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+        self.writes = trainer.is_global_zero and not is_fast_dev_run(trainer)
         if self.writes:
             self.lines = [line for line in read_history(self.path) if line["step"] <= self.last_step]
             self._rewrite()
@@ -47,16 +50,16 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write the figures of a training step."""
-        if self.first_epoch:  # later the figures of epochs are there too, as they were when the epoch ended
+        """Write the metrics of a training step."""
+        if self.first_epoch:  # later the means of epochs are there too, as they were when the epoch ended
             self.of_steps |= {key for key in trainer.callback_metrics if key.startswith("train/")}
-        step, every = trainer.global_step, getattr(trainer, "log_every_n_steps", 0)
+        step, every = trainer.global_step, log_interval(trainer)
         if step != self.last_step and every and step % (every * self.stride) == 0:
             self._write(trainer, self.of_steps)
         self.last_step = step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the figures of a validation during training."""
+        """Write the metrics of a validation during training."""
         if trainer.state.fn == TrainerFn.FITTING:
             self._write(trainer, {key for key in trainer.callback_metrics if key.startswith("val/")})
 
@@ -67,18 +70,18 @@ class History(Callback):
         self._write(trainer, keys - self.of_steps)
 
     def _write(self, trainer: Trainer, keys: set[str]) -> None:
-        """Append figures; every process asks for them, as some are computed by all together."""
+        """Append a point; every process computes it, as some metrics are reduced over all of them."""
         metrics = trainer.callback_metrics
         # Lightning gives `train/loss` beside `train/loss_step` and `train/loss_epoch`, as either of them
         names = sorted(key for key in keys if key in metrics and not {f"{key}_step", f"{key}_epoch"} & metrics.keys())
-        figures = {key: number(metrics[key]) for key in names}
-        line = {"step": trainer.global_step, "epoch": trainer.current_epoch, **figures}
-        if self.writes and figures and not any(self._says_as_much(earlier, line) for earlier in self.lines[-4:]):
+        values = {key: number(metrics[key]) for key in names}
+        line = {"step": trainer.global_step, "epoch": trainer.current_epoch, **values}
+        if self.writes and values and not any(self._says_as_much(earlier, line) for earlier in self.lines[-4:]):
             self._append(line)
 
     @staticmethod
     def _says_as_much(earlier: Line, line: Line) -> bool:
-        """Whether an earlier line has the same figures of the same step: a resumed run validates some steps again."""
+        """Return whether an earlier line has all metrics of a line: a resumed run validates some steps again."""
         return earlier["step"] == line["step"] and line.keys() <= earlier.keys()
 
     def _append(self, line: Line) -> None:
@@ -105,31 +108,29 @@ class History(Callback):
     def _rewrite(self) -> None:
         """Replace the file, atomically."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
-            temporary.replace(self.path)
+            write_text_atomically(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
         except OSError as error:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
         self.writes = False
-        rank_zero_warn(f"{self.path}: {error.strerror or error}; the curves of this run end here, training goes on")
+        reason = str(error) if isinstance(error, WriteError) else f"{self.path}: {error.strerror or error}"
+        rank_zero_warn(f"{reason}; the curves of this run end here, training continues")
 
 
 def is_step(line: Line) -> bool:
-    """Whether a line holds the figures of a training step, not those of an epoch or a validation."""
+    """Return whether a line holds the metrics of a training step, not those of an epoch or a validation."""
     return not any(key.startswith("val/") or key.endswith("_epoch") for key in line)
 
 
 def number(value: Tensor) -> float | None:
-    """A figure as JSON knows it; None where it is not finite."""
+    """Return a scalar, to six digits, as JSON knows it; None where it is not finite."""
     plain = float(value)
     return float(f"{plain:.6g}") if math.isfinite(plain) else None
 
 
 def read_history(path: Path) -> list[Line]:
-    """Lines of a history, in order; empty if there is none.
+    """Read the lines of a history, in order; there are none where there is no file.
 
     A line that is cut off, as a killed process leaves it, is left out.
     """

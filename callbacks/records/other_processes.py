@@ -1,14 +1,14 @@
-"""Processes of the same run that no longer answer."""
+"""Other processes of the same run that no longer answer."""
 
 import re
 import signal
 from datetime import timedelta
-from typing import Any
 
-from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-#: What gloo and NCCL say when they have waited for too long, and when the other end of a connection is gone.
+from callbacks.lightning_internals import bound_collectives, kill_started_processes
+
+#: Messages of gloo and NCCL after they have waited for too long, and when the other end of a connection is gone.
 TOO_LONG = re.compile(r"Timed out waiting|Watchdog caught collective operation timeout|wait timeout|Wait timeout")
 GONE = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|remote process exited|NCCL.*unhandled"
@@ -16,19 +16,19 @@ GONE = re.compile(
 
 
 def explain_lost_process(error: BaseException) -> str | None:
-    """One line for an error of the connection between processes; None for any other."""
+    """Return one line on an error of the connection between processes; None for any other error."""
     if not isinstance(error, RuntimeError):
         return None
     text = str(error)
     if TOO_LONG.search(text):
         return (
             "another process of this run did not answer for `run.wait_minutes`: it was stopped, hangs, or its machine "
-            "is gone; checkpoints written before are intact, go on with the same command and `--ckpt_path last`"
+            "is gone; checkpoints written before are intact, resume with the same command and `--ckpt_path last`"
         )
     if GONE.search(text):
         return (
             "another process of this run has ended, and says why in its own output; checkpoints written before are "
-            "intact, go on with the same command and `--ckpt_path last`"
+            "intact, resume with the same command and `--ckpt_path last`"
         )
     return None
 
@@ -37,8 +37,8 @@ class OtherProcesses(Callback):
     """Bound the time in which processes wait for each other, and end those that this one has started and lost.
 
     Args:
-        wait_minutes: for an answer of another process, whatever they do together. Nothing that one does alone, such as
-            writing pictures while the others wait, may take longer.
+        wait_minutes: how long a process waits for the answer of another one. Nothing that one process does alone, such
+            as writing pictures while the others wait, may take longer.
 
     Raises:
         ValueError: if the time is not positive.
@@ -51,12 +51,9 @@ class OtherProcesses(Callback):
 
     def apply(self, trainer: Trainer) -> None:
         """Set the time, before processes are connected, unless the configured strategy has one of its own."""
-        strategy: Any = trainer.strategy
-        if getattr(strategy, "_timeout", None) == default_pg_timeout:
-            strategy._timeout = timedelta(minutes=self.wait_minutes)
+        bound_collectives(trainer, timedelta(minutes=self.wait_minutes))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the processes that do not answer: a stopped one would stay for ever."""
-        launcher: Any = trainer.strategy.launcher
-        if explain_lost_process(exception) and hasattr(launcher, "kill"):
-            launcher.kill(signal.SIGKILL)
+        if explain_lost_process(exception):
+            kill_started_processes(trainer, signal.SIGKILL)

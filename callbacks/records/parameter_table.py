@@ -1,4 +1,4 @@
-"""How large a method is, part by part."""
+"""The number of parameters of a method, part by part."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def parameters(module: nn.Module) -> tuple[int, int]:
-    """All parameters of a module, and those that are trained."""
+    """Return the number of all parameters of a module, and of those that are trained."""
     sizes = [(p.numel(), p.numel() if p.requires_grad else 0) for p in module.parameters()]
     return sum(size for size, _ in sizes), sum(trained for _, trained in sizes)
 

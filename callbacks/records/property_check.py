@@ -1,4 +1,4 @@
-"""Properties that fail inside, which Python would report, or pass over, as attributes that are not there."""
+"""A check for properties that raise AttributeError inside: Python reports, or ignores, them as missing attributes."""
 
 import inspect
 import os
@@ -8,15 +8,15 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-#: Libraries whose classes' properties are their own affair.
+#: Libraries whose classes' properties are not checked.
 LIBRARIES = ("torch", "lightning", "lightning_fabric", "pytorch_lightning", "abc", "typing", "builtins")
 
 
 class PropertyCheck(Callback):
     """Read every property of method and data before the first batch.
 
-    An AttributeError inside a property makes Python ask for the attribute elsewhere: ``normalization`` of a method then
-    "has no attribute", or a default takes its place without a word, and a training ends in a test that cannot begin.
+    An AttributeError inside a property looks as if the object lacked the property: a method then "has no attribute
+    ``normalization``", or a default takes its place without a word, and a training ends in a test that cannot begin.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -43,7 +43,7 @@ def check_properties(*objects: Any) -> None:
 
 
 def property_fault(obj: Any, name: str) -> str | None:
-    """What goes wrong inside a property that raises AttributeError, in one line; None for any other attribute."""
+    """Return, in one line, the error inside a property that raises AttributeError; None for any other attribute."""
     found = inspect.getattr_static(type(obj), name, None)
     if not isinstance(found, property) or found.fget is None:
         return None
@@ -62,7 +62,7 @@ def property_fault(obj: Any, name: str) -> str | None:
 
 
 def _inner_fault(error: AttributeError, obj: Any, name: str) -> str | None:
-    """The fault of another property that this one reads."""
+    """Return the error inside another property that this one reads."""
     inner, inner_name = getattr(error, "obj", None), getattr(error, "name", None)
     if inner is None or inner_name is None or (inner is obj and inner_name == name):
         return None

@@ -1,10 +1,10 @@
 """Weights & Biases: one run per training, online with a key and offline without one.
 
 **One run.** The first command that works in a run folder makes a W&B run, and keeps its id in ``wandb/run.json``. Every
-later one there (`fit --ckpt_path last`, `test`, `predict`) goes on in the same run, under the same name, group and job
-type. With several processes only global rank zero logs. The axis of the figures is `trainer/global_step`, which a
+later one there (`fit --ckpt_path last`, `test`, `predict`) resumes the same run, under the same name, group and job
+type. With several processes only global rank zero logs. The axis of all metrics is `trainer/global_step`, which a
 resumed training takes from its checkpoint; a later test stands at the last step of the training. W&B's own counter of
-rows goes on after the last row that was written, and the best values in the summary are those of the whole training.
+rows continues after the last row that was written, and the best values in the summary are those of the whole training.
 After a kill, the steps since the last checkpoint are trained again and stand there twice, with equal values.
 
 **Offline.** Each command leaves a part of its own, ``wandb/offline-run-<time>-<id>``. To send all of them, in the order
@@ -13,7 +13,7 @@ in which they were made, type once, whenever there is a network::
     wandb login
     wandb sync runs/<experiment>/<run>/wandb
 
-Parts that were sent before are skipped; W&B resumes the run with each further one. To look at them without a network:
+Parts that were sent before are skipped; W&B adds each further one to the run. To look at them without a network:
 ``wandb leet runs/<experiment>/<run>/wandb``.
 
 **Nothing here stops a run.** Without a network at the start, the run is kept offline after ``WANDB_INIT_TIMEOUT``
@@ -33,19 +33,20 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import wandb
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import DummyExperiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
+from callbacks.wandb_internals import OpenWandbLogger
+from datamodules.files import write_text_atomically
 from lightning_modules.metrics import describe
 
-#: What every axis of W&B shows.
+#: The metric that W&B draws all others over.
 STEP = "trainer/global_step"
 
-#: W&B takes no longer tags.
+#: Characters of the longest tag that W&B takes.
 MAX_TAG = 64
 
-#: Length of ``wandb/progress.json``.
+#: Bytes of ``wandb/progress.json``, filled with blanks.
 PROGRESS_BYTES = 4096
 
 P = ParamSpec("P")
@@ -55,7 +56,7 @@ T = TypeVar("T")
 def never_fatal(
     method: Callable[Concatenate["RunLogger", P], T],
 ) -> Callable[Concatenate["RunLogger", P], T | None]:
-    """Let a method of the logger end the logging, not the run, by whatever it raises."""
+    """Wrap a method of the logger so that whatever it raises ends the logging, not the run."""
 
     @functools.wraps(method)
     def guarded(self: "RunLogger", *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -70,19 +71,19 @@ def never_fatal(
     return guarded
 
 
-class RunLogger(WandbLogger):
+class RunLogger(OpenWandbLogger):
     """W&B logger of one run; a run without a key, or with ``WANDB_MODE=offline``, is kept on disk for a later sync.
 
-    With ``WANDB_MODE=disabled`` nothing is logged or written.
-    The module's docstring says how a run is resumed and sent. ``WANDB_ENTITY`` names the user or team.
+    With ``WANDB_MODE=disabled`` nothing is logged or written. ``WANDB_ENTITY`` names the user or team. The module's
+    docstring says how a run is resumed and sent.
 
     Args:
         project: W&B project; ``WANDB_PROJECT``, else ``segdepth``, by default.
         save_dir: the run's folder; W&B writes into ``<save_dir>/wandb``.
         name: name of the run.
-        group: what it is grouped under; paper and tables.
-        job_type: what it does: the subcommand.
-        tags: experiment, method, data set, profile, paper and tables.
+        group: what W&B groups it under: paper and tables.
+        job_type: the subcommand.
+        tags: such as experiment, method, data set, profile, paper and tables.
         upload_best: send ``checkpoints/best.ckpt`` after training, as artifact ``model-<id>`` with the alias ``best``.
     """
 
@@ -117,9 +118,7 @@ class RunLogger(WandbLogger):
             name=name, save_dir=save_dir, offline=offline, settings=settings, group=group, job_type=job_type,
             entity=os.environ.get("WANDB_ENTITY"),
             project=project or os.environ.get("WANDB_PROJECT", "segdepth"), tags=[tag[:MAX_TAG] for tag in tags or []],
-            mode="offline" if offline else "online",
         )  # fmt: skip
-        self._wandb_init.pop("anonymous", None)  # Lightning sets it, and W&B warns that it has no effect
 
     @staticmethod
     def _online() -> bool:
@@ -134,51 +133,49 @@ class RunLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run, opened on first use; one that takes everything and keeps nothing once logging has failed."""
+        """W&B's run, opened on first use; once logging has failed, a stand-in that keeps nothing."""
         if self.failed:
             return DummyExperiment()
-        if self._experiment is None:
+        if self.opened is None:
             try:
                 self._open()
             except Exception as error:
-                if self._offline:
+                if self.offline:
                     self.give_up(error)
                     return DummyExperiment()
-                self._go_offline(error)
+                rank_zero_warn(
+                    f"W&B: {one_line(error)}; the run is kept offline, `{self._sync_command()}` sends it later"
+                )
+                wandb.teardown()
+                self.go_offline()
                 return self.experiment
-        return self._experiment
+        return self.opened
 
     def _open(self) -> None:
-        """Make the folder's run, or go on in it."""
-        known, progress, init = self._read("run.json"), self._read("progress.json"), self._wandb_init
+        """Open the folder's run, a new or an earlier one."""
+        known, progress, init = self._read("run.json"), self._read("progress.json"), self.init_arguments
         self._last_step, self._best = progress.get("step", 0), progress.get("best", {})
         # a sweep's agent names its runs by WANDB_RUN_ID
-        init["id"] = self._id = known.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+        run_id = known.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
         init["job_type"] = known.get("job_type") or init["job_type"]
         init["tags"] = list(dict.fromkeys([*known.get("tags", []), *init["tags"]]))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # before W&B starts: a run that is killed meanwhile is gone on with as well, and where nothing can be written,
-        # this raises, while W&B would write elsewhere without a word
-        self._write_identity()
-        run = WandbLogger.experiment.fget(self)  # type: ignore[attr-defined]
+        # before W&B starts: a run that is killed meanwhile is resumed as well, and where nothing can be written, this
+        # raises, while W&B would write elsewhere without a word
+        identity = {"id": run_id, "job_type": init["job_type"], "tags": init["tags"]}
+        write_text_atomically(self.folder / "run.json", json.dumps(identity))
+        run = self.open_run(run_id)
         for axis in ("epoch", "train/*", "val/*", "test/*"):
             run.define_metric(axis, step_metric=STEP)
         rows, known_to_wandb = progress.get("rows", 0), run.step
         self._rows, self._first_of_part = max(rows, known_to_wandb), rows > known_to_wandb
 
-    def _go_offline(self, error: Exception) -> None:
-        rank_zero_warn(f"W&B: {one_line(error)}; the run is kept offline, `{self._sync_command()}` sends it later")
-        wandb.teardown()
-        self._offline = True
-        self._wandb_init["mode"] = "offline"
-
     def give_up(self, error: Exception) -> None:
-        """Log nothing more, and say so once."""
+        """End the logging because of an error, and say so once."""
         if self.failed:
             return
         self.failed = True
         rank_zero_warn(
-            f"W&B: {one_line(error)}; from here on it gets no figures and pictures of this run; `history.jsonl`, "
+            f"W&B: {one_line(error)}; from here on it gets no metrics and pictures of this run; `history.jsonl`, "
             f"`metrics.json` and `panels/` in {os.path.relpath(self.folder.parent)} do not depend on it"
         )
 
@@ -188,15 +185,8 @@ class RunLogger(WandbLogger):
         except (FileNotFoundError, ValueError):
             return {}
 
-    def _write_identity(self) -> None:
-        """Keep which run the folder's is."""
-        temporary = self.folder / "run.json.tmp"
-        identity = {key: self._wandb_init[key] for key in ("id", "job_type", "tags")}
-        temporary.write_text(json.dumps(identity), encoding="utf-8")
-        temporary.replace(self.folder / "run.json")
-
     def _write_progress(self) -> None:
-        """Keep how far the run is, with each row: in place, as to replace a file takes milliseconds on a busy disk."""
+        """Write how far the run is, after each row: in place, as replacing a file takes milliseconds on a busy disk."""
         progress = json.dumps({"rows": self._rows, "step": self._last_step, "best": self._best})
         file = os.open(self.folder / "progress.json", os.O_WRONLY | os.O_CREAT, 0o644)
         try:
@@ -207,12 +197,12 @@ class RunLogger(WandbLogger):
     @rank_zero_only
     @never_fatal
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log a row; the best value of every validation figure goes to the run's summary."""
+        """Log a row; the best value of every validation metric goes to the run's summary."""
         run = self.experiment
         if self.failed:
             return
         self._define(metrics)
-        if not self._trains:  # a trainer that only tests counts from 0; its figures belong to the end of the training
+        if not self._trains:  # a trainer that only tests counts from 0; its metrics belong to the end of the training
             step = max(step or 0, self._last_step)
         row = dict(metrics) if step is None else {**metrics, STEP: step}
         self._last_step = self._last_step if step is None else step
@@ -251,7 +241,7 @@ class RunLogger(WandbLogger):
         """Keep the best value of a metric in W&B's run summary, beside the last one.
 
         Args:
-            metric: logged figure.
+            metric: name of the logged metric.
             mode: ``min`` or ``max``.
         """
         self._define_best(metric, mode)
@@ -276,8 +266,8 @@ class RunLogger(WandbLogger):
 
     def add_tags(self, tags: Iterable[str]) -> None:
         """Add tags to those of the run, before it is opened."""
-        own = self._wandb_init.get("tags") or []
-        self._wandb_init["tags"] = list(dict.fromkeys([*own, *(tag[:MAX_TAG] for tag in tags)]))
+        own = self.init_arguments.get("tags") or []
+        self.init_arguments["tags"] = list(dict.fromkeys([*own, *(tag[:MAX_TAG] for tag in tags)]))
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Note that this command trains."""
@@ -286,7 +276,7 @@ class RunLogger(WandbLogger):
     @rank_zero_only
     @never_fatal
     def finalize(self, status: str) -> None:
-        """Send the best checkpoint of a training, where that is wanted."""
+        """Send the best checkpoint of a training to W&B if ``upload_best``."""
         best = self.folder.parent / "checkpoints" / "best.ckpt"
         if not (self.upload_best and self._saved_checkpoint and status == "success" and best.is_file()):
             return
@@ -299,25 +289,25 @@ class RunLogger(WandbLogger):
         return f"wandb sync {os.path.relpath(self.folder)}"
 
     def sync_hint(self) -> str:
-        """One line saying where the run is on W&B, or how to send all its parts there, in order."""
+        """Return one line on where the run is on W&B, or how to send all its parts there, in order."""
         if self.disabled:
             return "W&B: disabled by WANDB_MODE"
         if self.failed:
             return f"W&B: logging ended early; {self._sync_command()} sends what there is"
         experiment = self.experiment
-        return f"W&B offline: {self._sync_command()}" if self._offline else f"W&B: {experiment.url}"
+        return f"W&B offline: {self._sync_command()}" if self.offline else f"W&B: {experiment.url}"
 
 
 def one_line(error: BaseException) -> str:
-    """Class and message of an error."""
+    """Return class and message of an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def finish_run(failed: bool = False) -> None:
-    """Close W&B's run, if one is open: what is still in flight is written; an error is told, not raised.
+    """Close W&B's run, if one is open: whatever was logged is written first; an error is warned of, not raised.
 
     Args:
-        failed: whether W&B shall show the run as failed.
+        failed: whether W&B is to show the run as failed.
     """
     try:
         wandb.finish(exit_code=int(failed))

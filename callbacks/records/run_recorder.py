@@ -1,4 +1,4 @@
-"""What was run: resolved configuration and environment, written before the first batch."""
+"""The record of a run: resolved configuration and environment, written before the first batch."""
 
 import json
 import os
@@ -18,11 +18,12 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from callbacks.lightning_internals import datamodule_of
 from datamodules.files import write_text_atomically
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Commit of the checkout that holds ``folder``, and whether tracked files differ from it; empty outside git."""
+    """Return the commit of the checkout that holds a folder, and whether tracked files differ; empty outside git."""
     try:
         commit, status = (
             subprocess.run(
@@ -36,9 +37,9 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 def put_away(folder: Path) -> None:
-    """Move what a run has left of its tests into ``earlier/<when they were written>`` when it is trained anew.
+    """Move the results of an earlier training in a run folder into ``earlier/<when they were written>``.
 
-    Its figures would stand beside weights and a seed that they are not of.
+    They would stand beside weights, and a seed, that they are not of.
     """
     left = [folder / "metrics.json", folder / "per_image.csv", *folder.glob("*-test-*"), folder / "tests"]
     left = [path for path in left if path.exists()]
@@ -50,7 +51,7 @@ def put_away(folder: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for path in (*left, *(record for record in records if record.exists())):
         path.replace(place / path.name)
-    rank_zero_info(f"{folder}: the figures of the run that was here are kept in {place}")
+    rank_zero_info(f"{folder}: the results of the run that was here are kept in {place}")
 
 
 class RunRecorder(SaveConfigCallback):
@@ -59,7 +60,7 @@ class RunRecorder(SaveConfigCallback):
     Args:
         parser: that parsed the configuration.
         config: the configuration.
-        versions: gives the versions of packages, by name.
+        versions: returns the versions of packages, by name.
     """
 
     def __init__(
@@ -82,8 +83,7 @@ class RunRecorder(SaveConfigCallback):
         if stage == "fit" and getattr(trainer, "ckpt_path", None) is None:
             put_away(folder)
         if (folder / "config.yaml").exists() and stage != "fit":
-            datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-            suffix = f"-{TrainerFn(stage).value}-{datamodule.name}"
+            suffix = f"-{TrainerFn(stage).value}-{datamodule_of(trainer).name}"
         config = self.parser.dump(self.config, skip_none=False)
         write_text_atomically(folder / f"config{suffix}.yaml", config)
         environment = self.environment(trainer, pl_module)
@@ -95,8 +95,8 @@ class RunRecorder(SaveConfigCallback):
             trainer.logger.log_hyperparams({suffix.removeprefix("-"): record} if suffix else record)
 
     def environment(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
-        """Versions, commit, hardware, data and size of the model, as plain JSON."""
-        datamodule = getattr(trainer, "datamodule", None)
+        """Return versions, commit, hardware, data and size of the model, as plain JSON."""
+        datamodule = datamodule_of(trainer)
         return {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),

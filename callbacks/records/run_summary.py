@@ -1,4 +1,4 @@
-"""The end of a run: `metrics.json`, a table of the figures, and where everything lies."""
+"""The end of a run: `metrics.json`, a table of the metrics, and where everything lies."""
 
 import json
 import math
@@ -10,22 +10,21 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
 
+from callbacks.lightning_internals import datamodule_of, is_fast_dev_run
 from callbacks.records.run_logger import RunLogger
 from datamodules.files import set_aside, write_text_atomically
 from lightning_modules.metrics import describe
 from lightning_modules.metrics.boundary import empty_remark
 
-#: What a run leaves for people to look at.
-OUTPUTS = (
-    "config.yaml", "metrics.json", "per_image.csv", "worst_*.png", "retrieval_*.png", "confusion_*.png",
-    "panels", "clouds", "checkpoints",
-)  # fmt: skip
 
+def merge_json(path: Path, metrics: dict[str, float]) -> None:
+    """Add metrics to a flat JSON file, atomically; earlier metrics under other keys stay.
 
-def merge_json(path: Path, figures: dict[str, float]) -> None:
-    """Add figures to a flat JSON file, atomically; earlier figures under other keys stay.
+    A file that cannot be read is renamed to ``.broken``. A metric that is not finite becomes ``null``: JSON has no word
+    for it.
 
-    A file that cannot be read is set aside. A figure that is not finite becomes ``null``: JSON has no word for it.
+    Raises:
+        WriteError: if the file cannot be written.
     """
     earlier: dict[str, Any] = {}
     if path.exists():
@@ -33,22 +32,22 @@ def merge_json(path: Path, figures: dict[str, float]) -> None:
             earlier = dict(json.loads(path.read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:
             set_aside(path, error)
-    added = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+    added = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
     write_text_atomically(path, json.dumps({**earlier, **added}, indent=2, sort_keys=True))
 
 
 def remarks_of(trainer: Trainer, name: str) -> tuple[str, ...]:
-    """What must be said of a test set's frames beside figures."""
-    datamodule: Any = getattr(trainer, "datamodule", None)
+    """Return what must be said of a test set's frames beside metrics."""
+    datamodule = datamodule_of(trainer)
     sets = datamodule.test_sets() if hasattr(datamodule, "test_sets") else ()
     return next((tuple(getattr(data, "remarks", ())) for data in sets if data.name == name), ())
 
 
 class RunSummary(Callback):
-    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``) and print them beside the constant baseline.
+    """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``), and print the metrics beside the constant baseline.
 
     Args:
-        method: whose figures they are, for titles; None takes the folder of the experiment.
+        method: name of the method, for titles; None takes the folder of the experiment.
     """
 
     def __init__(self, method: str | None = None):
@@ -59,38 +58,43 @@ class RunSummary(Callback):
         if not trainer.is_global_zero:
             return
         folder = Path(trainer.default_root_dir)
-        figures = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+        metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
         console = Console(markup=False)
         method, truth = self.method or folder.parent.name, pl_module.oracle
-        for name in sorted({key.split("/")[1] for key in figures}):
-            # a test that is not the method's own, a callback's, says itself what it gave the method
+        for name in sorted({key.split("/")[1] for key in metrics}):
+            # the name of a test that is a callback's, not the method's own, says what the callback gave the method
             own = f"test/{name}" in pl_module.evaluations
             mark = f" (oracle {truth})" if truth and own else ""
-            protocol = pl_module.protocols[name] if own else pl_module.protocol
-            console.print(self.table(name, figures, f"{method}{mark} on {name}, {protocol.name}"))
+            protocol = pl_module.protocols[name] if own else pl_module.protocol_of(0)
+            console.print(self.table(name, metrics, f"{method}{mark} on {name}, {protocol.name}"))
             if said := remarks_of(trainer, name):
                 console.print(f"{name}: {'; '.join(said)}", highlight=False, markup=False, soft_wrap=True)
             for remark in pl_module.evaluations[f"test/{name}"].remarks if own else ():
                 console.print(f"warning: {name}: {remark}", highlight=False, markup=False, soft_wrap=True)
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined] # figures of a batch or two are nobody's result
-            merge_json(folder / "metrics.json", figures)  # after they are printed: a full disk takes no figure
-        for name in OUTPUTS:
-            for path in sorted(folder.glob(name)):
-                console.print(f"  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+        if not is_fast_dev_run(trainer):  # metrics of a batch or two are nobody's result
+            merge_json(folder / "metrics.json", metrics)  # after they are printed: a full disk takes no metric
+        left = sorted(path.name for path in folder.glob("[!.]*"))
+        console.print(f"  {os.path.relpath(folder)}: {', '.join(left)}", highlight=False, soft_wrap=True)
         if isinstance(trainer.logger, RunLogger):
             console.print(f"  {trainer.logger.sync_hint()}", highlight=False, soft_wrap=True)
 
     @staticmethod
-    def table(name: str, figures: dict[str, float], title: str) -> Table:
-        """Figures of one data set; ``gain`` is the share of the constant baseline's error that the method removes.
+    def table(name: str, metrics: dict[str, float], title: str) -> Table:
+        """Make a table of one data set's metrics, the constant baseline's beside them.
 
-        A count of nothing left out is not shown, nor are details, unless there is nothing else.
+        Its column ``gain`` is the share of the baseline's error that the method removes. Counts that are 0 are left
+        out, and details are, unless there is nothing else.
+
+        Args:
+            name: of the data set.
+            metrics: of all data sets, by key, ``test/<data set>/<metric>``.
+            title: of the table.
         """
         prefix = f"test/{name}/"
-        own = {key.removeprefix(prefix): value for key, value in figures.items() if key.startswith(prefix)}
+        own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         shown = {metric: value for metric, value in own.items() if not describe(metric).detail} or own
         table = Table("metric", "value", "median depth everywhere", "gain", title=title, title_justify="left")
-        more = f"{len(own) - len(shown)} more figures are in metrics.json" if len(own) > len(shown) else ""
+        more = f"{len(own) - len(shown)} more metrics are in metrics.json" if len(own) > len(shown) else ""
         table.caption = "\n".join(filter(None, (more, empty_remark(own)))) or None
         table.caption_justify = "left"
         for metric, value in shown.items():

@@ -1,4 +1,4 @@
-"""How fast training goes, what it waits for, and how large its steps, gradients and memory are."""
+"""Speed of training, waiting for data, learning rate, gradient norm and memory."""
 
 from time import perf_counter
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
+
+from callbacks.lightning_internals import log_interval
 
 
 class TrainingMonitor(Callback):
@@ -19,16 +21,16 @@ class TrainingMonitor(Callback):
     ``train/gpu_memory``         GiB, the most that tensors of global rank zero have held so far; only with CUDA
     ===========================  =================================================================================
 
-    Work on a GPU goes on while Python runs ahead; where the GPU is what limits, the wait for data is small. Unlike
-    Lightning's ``LearningRateMonitor``, it also works without a logger: the figures are in ``history.jsonl``, too.
+    A GPU works on while Python runs ahead, so that the wait for data is small where the GPU is the bottleneck. Unlike
+    Lightning's ``LearningRateMonitor``, this also works without a logger: the values are in ``history.jsonl``, too.
     """  # noqa: D415  # a table follows
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count; an epoch that is gone on with does not start."""
+        """Begin to count; ``on_train_epoch_start`` is not called for an epoch that is resumed."""
         self._begin(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave what is between two epochs out of the time of training."""
+        """Leave the time between two epochs out of that of training."""
         self._begin(trainer)
 
     def _begin(self, trainer: Trainer) -> None:
@@ -37,12 +39,12 @@ class TrainingMonitor(Callback):
         self.mark = perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """The batch is there."""
+        """Add the time for which the loop waited for the batch."""
         self.waited += perf_counter() - self.mark
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Log learning rate and norm of the gradients; Lightning clips them later."""
-        if (trainer.global_step + 1) % _interval(trainer) == 0:
+        if (trainer.global_step + 1) % log_interval(trainer) == 0:
             pl_module.log("train/lr", optimizer.param_groups[0]["lr"])
             gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
             pl_module.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
@@ -50,13 +52,13 @@ class TrainingMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the batch, and log where it is time to."""
+        """Count the batch, and log after a step that the trainer logs."""
         now = perf_counter()
         self.elapsed += now - self.mark
         self.mark = now
         self.images += len(batch["image"])
         step = trainer.global_step
-        if step == self.logged_step or step % _interval(trainer):
+        if step == self.logged_step or step % log_interval(trainer):
             return
         pl_module.log("train/images_per_second", self.images * trainer.world_size / self.elapsed)
         pl_module.log("train/data_wait", self.waited / self.elapsed)
@@ -66,9 +68,5 @@ class TrainingMonitor(Callback):
         self.logged_step = step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the validation out of the time of training."""
+        """Leave the time of validation out of that of training."""
         self.mark = perf_counter()
-
-
-def _interval(trainer: Trainer) -> int:
-    return trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it without declaring it

@@ -145,6 +145,11 @@ class HyperSimDataModule(DepthDataModule):
         return read_cameras(self.folder / CAMERA_FILE, sorted(scenes))
 
     @property
+    def radial(self) -> bool:
+        """Return whether depth is the distance to the optical centre."""
+        return self.depth == "distance"
+
+    @property
     def has_validation_part(self) -> bool:
         """The selections have one."""
         return True

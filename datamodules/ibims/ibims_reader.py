@@ -18,9 +18,9 @@ from torch import Tensor
 
 from datamodules.files import MEND, ONE_SIZE, printable, read_first, read_lines
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.nyuv2.labeled_format import load_matlab5
 from datamodules.storage.file_state import file_states
 from datamodules.storage.images import decode_image, read_depth_png, read_rgb
+from datamodules.storage.matlab import load_matlab5
 
 Layout = Literal["auto", "mat", "png"]
 

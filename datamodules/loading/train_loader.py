@@ -1,11 +1,10 @@
-"""The loader of training batches, which can go on in the middle of an epoch."""
+"""The loader of training batches, which can be resumed in the middle of an epoch."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from torch import Generator
 from torch.utils.data import DataLoader
-from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from datamodules.frames import derive_seed
 from datamodules.loading.samplers import TrainSampler
@@ -41,13 +40,13 @@ class TrainLoader(DataLoader[Any]):
         self.generator.manual_seed(derive_seed(self.sampler.seed, self.sampler.epoch, self.sampler.rank))
         return self._counted(super().__iter__())
 
-    def _counted(self, batches: _BaseDataLoaderIter) -> Iterator[Any]:
+    def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             self.handed_out += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch, batches of it that were handed out, and what a batch is."""
+        """Return the epoch, how many of its batches were handed out, and what a batch is."""
         return {
             "epoch": self.sampler.epoch,
             "batches": self.handed_out,
@@ -57,7 +56,7 @@ class TrainLoader(DataLoader[Any]):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next pass begin where the state was taken.
+        """Let the next pass begin at the batch at which the state was taken.
 
         Raises:
             ValueError: if batches were others then: the rest of the epoch cannot be told.

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.io import loadmat
 from torch import Tensor
 
-from datamodules.files import MEND, printable, unreadable
+from datamodules.classes import FINE_CLASSES, NAMES40
+from datamodules.files import printable
+from datamodules.storage.matlab import load_matlab5
 
 LABELED_FILE = "nyu_depth_v2_labeled.mat"
 SPLITS_FILE = "splits.mat"
@@ -113,37 +114,6 @@ def looks_mirrored(image: Tensor) -> bool:
     return narrow <= right < left <= wide + 1
 
 
-#: NYU40 class names, Gupta et al., CVPR 2013; the name of id ``i`` is at ``i - 1``.
-NAMES40 = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
-    "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor_mat", "clothes",
-    "ceiling", "books", "refridgerator", "television", "paper", "towel", "shower_curtain", "box", "whiteboard",
-    "person", "night_stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture",
-    "otherprop",
-)  # fmt: skip
-
-#: Classes that annotators told apart, ids 1..894.
-FINE_CLASSES = 894
-
-
-def load_matlab5(path: Path, mend: str = MEND) -> dict[str, Any]:
-    """Content of one of the small files, ``splits.mat`` or ``classMapping40.mat``, which are MATLAB 5, not HDF5.
-
-    Args:
-        path: the file.
-        mend: what to do where it is missing, if its name does not tell.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is damaged.
-    """
-    try:
-        content: dict[str, Any] = loadmat(path, appendmat=False)
-    except Exception as error:  # SciPy raises another class for every way in which a file is damaged
-        raise unreadable(path, "a MATLAB 5 file", ORIGINS.get(path.name, mend), error) from error
-    return content
-
-
 def _are_ids(values: NDArray[Any], count: int, largest: int) -> bool:
     """Whether these are ``count`` whole numbers in 1..largest."""
     numeric = values.dtype.kind in "iuf" and values.size == count
@@ -157,7 +127,7 @@ def read_class_mapping(path: Path) -> NDArray[np.uint8]:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or has no ``mapClass`` of 894 ids in 1..40.
     """
-    mapped = np.asarray(load_matlab5(path).get("mapClass", [])).ravel()
+    mapped = np.asarray(load_matlab5(path, ORIGINS[CLASS_MAPPING_FILE]).get("mapClass", [])).ravel()
     if not _are_ids(mapped, FINE_CLASSES, len(NAMES40)):
         raise ValueError(
             f"{printable(path)}: key `mapClass` must hold 894 ids in 1..40; use Gupta's classMapping40.mat"
@@ -172,7 +142,7 @@ def read_class13_mapping(path: Path) -> NDArray[np.uint8]:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or has no ``classMapping13.labels13`` of 40 ids in 1..13.
     """
-    content = load_matlab5(path).get("classMapping13")
+    content = load_matlab5(path, ORIGINS[CLASS13_MAPPING_FILE]).get("classMapping13")
     mapped = np.array([])
     if isinstance(content, np.ndarray) and "labels13" in (content.dtype.names or ()):
         mapped = np.asarray(content["labels13"].ravel()[0]).ravel()

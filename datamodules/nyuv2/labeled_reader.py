@@ -17,7 +17,8 @@ from torch import Tensor
 from datamodules.declared_size import check_declared, dataset_shape
 from datamodules.files import MEND, open_hdf5, printable, unreadable
 from datamodules.frames import Frame, FrameReader, clean_depth
-from datamodules.nyuv2.labeled_format import Border, DepthSource, blacken_border, intrinsics, load_matlab5
+from datamodules.nyuv2.labeled_format import ORIGINS, SPLITS_FILE, Border, DepthSource, blacken_border, intrinsics
+from datamodules.storage.matlab import load_matlab5
 
 #: Scene of all frames of a file that names none.
 UNKNOWN_SCENE = "unknown"
@@ -277,7 +278,7 @@ def read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or its indices are not different whole numbers in 1..count.
     """
-    content = load_matlab5(path)
+    content = load_matlab5(path, ORIGINS[SPLITS_FILE])
     train = [] if np.size(content.get("trainNdxs", 0)) == 0 else _read_indices(path, content, "trainNdxs", count)
     test = _read_indices(path, content, "testNdxs", count)
     if shared := sorted(set(train) & set(test)):

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import DepthDataModule
+from datamodules.classes import FINE_CLASSES
 from datamodules.files import printable, read_table, write_text_atomically
 from datamodules.frames import Frame, FrameReader
 from datamodules.nyuv2.labeled_format import (
     CLASS_MAPPING_FILE,
-    FINE_CLASSES,
     LABELED_FILE,
     V1_FILE,
     DepthSource,

@@ -10,13 +10,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 
 from datamodules.base import DepthDataModule
+from datamodules.classes import FINE_CLASSES
 from datamodules.files import printable
 from datamodules.frames import FrameReader
 from datamodules.nyuv2.labeled_format import (
     CLASS13_MAPPING_FILE,
     CLASS_MAPPING_FILE,
     CROP_WINDOW,
-    FINE_CLASSES,
     LABELED_FILE,
     ORIGINS,
     SPLITS_FILE,

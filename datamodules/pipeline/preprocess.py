@@ -108,22 +108,3 @@ class CLAHE(FrameStep):
         lab[..., 0] = cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply(lab[..., 0])
         rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
         return replace(frame, image=torch.from_numpy(rgb).permute(2, 0, 1).contiguous())
-
-
-@dataclass(frozen=True)
-class UnitDepth(FrameStep):
-    """Add depth scaled to [0, 1] as ``depth_unit``, beside the metres: guided MTI-Net section 3.
-
-    Attributes:
-        divisor: metres that become 1; None takes each image's own maximum.
-    """
-
-    divisor: float | None = 10.0
-
-    adds = frozenset({"depth_unit"})
-
-    def __call__(self, frame: Frame) -> Frame:
-        """The frame with ``depth_unit`` (1, H, W) float32, 0 where depth is invalid."""
-        depth = frame.maps["depth"]
-        scaled = (depth / (self.divisor or depth.max())).clamp(0, 1)
-        return replace(frame, maps={**frame.maps, "depth_unit": scaled})

@@ -18,7 +18,7 @@ Size = tuple[int, int]
 RGB = tuple[float, float, float]
 
 #: Maps of a frame that grow and shrink with its depth.
-DEPTH_MAPS = ("depth", "depth_unit", "region_support")
+DEPTH_MAPS = ("depth", "region_support")
 
 
 def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> Frame:
@@ -111,13 +111,12 @@ class Finish:
     def __call__(self, frame: Frame, image: Tensor) -> Sample:
         """Sample of a frame whose network input is ``image`` (3, h, w) uint8."""
         maps = {**frame.maps, "valid": frame.maps["depth"] > 0}
-        size = (image.shape[-2], image.shape[-1])
         whole = maps.pop("superpixels", None)
         if self.superpixels is not None:
             maps["superpixels"] = self._superpixels(self.superpixels, frame, image, whole)
         for derived in self.derived:
             source = frame.image if derived.needs == "image" else frame.maps[derived.needs]
-            maps[derived.key] = derived.make(resize_map(source, size) if derived.is_input else source)
+            maps[derived.key] = derived.make(source)
         normalised = F.normalize(F.to_dtype(image, torch.float32, scale=True), list(self.mean), list(self.std))
         labels = {"scene": frame.scene, "frame": frame.frame, "index": frame.index}
         return cast(Sample, {"image": normalised, **maps, **frame.facts, "intrinsics": frame.intrinsics, **labels})

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.rooms.furniture_classes import CLASSES
+from datamodules.classes import FURNITURE
 
 Colour = tuple[float, float, float]
 Vector = tuple[float, float, float]
@@ -210,13 +210,13 @@ def assemble(
         KeyError: if an item's name is not one of Rooms' classes.
         ValueError: if a class has more than 255 objects, the limit of the file format.
     """
-    ids = {name: number for name, (number, _) in CLASSES.items()}
+    ids = {name: number for name, (number, _) in FURNITURE.items()}
     counts: Counter[str] = Counter()
     parts: list[Part] = []
     labels, instances, shadows = [], [], []
     for item in items:
         if item.name not in ids:
-            raise KeyError(f"`{item.name}` is not in datamodules/rooms/furniture_classes.py")
+            raise KeyError(f"`{item.name}` is not in `FURNITURE` of datamodules/classes.py")
         counts[item.name] += 1
         if counts[item.name] > MAX_INSTANCES:
             raise ValueError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.files import printable, read_bytes, unreadable, write_text_atomically
+from datamodules.files import printable, read_bytes, renamed_when_whole, unreadable, write_text_atomically
 from datamodules.frames import Frame, FrameReader
 
 INDEX_FILE = "store.json"
@@ -97,16 +97,14 @@ def write_store(reader: FrameReader, folder: Path, plan: StorePlan, workers: int
     positions = [position for n in remaining for position in shards(len(reader))[n]]
     frames = iter(DataLoader(_Frames(reader, positions), batch_size=None, num_workers=workers))
     for number in remaining:
-        path = shard_path(folder, number)
-        partial = path.with_suffix(f".{os.getpid()}.part")  # two conversions at once must not write into one file
-        with h5py.File(partial, "w", libver="latest") as file:
-            for row, _ in enumerate(shards(len(reader))[number]):
-                _append(file, row, next(frames), plan.compression)
-                done += 1
-                yield done
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.rename(path)
+        with renamed_when_whole(shard_path(folder, number), "make room, and run it again") as partial:
+            with h5py.File(partial, "w", libver="latest") as file:
+                for row, _ in enumerate(shards(len(reader))[number]):
+                    _append(file, row, next(frames), plan.compression)
+                    done += 1
+                    yield done
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
     _write_index(folder, reader, plan)
 
 

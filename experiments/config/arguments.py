@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.config.compose import EXPERIMENTS, find_config
@@ -28,15 +29,58 @@ def take_flag(arguments: Sequence[str], *flags: str) -> tuple[list[str], list[st
     return values, rest
 
 
-def take_changes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate flags that change a configuration, ``--config``, ``--data.*`` and ``--model.*``, from the others."""
-    changes, rest, remaining = [], [], iter(arguments)
+@dataclass(frozen=True)
+class Changes:
+    """What a command line says of a configuration.
+
+    Attributes:
+        names: configurations, in the order in which they are merged.
+        flags: that change what these say, such as ``--data.init_args.crop [96, 96]``.
+    """
+
+    names: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+def take_changes(arguments: Sequence[str], sections: Sequence[str]) -> tuple[Changes, list[str]]:
+    """Separate what changes a configuration from the other arguments.
+
+    Args:
+        arguments: of a command.
+        sections: of a configuration that flags may change, such as ``data``; a data set may be named alone, too.
+
+    Raises:
+        ConfigError: for a configuration that there is not, with the nearest.
+    """
+    kinds = [section for section in sections if section in ("data", "protocol")]
+    named: dict[str, list[str]] = {kind: [] for kind in (*kinds, "config")}
+    flags: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
     for argument in remaining:
-        if argument.partition(".")[0].partition("=")[0] in ("--config", "-c", "--data", "--model"):
-            changes += [argument] if "=" in argument else [argument, next(remaining, "")]
+        flag, equals, value = argument.partition("=")
+        section, dot, _ = flag.removeprefix("--").partition(".")
+        if flag in ("--config", "-c"):
+            named["config"].append(value if equals else next(remaining, ""))
+        elif flag.startswith("--") and section in kinds and not dot:
+            value = value if equals else next(remaining, "")
+            if section == "data" and is_class(value):
+                flags.append(f"{flag}={value}")
+            else:
+                named[section].append(named_config(section, value))
+        elif flag.startswith("--") and section in sections and dot:
+            flags += [argument] if equals or flag.endswith(".help") else [argument, next(remaining, "")]
         else:
             rest.append(argument)
-    return changes, rest
+    for name in named["config"]:
+        find_config(name)
+    # a data set names a protocol of its own, which another that is named replaces
+    return Changes((*named.get("data", ()), *named["config"], *named.get("protocol", ())), tuple(flags)), rest
+
+
+def is_class(value: str) -> bool:
+    """Whether a value of ``--data`` is a class path or what configures a class, not a data set's name or file."""
+    return ("." in value and not value.endswith((".yaml", ".yml")) and "/" not in value) or value.startswith("{")
 
 
 def named_config(kind: str, name: str) -> str:
@@ -76,7 +120,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
     return meant if meant.endswith("?") else f"{meant}, or name a file"
 
 
-def name_configs(arguments: Sequence[str]) -> list[str]:
+def take_data_names(arguments: Sequence[str]) -> list[str]:
     """The arguments, with the names at their head spelt out: ``nyuv2`` is ``--config data/nyuv2``."""
     rest = list(arguments)
     flags: list[str] = []
@@ -99,18 +143,37 @@ def data_config(name: str) -> str:
         raise
 
 
-def check_names(command: str, arguments: Sequence[str]) -> None:
-    """Check that the configurations which a command line names are there.
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command that trains or tests, without the short forms that all commands have.
+
+    ``--data NAME`` is ``--config data/NAME``, ``--runs_root FOLDER`` is ``--run.root FOLDER``, and ``--data_root
+    FOLDER`` takes the place of DATA_ROOT, which it sets.
+    """
+    spelt: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag not in ("--data", "--data_root", "--runs_root"):
+            spelt.append(argument)
+            continue
+        value = value if equals else next(remaining, "")
+        if flag == "--data_root":
+            os.environ["DATA_ROOT"] = value
+        elif flag == "--runs_root":
+            spelt.append(f"--run.root={value}")
+        elif is_class(value):
+            spelt.append(f"--data={value}")
+        else:
+            spelt += ["--config", named_config("data", value)]
+    return spelt
+
+
+def check_names(arguments: Sequence[str]) -> None:
+    """Check that the configurations which the command line of a training or test names are there.
 
     Raises:
         ConfigError: if one is not, with the nearest.
     """
-    if command == "data":
-        arguments = name_configs(arguments[1:])
     for name in take_flag(arguments, "--config", "-c", "--experiment")[0]:
         if name:
             find_config(name)
-    if command == "evaluate":
-        for kind in ("data", "protocol"):
-            for name in take_flag(arguments, f"--{kind}")[0]:
-                named_config(kind, name)

@@ -18,7 +18,6 @@ the files are merged here, by OmegaConf, before LightningCLI sees them. Five key
     one data set and tests on another has its own counterpart of ``data/rooms``.
 """
 
-import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,9 +28,11 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.class_arguments import argument_names
 from experiments.config.error import ConfigError as ConfigError
 from experiments.config.flag_values import flag_values, resolve, spelt_out
 from experiments.config.home_paths import expand_values
+from experiments.config.old_names import warn_of_removed
 from experiments.config.suggest import did_you_mean
 from experiments.config.yaml_file import ConfigFile, read_config
 
@@ -112,6 +113,7 @@ def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
     for file in _expand_all(names, counterparts):
         layers.add(file)
     layers.check_profile()
+    warn_of_removed(layers.removed)
     merged, places = layers.merged, layers.places
     plain = _plain(merged)
     set_by_flags = {spelt_out(key, plain): value for key, value in flag_values(flags)}
@@ -140,12 +142,14 @@ class _Layers:
         self.profile = ""
         self._profile_place = ""
         self.places: dict[str, _Place] = {}
+        self.removed: list[str] = []
         self._sections = OmegaConf.create({})
         self._section_places: dict[str, _Place] = {}
 
     def add(self, file: ConfigFile) -> None:
         """Merge a file; one that names a profile is followed by that profile's sections of all files."""
         content = dict(file.content)
+        self.removed += file.removed
         shown = min(str(file.path), os.path.relpath(file.path), key=len)
         sections = content.pop("profiles", None) or {}
         places = {key: (shown, file.lines.get(f"profiles.{key}", 0)) for key in _dotted_keys(sections)}
@@ -264,19 +268,10 @@ def _without_foreign_arguments(first: dict[str, Any], second: Mapping[str, Any])
     return kept
 
 
-def _arguments(class_path: str) -> set[str] | None:
-    """Names that a class takes, those that it passes on to its parents included; None if there is no such class."""
+def _arguments(class_path: str) -> frozenset[str] | None:
+    """Return the names that a class takes; None if there is no such class."""
     made = locate(class_path)
-    if not isinstance(made, type):
-        return None
-    names: set[str] = set()
-    for parent in made.__mro__:
-        if "__init__" in vars(parent):
-            parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
-            names |= {parameter.name for parameter in parameters}
-            if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-                break
-    return names
+    return argument_names(made) if isinstance(made, type) else None
 
 
 def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -1,14 +1,14 @@
-"""From jsonargparse's nested error report to one line that names file, key and mend."""
+"""From jsonargparse's nested error report to one line that names file, key and fix."""
 
-import inspect
 import re
 import textwrap
 from dataclasses import fields, is_dataclass
 from pydoc import locate
 
+from experiments.config.class_arguments import argument_names
 from experiments.config.compose import Composition
+from experiments.config.run_settings import RunSettings
 from experiments.config.suggest import nearest
-from experiments.results.run_folder import RunSettings
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
@@ -48,7 +48,7 @@ def explain(message: str, composition: Composition) -> str:
     if classes and (missing := re.search(r"(?:has no attribute|No module named) .*", message)):
         key = f"{key}.class_path"
         return f"{composition.place(key)}: key `{key}`: there is no class `{classes[-1]}` ({missing.group()})"
-    return f"{composition.place(key)}: key `{key}`: {_expected(message)}"
+    return f"{composition.place(key)}: key `{key}`: {expected(message)}"
 
 
 def _unknown_argument(key: str, class_key: str, class_path: str, composition: Composition) -> str:
@@ -94,15 +94,13 @@ def _all_keys(composition: Composition) -> list[str]:
     return known
 
 
-def _parameters(cls: object) -> list[str]:
-    """Names that a class and its bases take."""
-    bases = inspect.getmro(cls) if isinstance(cls, type) else ()
-    names = [n for base in bases for n in inspect.signature(base.__init__).parameters]  # type: ignore[misc]
-    return sorted(set(names) - {"self", "args", "kwargs"})
+def _parameters(made: object) -> list[str]:
+    """Return the names that a class takes; none of what is no class."""
+    return sorted(argument_names(made)) if isinstance(made, type) else []
 
 
-def _expected(message: str) -> str:
-    """What would have been accepted; of a union, every alternative."""
+def expected(message: str) -> str:
+    """What would have been accepted in the place of a value, and what was given; of a union, every alternative."""
     found = _EXPECTED.findall(message)
     if not found:
         return message.strip().splitlines()[-1].strip()

@@ -9,6 +9,7 @@ import yaml
 
 from experiments.config.error import ConfigError
 from experiments.config.old_keys import with_new_keys
+from experiments.config.old_names import drop_removed, rename
 
 #: The parser in C where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,11 +30,13 @@ class ConfigFile:
         path: of the file.
         content: its mapping; ``base`` and ``tests`` are lists.
         lines: line of each dotted key, counted from 1.
+        removed: what it configures that is gone from the suite, each with the reason.
     """
 
     path: Path
     content: dict[str, Any]
     lines: dict[str, int]
+    removed: tuple[str, ...] = ()
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -64,7 +67,8 @@ def read_config(path: Path) -> ConfigFile:
     if isinstance(node, yaml.MappingNode):
         lines = dict(_lines(node, path))
         _refuse_other_types(node, path)
-    return ConfigFile(path, _checked(content, path, lines), lines)
+    content, removed = drop_removed(rename(content))
+    return ConfigFile(path, _checked(content, path, lines), lines, tuple(removed))
 
 
 def _refuse_other_types(node: yaml.Node, path: Path) -> None:

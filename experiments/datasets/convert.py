@@ -27,8 +27,8 @@ def convert(
     Args:
         module: the data set.
         output: folder of the store.
-        compression: `lzf` takes less space; null reads fastest.
-        workers: processes that read; null takes up to 8, no more than there are free cores.
+        compression: `lzf` takes less space; None reads fastest.
+        workers: processes that read; None takes up to 8, no more than there are free cores.
 
     Raises:
         ConfigError: if the data set is a store already, another process writes there, or the disk is too small.

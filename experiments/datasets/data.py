@@ -1,84 +1,114 @@
 """`segdepth data`: what of the data is there, whether it can be read, a faster copy of it, and a picture of it."""
 
-from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import yaml
-from jsonargparse import ArgumentParser
+from experiments.config.arguments import Changes
 
-from datamodules import DepthDataModule
-from experiments.config.arguments import name_configs, take_flag
-from experiments.config.command_line import data_parser, parse, use_root
-from experiments.config.compose import Composition, ConfigError, compose
-from experiments.config.idle_options import refuse_idle
-from experiments.datasets.convert import convert
-from experiments.datasets.make_rooms import rooms
-from experiments.datasets.preview import preview
-from experiments.datasets.status import status
-from experiments.datasets.verify import verify
-
-USAGE = """usage: segdepth data COMMAND ...
-
-  status    what is found, what is missing and where to get it   segdepth data status --root /data
-  verify    read every frame, name every broken one              segdepth data verify nyuv2
-  convert   into a store that training reads fast                segdepth data convert nyuv2 --output /fast/nyuv2
-  preview   a sheet of frames, with depth and labels             segdepth data preview nyuv2 --frames 8
-  rooms     synthetic data in the layout of every data set       segdepth data rooms --output rooms-data
-
-A data set is a name as in `--config data/NAME`; --config FILE and --data.init_args.KEY VALUE change it, and
---root FOLDER takes the place of DATA_ROOT. `segdepth data COMMAND --help` lists a command's options."""
-
-#: Commands that need no data set.
-PLAIN_COMMANDS: dict[str, Callable[..., None]] = {"status": status, "rooms": rooms}
-
-#: Commands that read frames; they take a data module, then their options.
-FRAME_COMMANDS: dict[str, Callable[..., None]] = {"verify": verify, "convert": convert, "preview": preview}
+if TYPE_CHECKING:
+    from datamodules import DepthDataModule
 
 
-def data(arguments: Sequence[str]) -> None:
-    """Run ``status``, ``verify``, ``convert``, ``preview`` or ``rooms``.
+def status(data_root: Path | None = None) -> None:
+    """Print which data sets are found, and where the others come from; nothing is downloaded.
+
+    Args:
+        data_root: folder that holds a folder per data set; DATA_ROOT by default.
 
     Raises:
-        ConfigError: for a command line or configuration that cannot be used, in one line.
-        SystemExit: with status 1 if ``verify`` finds a broken frame.
+        ConfigError: if neither names a folder.
     """
-    command, *rest = arguments or ["--help"]
-    if command in ("-h", "--help"):
-        print(USAGE)
-    elif command in PLAIN_COMMANDS:
-        run = PLAIN_COMMANDS[command]
-        parser = ArgumentParser(prog=f"segdepth data {command}", exit_on_error=False, allow_abbrev=False)
-        parser.add_function_arguments(run)
-        run(**vars(parser.instantiate(parse(parser, rest, Composition({}, "", "")))))
-    elif command in FRAME_COMMANDS:
-        run = FRAME_COMMANDS[command]
-        module, options = open_data(command, run, rest)
-        run(module, **options)
-    else:
-        raise ConfigError(f"no command `data {command}`; commands: {', '.join([*PLAIN_COMMANDS, *FRAME_COMMANDS])}")
+    from experiments.datasets.status import print_status
+
+    print_status(data_root)
 
 
-def open_data(
-    command: str, run: Callable[..., None], arguments: Sequence[str]
-) -> tuple[DepthDataModule, dict[str, object]]:
-    """The data module that a command line names, and the command's own options.
+def verify(changes: Changes, /, *, report: Path | None = None, workers: int | None = None) -> None:
+    """Read every frame of every part, and name each that is broken.
+
+    Args:
+        changes: the data set.
+        report: JSON file to write the findings to.
+        workers: processes that read; up to 8 by default, no more than there are free cores.
+
+    Raises:
+        SystemExit: with status 1, if a frame is broken.
+    """
+    from experiments.datasets import verify
+
+    verify.verify(open_data("verify", changes), report, workers)
+
+
+def convert(
+    changes: Changes,
+    /,
+    *,
+    output: Path,
+    compression: Literal["lzf"] | None = None,
+    workers: int | None = None,
+) -> None:
+    """Write a copy of a data set that random access reads fast; one that was interrupted is resumed.
+
+    Args:
+        changes: the data set.
+        output: folder of the copy.
+        compression: lzf takes less space; null reads fastest.
+        workers: processes that read; up to 8 by default, no more than there are free cores.
+
+    Raises:
+        ConfigError | ValueError: for a folder or a disk that cannot take it.
+    """
+    from experiments.datasets import convert
+
+    convert.convert(open_data("convert", changes), output, compression, workers)
+
+
+def preview(
+    changes: Changes,
+    /,
+    *,
+    frames: int = 6,
+    output: Path = Path("preview.png"),
+    part: Literal["train", "val", "test"] = "train",
+) -> None:
+    """Draw frames, evenly spread over a part of a data set, one a row, with their depth and labels.
+
+    Args:
+        changes: the data set.
+        frames: how many.
+        output: PNG file to write.
+        part: of the data set.
+
+    Raises:
+        ConfigError: if the part has no frames, or none are asked for.
+    """
+    from experiments.datasets import preview
+
+    preview.preview(open_data("preview", changes), frames, output, part)
+
+
+def open_data(command: str, changes: Changes) -> "DepthDataModule":
+    """Return the data module that a command line names.
+
+    Args:
+        command: ``verify``, ``convert`` or ``preview``.
+        changes: what the command line says of the data.
 
     Raises:
         ConfigError: if it names none, or cannot be used.
     """
-    usage = f"segdepth data {command} NAME [--config FILE] [--data.init_args.KEY VALUE] [options]"
-    parser = data_parser(f"segdepth data {command}", usage)
-    parser.add_function_arguments(run, skip={"module"})
-    names, rest = take_flag(name_configs(arguments), "--config", "-c")
-    if {"-h", "--help"} & set(rest):
-        parser.parse_args(["--help"])
-    use_root(rest)
-    composition = compose(names, rest)
+    from experiments.config.compose import ConfigError, compose
+    from experiments.config.idle_options import refuse_idle
+    from experiments.config.parts import parse_parts, parts_parser
+
+    composition = compose(changes.names, changes.flags)
     config = {"data": composition.config.get("data", {})}
-    named = {flag.partition("=")[0] for flag in rest} & {"--data", "--data.class_path"}
+    named = {flag.partition("=")[0] for flag in changes.flags} & {"--data", "--data.class_path"}
     if "class_path" not in config["data"] and not named:
         raise ConfigError(f"`segdepth data {command}` needs a data set: segdepth data {command} nyuv2")
-    options = parse(parser, ["--config", yaml.safe_dump(config), *rest], composition)
+    parser = parts_parser()
+    options = parse_parts(parser, config, changes.flags, composition)
     refuse_idle(command, composition.flags)
-    module = parser.instantiate(options).data
+    module: DepthDataModule = parser.instantiate(options).data
     module.prepare_data()
-    return module, {key: value for key, value in vars(options).items() if key not in ("config", "root", "data")}
+    return module

@@ -10,7 +10,7 @@ from datamodules.rooms import RoomsParameters
 from datamodules.rooms.data_root import write_data_root
 
 
-def rooms(output: Path, rooms: RoomsParameters | None = None) -> None:
+def rooms(*, output: Path, rooms: RoomsParameters | None = None) -> None:
     """Write Rooms as a DATA_ROOT: a folder per data set, each in that set's own layout, and each marked as Rooms.
 
     Args:

@@ -11,11 +11,11 @@ from experiments.config.compose import ConfigError
 from experiments.datasets.inventory import SOURCES, Finding, find
 
 
-def status(root: Path | None = None) -> None:
+def print_status(root: Path | None = None) -> None:
     """Print a table of the data sets; nothing is downloaded.
 
     Args:
-        root: folder that holds a folder per data set; null takes DATA_ROOT.
+        root: folder that holds a folder per data set; None takes DATA_ROOT.
 
     Raises:
         ConfigError: if neither names a folder.
@@ -24,7 +24,7 @@ def status(root: Path | None = None) -> None:
         if not os.environ.get("DATA_ROOT"):
             raise ConfigError(
                 "DATA_ROOT is not set: set it to the folder that holds nyuv2/ (and the other data sets), or give "
-                "`--root FOLDER`"
+                "`--data_root FOLDER`"
             )
         root = Path(os.environ["DATA_ROOT"])
     root = root.expanduser()

@@ -127,7 +127,7 @@ def verify(module: DepthDataModule, report: Path | None = None, workers: int | N
     Args:
         module: the data set.
         report: JSON file to write the findings to.
-        workers: processes that read; null takes up to 8, no more than there are free cores.
+        workers: processes that read; None takes up to 8, no more than there are free cores.
 
     Raises:
         SystemExit: with status 1, if a frame is broken.

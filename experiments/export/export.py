@@ -1,37 +1,57 @@
-"""`segdepth export`: what a finished run has learnt, in files for people and for other programs."""
+"""`segdepth export`: what a finished run has learned, in files for people and for other programs."""
 
-from collections.abc import Sequence
-from importlib import import_module
-
-from experiments.config.compose import ConfigError
-
-USAGE = """usage: segdepth export COMMAND RUN [RUN ...] [options]
-
-  clouds       point clouds of test frames as PLY files, and pictures of them   segdepth export clouds shed_hybrid
-  hierarchies  segment hierarchies of several runs side by side                 segdepth export hierarchies RUN_A RUN_B
-  program      a method as one file that needs torch alone (torch.export)       segdepth export program shed_hybrid
-
-RUN is a run's folder, or an experiment: its newest run. `segdepth export COMMAND --help` lists a command's options."""
-
-#: What can be exported: module and function.
-COMMANDS = {
-    "clouds": ("experiments.export.result_pictures", "export_clouds"),
-    "hierarchies": ("experiments.export.result_pictures", "export_hierarchies"),
-    "program": ("experiments.export.program", "export_run"),
-}
+from experiments.config.arguments import Changes
+from experiments.export.choices import FrameChoice, RunChoice
 
 
-def export(arguments: Sequence[str]) -> None:
-    """Run one of :data:`COMMANDS`.
+def clouds(
+    changes: Changes, runs: list[str], /, *, where: RunChoice, which: FrameChoice, points: int | None = None
+) -> None:
+    """Write point clouds of test frames, of the truth and of each run, and pictures of them.
+
+    Args:
+        changes: to the runs' configurations.
+        runs: folders of runs, or experiments: their newest runs.
+        where: the runs and the output.
+        which: frames.
+        points: that a file has at most; every evaluated pixel by default.
 
     Raises:
-        ConfigError: for a command line, run or configuration that cannot be used, in one line.
+        ConfigError: for runs or frames that there are not, or a run that predicts no depth.
     """
-    command, *rest = arguments or ["--help"]
-    if command in ("-h", "--help"):
-        print(USAGE)
-        return
-    if command not in COMMANDS:
-        raise ConfigError(f"no command `export {command}`; commands: {', '.join(COMMANDS)}")
-    module, function = COMMANDS[command]
-    getattr(import_module(module), function)(rest)
+    from experiments.export.result_pictures import export_clouds
+
+    export_clouds(runs, changes, where, which, points)
+
+
+def hierarchies(changes: Changes, runs: list[str], /, *, where: RunChoice, which: FrameChoice) -> None:
+    """Draw the segment hierarchies of runs beside each other, one picture a frame.
+
+    Args:
+        changes: to the runs' configurations.
+        runs: folders of runs, or experiments: their newest runs.
+        where: the runs and the output.
+        which: frames.
+
+    Raises:
+        ConfigError: for runs or frames that there are not, or a run without segments.
+    """
+    from experiments.export.result_pictures import export_hierarchies
+
+    export_hierarchies(runs, changes, where, which)
+
+
+def program(changes: Changes, run: str, /, *, where: RunChoice) -> None:
+    """Write a finished run's method as one file that needs torch alone, and say how well the file agrees with it.
+
+    Args:
+        changes: to the run's configuration.
+        run: folder of a run, or an experiment: its newest run.
+        where: the run and the output, a *.pt2 file.
+
+    Raises:
+        ConfigError: if there is no such run, or it cannot be written so.
+    """
+    from experiments.export.program import export_run
+
+    export_run(run, changes, where)

@@ -1,20 +1,20 @@
 """The method and the data of a finished run, as its folder says, with the weights of its checkpoint."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from datamodules import DepthDataModule
-from experiments.config.arguments import take_flag
-from experiments.config.command_line import data_parser, parse
+from experiments.config.arguments import Changes
 from experiments.config.compose import ConfigError, compose
+from experiments.config.parts import parse_parts, parts_parser
 from experiments.config.suggest import known_experiments, nearest
 from experiments.results.run_folder import find_checkpoint
 from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules import DepthModule
+
+#: A run as it was.
+NO_CHANGES = Changes()
 
 #: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
 NOT_NEEDED = (
@@ -75,34 +75,33 @@ def find_run(name: str, root: Path, which: str) -> tuple[Path, Path]:
         near = nearest(name, [*known, *runs])
         meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known) or 'none'}."
         raise ConfigError(
-            f"no run `{name}`; {meant} Name a run's folder, or an experiment that has runs under {root} (`--root`)"
+            f"no run `{name}`; {meant} Name a run's folder, or an experiment that has runs under {root} (`--runs_root`)"
         )
     checkpoint = find_checkpoint(root, name, which)
     return checkpoint.parents[1].resolve(), checkpoint
 
 
-def open_run(name: str, root: Path, which: str = "best", changes: Sequence[str] = ()) -> FinishedModel:
+def open_run(name: str, root: Path, which: str = "best", changes: Changes = NO_CHANGES) -> FinishedModel:
     """Build the method and the data of a run from its ``config.yaml``, and load its weights.
 
     Args:
         name: see :func:`find_run`.
         root: folder of all runs.
         which: ``best`` or ``last``.
-        changes: command line flags that change the configuration: ``--config``, ``--data.*`` and ``--model.*``.
+        changes: to the configuration.
 
     Raises:
         ConfigError: if there is no such run, its configuration cannot be used, or the checkpoint does not fit.
     """
     folder, checkpoint = find_run(name, root, which)
-    named, flags = take_flag(changes, "--config", "-c")
-    composition = compose([str(folder / "config.yaml"), *named], flags)
+    composition = compose([str(folder / "config.yaml"), *changes.names], changes.flags)
     config = {key: composition.config[key] for key in ("model", "data")}
     for part, key, value in NOT_NEEDED:
         if key in config[part].get("init_args", {}):
             config[part]["init_args"][key] = value
-    parser = data_parser("segdepth export", "segdepth export COMMAND RUN [RUN ...] [--config FILE] [options]")
+    parser = parts_parser()
     parser.add_subclass_arguments(DepthModule, "model", required=True)
-    options = parse(parser, ["--config", yaml.safe_dump(config), *flags], composition)
+    options = parse_parts(parser, config, changes.flags, composition)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")  # of no checkpoint here
         made = parser.instantiate(options)

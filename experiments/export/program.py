@@ -1,24 +1,25 @@
 """A trained method as one file that needs torch and nothing of the suite, through `torch.export`."""
 
-import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from datamodules.files import printable
 from datamodules.sample import collate
-from experiments.config.arguments import take_changes
-from experiments.config.compose import ConfigError
+from experiments.config.arguments import Changes
+from experiments.config.error import ConfigError
+from experiments.export.choices import RunChoice
 from experiments.export.finished_model import open_run
-from experiments.train.cli import quieten
+from experiments.train.quiet import quieten
 from lightning_modules import DepthModule
-from lightning_modules.networks.shed.assignment import seeded_assignment_reference
+from lightning_modules.networks.shed.assignment_reference import seeded_assignment_reference
 
 #: Name of the description inside the file.
 DESCRIPTION = "segdepth.json"
@@ -102,31 +103,27 @@ def describe(method: DepthModule, inputs: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def largest_difference(outputs: Any, expected: Any) -> float:
-    """Between two nested results, over their floating-point tensors."""
-    pairs = zip(torch.utils._pytree.tree_leaves(outputs), torch.utils._pytree.tree_leaves(expected), strict=True)
+    """Return the largest difference between two nested results, over their floating-point tensors."""
+    pairs = zip(_tensors(outputs), _tensors(expected), strict=True)
     return max(float((a - b).abs().max()) for a, b in pairs if a.is_floating_point())
 
 
-def export_run(arguments: Sequence[str]) -> None:
-    """`segdepth export program RUN`: write a finished run's method, and say how well the file agrees with it.
+def _tensors(nested: Any) -> list[Tensor]:
+    """Return all tensors of a nested result, in order."""
+    found: list[Tensor] = []
+    apply_to_collection(nested, Tensor, found.append)
+    return found
+
+
+def export_run(name: str, changes: Changes, where: RunChoice) -> None:
+    """Write a finished run's method, and say how well the file agrees with it.
 
     Raises:
         ConfigError: if there is no such run, or it cannot be written so.
     """
-    parser = argparse.ArgumentParser(
-        prog="segdepth export program",
-        description="Further flags change the run's configuration: --config data/nyuv2, --data.init_args.root FOLDER.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("run", help="folder of a run, or an experiment: its newest run")
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="whose weights")
-    parser.add_argument("--output", type=Path, help="file to write, *.pt2; in the run's `export` by default")
-    changes, own = take_changes(arguments)
-    options = parser.parse_args(own)
     quieten()
-    run = open_run(options.run, options.root, options.checkpoint, changes)
-    path: Path = options.output or run.folder / "export" / f"{run.experiment}.pt2"
+    run = open_run(name, where.runs_root, where.checkpoint, changes)
+    path = where.output or run.folder / "export" / f"{run.experiment}.pt2"
     path.parent.mkdir(parents=True, exist_ok=True)
     run.datamodule.setup("test")
     sample = run.datamodule.test_set[0]

@@ -1,27 +1,27 @@
 """`segdepth export clouds` and `hierarchies`: what finished runs make of the same test frames."""
 
-import argparse
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from callbacks.pictures.cloud_sheet import draw_cloud_sheet, part_cloud
 from callbacks.pictures.frame_result import FrameResult, frame_result
 from callbacks.pictures.hierarchy_sheet import draw_hierarchies
 from callbacks.pictures.picture_files import write_figure
 from callbacks.pictures.point_clouds import colored_cloud, write_ply
+from callbacks.records.frame_callback import FrameCallback, FrameOutput
 from datamodules import DepthDataModule
 from datamodules.files import printable
 from datamodules.splits import spread
-from experiments.config.arguments import take_changes
-from experiments.config.compose import ConfigError
+from experiments.config.arguments import Changes
+from experiments.config.error import ConfigError
+from experiments.export.choices import FrameChoice, RunChoice
 from experiments.export.finished_model import FinishedModel, open_run
-from experiments.train.cli import quieten
+from experiments.train.quiet import quieten
 
 #: Groups of figures that pictures quote.
 QUOTED_GROUPS = ("cloud", "segment")
@@ -30,23 +30,15 @@ QUOTED_GROUPS = ("cloud", "segment")
 Results = dict[str, list[FrameResult]]
 
 
-class KeepResults(Callback):
+class KeepResults(FrameCallback):
     """Keep what a method makes of every test frame; for tests of few frames."""
 
     def __init__(self) -> None:
         self.results: list[FrameResult] = []
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the frames of a batch."""
-        self.results += [frame_result(outputs, batch, i, pl_module) for i in range(len(batch["index"]))]
+    def on_frame(self, trainer: Trainer, frame: FrameOutput) -> None:
+        """Keep the result of a frame."""
+        self.results.append(frame_result(frame))
 
 
 @dataclass(frozen=True)
@@ -57,13 +49,11 @@ class Exported:
         dataset: name of the data set.
         results: by name of the run.
         output: folder.
-        points: that a cloud has at most; None keeps every pixel.
     """
 
     dataset: str
     results: Results
     output: Path
-    points: int | None
 
     def frames(self) -> Sequence[tuple[Path, dict[str, FrameResult]]]:
         """Every frame's path without ending, and what each run makes of it."""
@@ -74,20 +64,24 @@ class Exported:
         ]
 
 
-def export_clouds(arguments: Sequence[str]) -> None:
+def export_clouds(
+    runs: Sequence[str], changes: Changes, where: RunChoice, which: FrameChoice, points: int | None = None
+) -> None:
     """Write clouds of test frames, of the truth and of each run, coloured by the image and by the runs' segments.
 
     Raises:
         ConfigError: for runs or frames that there are not, or a run that predicts no depth.
     """
-    exported = predict_frames("clouds", arguments)
+    if points is not None and points < 1:
+        raise ConfigError(f"--points: need a positive number, got {points}")
+    exported = predict_frames(runs, changes, where, which)
     for name, results in exported.results.items():
         if results[0].view is None:
             raise ConfigError(
                 f"{name}: predicts no depth, hence no points; `segdepth export hierarchies` shows segments"
             )
     for stem, frame in exported.frames():
-        write_clouds(stem, frame, exported.points)
+        write_clouds(stem, frame, points)
 
 
 def write_clouds(stem: Path, results: Mapping[str, FrameResult], points: int | None) -> None:
@@ -110,13 +104,13 @@ def write_clouds(stem: Path, results: Mapping[str, FrameResult], points: int | N
     print(f"{printable(stem)}.png, and {len(clouds)} clouds: {', '.join(clouds)}")
 
 
-def export_hierarchies(arguments: Sequence[str]) -> None:
+def export_hierarchies(runs: Sequence[str], changes: Changes, where: RunChoice, which: FrameChoice) -> None:
     """Draw the segment hierarchies of runs beside each other, one picture a frame.
 
     Raises:
         ConfigError: for runs or frames that there are not, or a run without segments.
     """
-    exported = predict_frames("hierarchies", arguments)
+    exported = predict_frames(runs, changes, where, which)
     for name, results in exported.results.items():
         if not results[0].segments:
             raise ConfigError(f"{name}: has no segments; name runs of methods with a segment hierarchy, such as SHED")
@@ -126,19 +120,17 @@ def export_hierarchies(arguments: Sequence[str]) -> None:
         print(printable(path))
 
 
-def predict_frames(command: str, arguments: Sequence[str]) -> Exported:
-    """What the runs of a command line make of its frames.
+def predict_frames(names: Sequence[str], changes: Changes, where: RunChoice, which: FrameChoice) -> Exported:
+    """What some runs make of some frames.
 
     Raises:
         ConfigError: if a run or frame is not there, or the runs were tested on different frames.
     """
-    options, changes = read_command_line(command, arguments)
     quieten()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # which device is used is no news here
-    runs = [open_run(name, options.root, options.checkpoint, changes) for name in options.runs]
+    runs = [open_run(name, where.runs_root, where.checkpoint, changes) for name in names]
     results = {
-        name: test_frames(run, options.frames, options.accelerator)
-        for name, run in zip(name_runs(runs), runs, strict=True)
+        name: test_frames(run, which.frames, which.accelerator) for name, run in zip(name_runs(runs), runs, strict=True)
     }
     titles = {name: [result.title for result in frames] for name, frames in results.items()}
     first, *others = titles
@@ -149,34 +141,9 @@ def predict_frames(command: str, arguments: Sequence[str]) -> Exported:
                 f"{first} and {name} are not tested on the same frames ({mine}; {theirs}); name the data: "
                 "`--config data/NAME`, or the frames: `--frames`"
             )
-    output = options.output or runs[0].folder / "export"
+    output = where.output or runs[0].folder / "export"
     output.mkdir(parents=True, exist_ok=True)
-    return Exported(runs[0].datamodule.name, results, output, getattr(options, "points", None))
-
-
-def read_command_line(command: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Options of a command, and the flags that change the runs' configurations."""
-    parser = argparse.ArgumentParser(
-        prog=f"segdepth export {command}",
-        description="Further flags change the runs' configurations: --config data/nyuv2, --data.init_args.root FOLDER.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("runs", nargs="+", help="folders of runs, or experiments: their newest runs")
-    parser.add_argument(
-        "--frames", nargs="+", type=int, help="`index` of test frames, as in per_image.csv; 4 by default"
-    )
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="whose weights")
-    parser.add_argument("--output", type=Path, help="folder to write to; `export` in the first run's by default")
-    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu or mps")
-    if command == "clouds":
-        parser.add_argument("--points", type=int, help="that a file has at most; every evaluated pixel by default")
-    changes, own = take_changes(arguments)
-    options = parser.parse_args(own)
-    points = getattr(options, "points", None)
-    if points is not None and points < 1:
-        raise ConfigError(f"--points: need a positive number, got {points}")
-    return options, changes
+    return Exported(runs[0].datamodule.name, results, output)
 
 
 def name_runs(runs: Sequence[FinishedModel]) -> list[str]:

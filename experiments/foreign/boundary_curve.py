@@ -15,7 +15,7 @@ from datamodules.files import write_text_atomically
 from datamodules.sample import collate
 from experiments.foreign.boundary_curve_plot import Curve, draw_curves
 from experiments.foreign.stored_predictions import StoredPredictions
-from lightning_modules.evaluation import Batch
+from lightning_modules.batch import Batch
 from lightning_modules.metrics import BoundaryError, BoundaryProtocol
 from lightning_modules.metrics.boundary import BoundaryMeans, boundary_curves
 
@@ -58,7 +58,7 @@ def measure_curves(
     metrics = {name: {high: _Point() for high in thresholds} for name in sets}
     module.setup_test()
     for position in track(range(len(module.test_set)), "boundary curve"):
-        batch = dict(collate([module.test_set[position]]))
+        batch = cast(Batch, collate([module.test_set[position]]))
         for name, stored in sets.items():
             _add_frame(metrics[name], stored, batch)
     return {

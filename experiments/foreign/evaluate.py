@@ -1,10 +1,9 @@
-"""`segdepth evaluate`: figures of predictions that any program made, by the very code of `segdepth test`."""
+"""`segdepth evaluate`: metrics of predictions that any program made, by the very code of `segdepth test`."""
 
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,27 +19,20 @@ from callbacks import ConstantBaseline, Panels, PerImageTable, ResumableTest, Ru
 from callbacks.records.run_recorder import git_state
 from datamodules import DepthDataModule
 from datamodules.files import printable, write_text_atomically
-from experiments.config.arguments import named_config, take_flag
-from experiments.config.command_line import data_parser, parse, use_root
+from experiments.config.arguments import Changes
 from experiments.config.compose import ConfigError, compose
+from experiments.config.folder_names import check_folder_name
 from experiments.config.idle_options import refuse_idle
+from experiments.config.parts import parse_parts, parts_parser
 from experiments.foreign.boundary_curve import write_boundary_curves
 from experiments.foreign.prediction_files import HDF5_SUFFIXES, STACK_SUFFIXES, PredictionFiles
 from experiments.foreign.stored_predictions import StoredPredictions
 from experiments.health.packages import package_versions
 from experiments.results.folder_lock import work_in
-from experiments.results.folder_names import check_folder_name
 from experiments.results.run_folder import RUN_ENVIRONMENT, take_folder
-from experiments.train.cli import quieten
+from experiments.train.quiet import quieten
 from lightning_modules.evaluation import EvaluationOptions
 from lightning_modules.metrics import EvalProtocol
-
-USAGE = """segdepth evaluate --predictions FOLDER --data nyuv2 [--protocol nyu_eigen] [--root FOLDER] [--output FOLDER]
-       [--data.init_args.KEY VALUE] [--protocol.KEY VALUE] [--evaluation.KEY VALUE] [options]
-       segdepth evaluate --predictions FOLDER [--predictions FOLDER ...] --data nyuv2_oc --boundary_curve [options]"""
-
-#: Draws figures over Canny's thresholds instead, of one or several sets of predictions.
-CURVE = "--boundary_curve"
 
 #: What a configuration says of training and of the network's input means nothing here.
 NO_NETWORK = {
@@ -56,14 +48,14 @@ NO_NETWORK = {
 
 @dataclass
 class Task:
-    """What is evaluated, and where the figures go.
+    """What is evaluated, and where the results go.
 
     Attributes:
         predictions: folder of one file a frame, named by the frame's number in its data set counted from 1 (0001.npy,
             .npz, .exr, .pfm, .tiff in metres; .png, .tiff in 16 bits), or of such a folder a scene; or an HDF5, .npy
-            or .npz file of all maps.
-        output: folder for figures, table and pictures; null makes one under runs/, where `segdepth compare` finds it.
-        method: name of the method; null takes that of the predictions.
+            or .npz file of all maps; several with `--boundary_curve`.
+        output: folder for metrics, table and pictures; by default one under runs/, where `segdepth compare` finds it.
+        method: name of the method; that of the predictions by default.
         scale: steps a metre of 16-bit integers.
         key: array to read of an .npz or HDF5 file that holds several.
         inverse: the files hold 1 / depth.
@@ -73,7 +65,7 @@ class Task:
         devices: processes.
     """
 
-    predictions: Path
+    predictions: list[Path]
     output: Path | None = None
     method: str | None = None
     scale: float = 1000.0
@@ -85,26 +77,31 @@ class Task:
     devices: int = 1
 
 
-def evaluate(arguments: Sequence[str]) -> None:
-    """Compare predictions with the truth of a data set: table, ``metrics.json``, ``per_image.csv`` and pictures.
+def evaluate(changes: Changes, /, *, task: Task, boundary_curve: bool = False) -> None:
+    """Compare predictions with the truth of a data set: table, metrics.json, per_image.csv and pictures.
+
+    Args:
+        changes: the data set and the protocol.
+        task: the predictions.
+        boundary_curve: draw boundary metrics over Canny's thresholds instead, of one or several sets of predictions.
 
     Raises:
         ConfigError: for a command line, configuration or folder that cannot be used, in one line.
         FileNotFoundError | ValueError: for predictions that are missing or cannot be read, in one line.
     """
-    if CURVE in arguments:
-        draw_boundary_curve([argument for argument in arguments if argument != CURVE])
+    if boundary_curve:
+        draw_boundary_curve(changes, task)
         return
-    if len(take_flag(arguments, "--predictions")[0]) > 1:
-        raise ConfigError(f"several `--predictions` are compared with `{CURVE}` alone; evaluate them one by one")
-    parser, options = read_command_line(arguments)
+    if len(task.predictions) > 1:
+        raise ConfigError("several `--predictions` are compared with `--boundary_curve` alone; evaluate them singly")
+    (source,) = task.predictions
+    parser, options = read_parts(changes)
     made = parser.instantiate(options)
-    task = Task(**{field.name: made[field.name] for field in fields(Task)})
     check_folder_name("--method", task.method)
-    method = task.method or name_of(task.predictions)
+    method = task.method or name_of(source)
     module: DepthDataModule = made.data
     module.prepare_data()
-    files = find_predictions(task, module)
+    files = find_predictions(task, source, module)
     quieten()
     torch.set_float32_matmul_precision("high")  # as `test` does
     inherited = RUN_ENVIRONMENT in os.environ
@@ -113,10 +110,10 @@ def evaluate(arguments: Sequence[str]) -> None:
     try:
         with work_in(task.output, mend) if task.output else place as folder:
             if (folder / "metrics.json").exists():
-                raise ConfigError(f"{printable(folder)}: holds figures already; choose another `--output`")
+                raise ConfigError(f"{printable(folder)}: holds metrics already; choose another `--output`")
             trainer = make_trainer(task, folder, method)
             if trainer.is_global_zero:
-                config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)))
+                config = nested(yaml.safe_load(parser.dump(options, skip_unset=False)), task)
                 write_text_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
                 environment = describe(method, files, module, trainer)
                 write_text_atomically(folder / "environment.json", json.dumps(environment, indent=2))
@@ -129,30 +126,28 @@ def evaluate(arguments: Sequence[str]) -> None:
             os.environ.pop(RUN_ENVIRONMENT, None)
 
 
-def draw_boundary_curve(arguments: Sequence[str]) -> None:
-    """Write the boundary figures of prediction sets over Canny's thresholds, as a picture and a table.
+def draw_boundary_curve(changes: Changes, task: Task) -> None:
+    """Write the boundary metrics of prediction sets over Canny's thresholds, as a picture and a table.
 
     Raises:
         ConfigError | FileNotFoundError | ValueError: as :func:`evaluate`, and for sets of the same name.
     """
-    sources, _ = take_flag(arguments, "--predictions")
-    parser, options = read_command_line(arguments)
+    parser, options = read_parts(changes)
     made = parser.instantiate(options)
-    task = Task(**{field.name: made[field.name] for field in fields(Task)})
     module: DepthDataModule = made.data
     module.prepare_data()
-    names = [name_of(Path(source)) for source in sources]
+    names = [name_of(source) for source in task.predictions]
     if len(set(names)) < len(names):
-        names = sources
+        names = [str(source) for source in task.predictions]
     splits, sets = module.splits, {}
     common = list(splits.test)
-    for name, source in zip(names, sources, strict=True):
+    for name, source in zip(names, task.predictions, strict=True):
         module.splits = splits
-        files = find_predictions(replace(task, predictions=Path(source)), module)
+        files = find_predictions(task, source, module)
         common = [position for position in common if position in set(module.splits.test)]
         sets[name] = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
     module.splits = replace(splits, test=common)
-    if len(sets) < len(sources) or not common:
+    if len(sets) < len(names) or not common:
         raise ConfigError("`--predictions`: name each set once, and sets that have frames in common")
     for path in write_boundary_curves(sets, module, task.output or Path("boundary_curve")):
         print(printable(path))
@@ -164,30 +159,13 @@ def name_of(predictions: Path) -> str:
     return source.stem if source.suffix.lower() in (*HDF5_SUFFIXES, *STACK_SUFFIXES) else source.name
 
 
-def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
-    """Parser and options, with the configurations that the command line names.
+def read_parts(changes: Changes) -> tuple[ArgumentParser, Namespace]:
+    """Return a parser, and the data set, protocol and groups of metrics as a command line configures them.
 
     Raises:
         ConfigError: if they cannot be used.
     """
-    parser = data_parser("segdepth evaluate", USAGE)
-    parser.add_class_arguments(EvalProtocol, "protocol")
-    parser.add_class_arguments(EvaluationOptions, "evaluation")
-    parser.add_class_arguments(Task)
-    if {"-h", "--help"} & set(arguments):
-        parser.parse_args(["--help"])
-    use_root(arguments)
-    names, rest = take_flag(arguments, "--data")
-    changes, rest = take_flag(rest, "--config", "-c")
-    protocols, rest = take_flag(rest, "--protocol")  # merged last: a data set names a protocol of its own
-    composition = compose(
-        [
-            *(named_config("data", name) for name in names),
-            *changes,
-            *(named_config("protocol", name) for name in protocols),
-        ],
-        rest,
-    )
+    composition = compose(changes.names, changes.flags)
     refuse_idle("evaluate", composition.flags)
     data = composition.config.get("data", {})
     if "class_path" not in data:
@@ -195,17 +173,21 @@ def read_command_line(arguments: Sequence[str]) -> tuple[ArgumentParser, Namespa
     method = composition.config.get("model", {}).get("init_args", {})
     config = {key: method[key] for key in ("protocol", "evaluation") if key in method}
     config["data"] = {**data, "init_args": {**data.get("init_args", {}), **NO_NETWORK}}
-    return parser, parse(parser, ["--config", yaml.safe_dump(config), *rest], composition)
+    parser = parts_parser()
+    parser.add_class_arguments(EvalProtocol, "protocol")
+    parser.add_class_arguments(EvaluationOptions, "evaluation")
+    return parser, parse_parts(parser, config, changes.flags, composition)
 
 
-def nested(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the command as a run's configuration has them, which `--config` takes again."""
+def nested(options: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Return what was evaluated as a run's configuration has it, which `--config` takes again."""
     method = {key: options[key] for key in ("protocol", "evaluation")}
-    task = {field.name: options[field.name] for field in fields(Task)}
-    return {"model": {"init_args": method}, "data": options["data"], "evaluate": task}
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(task).items()}
+    plain["predictions"] = str(task.predictions[0])
+    return {"model": {"init_args": method}, "data": options["data"], "evaluate": plain}
 
 
-def find_predictions(task: Task, module: DepthDataModule) -> PredictionFiles:
+def find_predictions(task: Task, source: Path, module: DepthDataModule) -> PredictionFiles:
     """The predictions of a data set's test frames; where some may be missing, the test set becomes the others.
 
     Raises:
@@ -215,17 +197,17 @@ def find_predictions(task: Task, module: DepthDataModule) -> PredictionFiles:
     indices = module.reader.indices
     test = [indices[position] for position in module.splits.test]
     files = PredictionFiles(
-        task.predictions, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse,
+        source, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse,
         stretch=task.stretch, names=partial(names_of, module),
     )  # fmt: skip
     if not files.missing:
         return files
     count = f"{len(files.missing)} of {len(test)} predictions are missing"
-    first = f"{printable(task.predictions)}: {count}, the first of frame {files.missing[0] + 1} (counted from 1)"
+    first = f"{printable(source)}: {count}, the first of frame {files.missing[0] + 1} (counted from 1)"
     if len(files.missing) == len(test):
         raise FileNotFoundError(f"{first}; number them as `{module.name}` numbers its frames")
     if not task.allow_missing:
-        raise FileNotFoundError(f"{first}; make them, or evaluate the others with `--allow_missing true`")
+        raise FileNotFoundError(f"{first}; make them, or evaluate the others with `--allow_missing`")
     print(f"{first}; evaluating the other {len(test) - len(files.missing)}")
     missing = set(files.missing)
     present = [position for position in module.splits.test if indices[position] not in missing]

@@ -1,18 +1,22 @@
 """What a method that reads semantics reaches with predicted ones, beside what it reaches with the truth."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 import lightning_modules
+from callbacks.records.metric_states import metric_states, restore_metrics
 from experiments.config.compose import ConfigError
+from experiments.config.old_names import rename
 from experiments.results.finished_runs import PREDICTED_SEMANTICS, read_yaml
 from experiments.train.checkpoint_file import read_checkpoint
 from lightning_modules import DepthModule
+from lightning_modules.evaluated_sets import make_evaluations
 from lightning_modules.prediction import Prediction
 
 #: Figures of which the gap is logged, predicted semantics minus true ones.
@@ -35,9 +39,6 @@ class PredictedSemantics(Callback):
         segmenter: folder of a run whose method predicts semantics and reads none, or a checkpoint of one.
     """
 
-    #: What grows with each batch of a test.
-    kept_in_test: ClassVar[tuple[str, ...]] = ("evaluations",)
-
     def __init__(self, segmenter: str):
         self.folder = segmenter
         self.segmenter: Any = None
@@ -59,7 +60,16 @@ class PredictedSemantics(Callback):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         method: Any = pl_module
         self.segmenter.to(method.device).eval()
-        self.evaluations = method.make_evaluations(datamodule.test_sets()).to(method.device)
+        made = make_evaluations(datamodule.test_sets(), method.protocols, method.evaluation)
+        self.evaluations = made.to(method.device)
+
+    def test_state(self) -> dict[str, Any]:
+        """Return the sums so far, see :class:`~callbacks.checkpoints.test_progress.HasTestState`."""
+        return metric_states(dict(self.evaluations.items()))
+
+    def load_test_state(self, state: Mapping[str, Any]) -> None:
+        """Take up the sums of a test that was stopped."""
+        restore_metrics(dict(self.evaluations.items()), dict(state))
 
     def on_test_batch_end(
         self,
@@ -75,7 +85,7 @@ class PredictedSemantics(Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             logits = self.segment(batch, method)
             prediction: Prediction = method({**batch, "semantics": logits.argmax(1) + 1})
-        evaluation: Any = list(self.evaluations.values())[dataloader_idx]
+        evaluation: Any = self.evaluations[f"test/{method.test_names[dataloader_idx]}"]
         evaluation.update(replace(prediction, semantics=logits), batch)
 
     def segment(self, batch: Any, pl_module: Any) -> Tensor:
@@ -127,8 +137,10 @@ def load_segmenter(path: Path) -> DepthModule:
     method = getattr(lightning_modules, content.get("origin", {}).get("method", ""), None)
     if not (isinstance(method, type) and issubclass(method, DepthModule)):
         raise ConfigError(f"{path}: does not say which method of this suite it is of; name another run")
-    # all weights come from the checkpoint
-    options: dict[str, Any] = {"pretrained": False} if "pretrained" in content["hyper_parameters"] else {}
+    stored = content["hyper_parameters"]
+    options: dict[str, Any] = {name: new for name, value in stored.items() if (new := rename(value)) != value}
+    if "pretrained" in stored:
+        options["pretrained"] = False  # all weights come from the checkpoint
     module = method.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
     if module.oracle:
         raise ConfigError(f"{path}: the segmentation model reads true {module.oracle} itself; name another run")

@@ -7,7 +7,7 @@ import torch
 from datamodules.base import IMAGENET_NORMALIZATION
 from experiments.foreign.prediction_files import PredictionFiles
 from lightning_modules import DepthModule
-from lightning_modules.depth_module import Batch
+from lightning_modules.batch import Batch
 from lightning_modules.prediction import Prediction
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from experiments.config.arguments import take_flag
 from experiments.config.compose import Composition, ConfigError, compose
+from experiments.config.old_names import first_names
 from experiments.grid.search_space import Point, Sweep, flags
 
 #: Characters of a run's name that tell its parameters; the whole configuration is in the eight digits behind them.
@@ -115,7 +116,7 @@ def make_job(
     """
     configs, overrides = take_flag(arguments[1:], "--config", "-c")
     composition = composed(tuple(configs))
-    content = json.dumps([composition.config, overrides], sort_keys=True, default=str)
+    content = first_names(json.dumps([composition.config, overrides], sort_keys=True, default=str))
     if data_root := os.environ.get("DATA_ROOT"):  # another machine may keep the same data elsewhere
         content = content.replace(data_root, "DATA_ROOT")
     readable = "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-") for word in words)[:LONGEST_NAME]
@@ -155,7 +156,7 @@ def try_lock(path: Path) -> int | None:
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(
-            f"{path}: cannot be locked ({error.strerror}): put the runs elsewhere with `--root`"
+            f"{path}: cannot be locked ({error.strerror}): put the runs elsewhere with `--runs_root`"
         ) from error
     return descriptor
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from functools import cache
 
-import yaml
-
 from experiments.config.arguments import take_flag
-from experiments.config.command_line import data_parser, parse
 from experiments.config.compose import ConfigError, compose
+from experiments.config.parts import parse_parts, parts_parser
 from experiments.grid.jobs import Job
 from experiments.grid.search_space import Sweep
 
@@ -42,8 +40,7 @@ def _unvalidated(configs: tuple[str, ...], flags: tuple[str, ...]) -> str | None
     composition = compose(configs, flags)
     if "class_path" not in (composition.config.get("data") or {}):
         return None
-    parser = data_parser("segdepth sweep", "segdepth sweep FILE [options] [-- flags of `segdepth exp`]")
-    data = {"data": composition.config["data"]}
-    options = parse(parser, ["--config", yaml.safe_dump(data), *flags], composition)
+    parser = parts_parser()
+    options = parse_parts(parser, {"data": composition.config["data"]}, flags, composition)
     datamodule = parser.instantiate(options).data
     return None if datamodule.validates else datamodule.name

@@ -1,10 +1,9 @@
 """`segdepth doctor`: what this machine, its software and its data are like, and what is wrong with them."""
 
-import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from json import dumps
 from pathlib import Path
 
 from rich.console import Console
@@ -15,23 +14,19 @@ from experiments.health import Section, hardware, software
 from experiments.health import folders as storage
 
 
-def doctor(arguments: Sequence[str]) -> None:
-    """Print what there is and what is wrong, with its mend. Asks nothing of any network.
+def doctor(*, runs_root: Path = Path("runs"), json: bool = False) -> None:
+    """Look at environment, hardware, data, W&B, weights and git, and say what is wrong; asks nothing of any network.
+
+    Args:
+        runs_root: folder of all runs.
+        json: print JSON.
 
     Raises:
         SystemExit: with status 1 if something would stop `make exp`.
     """
-    parser = argparse.ArgumentParser(
-        prog="segdepth doctor",
-        description="Environment, hardware, data, W&B, weights and git, and what is wrong.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (runs)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
-    sections = examine(options.root)
-    if options.json:
-        print(json.dumps(as_json(sections), indent=2))
+    sections = examine(runs_root)
+    if json:
+        print(dumps(as_json(sections), indent=2))
     else:
         _print(sections)
     if any(problem.stops for section in sections for problem in section.problems):
@@ -74,7 +69,7 @@ def _look(name: str, look: Callable[[], Section]) -> Section:
     except Exception as error:  # whatever a broken library raises
         section = Section(name)
         section.warn(
-            f"{name} cannot be looked at ({type(error).__name__}: {error})", "mend what is named above it first"
+            f"{name} cannot be looked at ({type(error).__name__}: {error})", "fix what is named above it first"
         )
         return section
 

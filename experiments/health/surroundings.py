@@ -3,7 +3,7 @@
 import os
 from math import inf
 
-from experiments.config.compose import ConfigError
+from experiments.config.error import ConfigError
 
 #: Set but empty they count as not set; of CUDA_VISIBLE_DEVICES and the like, empty says something.
 NOT_EMPTY = ("DATA_ROOT", "COLUMNS", "LINES")

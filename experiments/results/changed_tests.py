@@ -15,10 +15,8 @@ from callbacks.checkpoints.checkpoint_io import previous
 from datamodules.files import ROOMS_MARKER
 from experiments.config.idle_options import ONLY_TRAINING
 from experiments.config.old_keys import with_new_keys
+from experiments.config.run_settings import TESTS as TESTS
 from experiments.results.run_files import read_yaml
-
-#: Folder of such tests in a run's folder.
-TESTS = "tests"
 
 #: What a test may change without changing a figure: where files are, who reads them, and what gives test sets of other
 #: names. Weights come from the checkpoint, and the losses of training play no part. Protocols and further test sets are

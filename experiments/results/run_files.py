@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from experiments.config.compose import ConfigError
+from experiments.config.error import ConfigError
+from experiments.config.old_names import rename
 
 #: The parser in C where PyYAML was built with it: a run's configuration takes it a quarter of the time.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Content of a run's configuration; empty if there is no file.
+    """Content of a run's configuration, in today's names; empty if there is no file.
 
     Raises:
         ConfigError: if it is not a YAML mapping.
@@ -56,7 +57,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: need a YAML mapping, got {type(content).__name__}")
-    return content
+    renamed: dict[str, Any] = rename(content)
+    return renamed
 
 
 def check_records(folder: Path) -> None:

@@ -4,74 +4,20 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from callbacks.checkpoints.checkpoint_io import PREVIOUS, damage, previous
-from experiments.config.compose import ConfigError
+from experiments.config.error import ConfigError
+from experiments.config.run_settings import RunSettings as RunSettings
 from experiments.config.suggest import nearest
-from experiments.results.changed_tests import TESTS
 from experiments.results.folder_lock import work_in
-from experiments.results.folder_names import check_folder_name
 from experiments.results.run_files import in_order
 
 #: Set by the process that names the run, read by the processes it starts: one run, one folder.
 RUN_ENVIRONMENT = "SEGDEPTH_RUN"
-
-
-@dataclass
-class RunSettings:
-    """Where a run is written and how it is found again.
-
-    Attributes:
-        root: folder of all runs.
-        experiment: name of the experiment; the first configuration file's by default.
-        name: name of the run; time, data set and profile by default.
-        tags: further tags for W&B.
-        monitor: validation figure of which best.ckpt has the lowest, for example ``val/loss_depth``; None leaves
-            BestCheckpoint's own, ``val/abs_rel`` unless it is configured otherwise.
-        resume: go on where the run of this name was left, or start it if it was not; the very same command then both
-            starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
-        wait_minutes: how long processes of a run wait for each other before it ends; a `timeout` of the configured
-            strategy counts instead.
-        tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.
-        test_name: of a `test` that is to stand beside the run's own, in ``tests/<name>`` of its folder; by default one
-            that differs from it is named after what differs.
-        profile: in force; saved with the run, never set by hand.
-
-    Raises:
-        ConfigError: for a name that cannot be a folder's.
-    """
-
-    root: str = "runs"
-    experiment: str | None = None
-    name: str | None = None
-    tags: list[str] = field(default_factory=list)
-    monitor: str | None = None
-    resume: bool = False
-    tested: Literal["best", "last"] = "best"
-    wait_minutes: float = 10.0
-    test_name: str | None = None
-    profile: str | None = None
-
-    def __post_init__(self) -> None:
-        check_folder_name("--run.experiment", self.experiment)
-        check_folder_name("--run.name", self.name)
-        check_folder_name("--run.test_name", self.test_name)
-
-    @property
-    def folder(self) -> Path:
-        """The run's own folder."""
-        return Path(self.root) / str(self.experiment) / str(self.name)
-
-    @property
-    def place(self) -> Path:
-        """Where figures and pictures go: the run's own folder, or that of a further test of it."""
-        return self.folder / TESTS / self.test_name if self.test_name else self.folder
 
 
 @contextmanager
@@ -152,7 +98,7 @@ def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = N
     raise ConfigError(f"{first}, and there is none before it; take another one: `--ckpt_path {other}`")
 
 
-def resume_checkpoint(run: "RunSettings") -> Path | None:
+def resume_checkpoint(run: RunSettings) -> Path | None:
     """Where `--run.resume` goes on: the run's ``last.ckpt``; None where it is to be started.
 
     Raises:

@@ -1,60 +1,65 @@
-"""`segdepth table`: published figures of the four papers beside measured ones."""
+"""`segdepth table`: published results of the four papers beside measured ones."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from experiments.results.finished_runs import RunResult, read_runs
-from experiments.results.measured import Choice
-from experiments.results.published import PublishedTable, read_published, select_tables
-from experiments.results.table_formats import to_csv, to_latex, to_markdown
-from experiments.results.table_layout import published_sheet, records, rooms_sheet
+if TYPE_CHECKING:
+    from experiments.results.finished_runs import RunResult
+    from experiments.results.measured import Choice
+    from experiments.results.published import PublishedTable
+
+Format = Literal["markdown", "latex", "csv"]
 
 
-def table(arguments: Sequence[str]) -> None:
-    """Print the tables, or write them into a file.
+def table(
+    tables: Sequence[str] = (),
+    /,
+    *,
+    runs_root: Path = Path("runs"),
+    test: str = "",
+    format: Format = "markdown",
+    output: Path | None = None,
+    runs: Literal["latest", "mean"] = "latest",
+) -> None:
+    """Print published results beside those of finished runs, with the difference, or write them into a file.
+
+    Args:
+        tables: a paper, such as shed, or a table, such as shed/table2; all by default.
+        runs_root: folder of all runs.
+        test: a further test of each run, instead of its own.
+        format: markdown, latex or csv.
+        output: file to write; standard output by default.
+        runs: the latest run of an experiment that compares best, or the mean over the latest run of each seed.
 
     Raises:
         ConfigError: for an unknown table, or a run whose files cannot be read.
     """
-    parser = argparse.ArgumentParser(
-        prog="segdepth table",
-        description="Published figures beside those of finished runs, with the difference.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "tables", nargs="*", help="a paper, such as shed, or a table, such as shed/table2; all by default"
-    )
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs")
-    parser.add_argument("--test", default="", help="a further test of each run, in the place of its own")
-    parser.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown")
-    parser.add_argument("--output", type=Path, help="file to write; standard output by default")
-    parser.add_argument(
-        "--runs",
-        choices=("latest", "mean"),
-        default="latest",
-        help="the latest run of an experiment that compares best, or the mean over the latest run of each seed",
-    )
-    options = parser.parse_args(arguments)
-    tables = select_tables(read_published(), options.tables)
-    results = read_runs(options.root, test=options.test)
+    from experiments.results.finished_runs import read_runs
+    from experiments.results.published import read_published, select_tables
+
+    selected = select_tables(read_published(), tables)
+    results = read_runs(runs_root, test=test)
     if not results:
-        named = f" with a test `{options.test}`" if options.test else ""
-        print(f"no finished run{named} under {options.root}: nothing is measured yet", file=sys.stderr)
-    text = table_text(tables, results, options.runs, options.format)
-    if options.output is None:
+        named = f" with a test `{test}`" if test else ""
+        print(f"no finished run{named} under {runs_root}: nothing is measured yet", file=sys.stderr)
+    text = table_text(selected, results, runs, format)
+    if output is None:
         sys.stdout.write(text)
     else:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text, encoding="utf-8")
-        print(options.output)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+        print(output)
 
 
 def table_text(
-    tables: Sequence[PublishedTable], results: Sequence[RunResult], choice: Choice = "latest", form: str = "markdown"
+    tables: "Sequence[PublishedTable]",
+    results: "Sequence[RunResult]",
+    choice: "Choice" = "latest",
+    form: Format = "markdown",
 ) -> str:
-    """Published tables with measured figures, and tables of what was measured on Rooms.
+    """Published tables with measured results, and tables of what was measured on Rooms.
 
     Args:
         tables: published ones.
@@ -65,6 +70,9 @@ def table_text(
     Raises:
         ConfigError: if a record of a run cannot be read.
     """
+    from experiments.results.table_formats import to_csv, to_latex, to_markdown
+    from experiments.results.table_layout import published_sheet, records, rooms_sheet
+
     if form == "csv":
         return to_csv([line for table in tables for line in records(table, results, choice)])
     pairs = [(published_sheet(table, results, choice), rooms_sheet(table, results, choice)) for table in tables]

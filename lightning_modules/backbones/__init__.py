@@ -1,7 +1,7 @@
 """The shared backbone registry over timm and segmentation-models-pytorch."""
 
 from lightning_modules.backbones import smp_backbones, timm_backbones
-from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import Backbone, FeatureInfo
 from lightning_modules.backbones.hybrid import (
     HybridBackbone,
     HybridFeatures,

@@ -13,13 +13,13 @@ from timm.layers import resample_abs_pos_embed
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import Backbone, FeatureInfo
 from lightning_modules.backbones.registry import create_backbone, register_backbone
 from lightning_modules.backbones.timm_backbones import create_timm_model, is_vision_transformer
 
 
 class HybridParts(NamedTuple):
-    """A convolutional pyramid and a transformer whose patch embedding, final norm and head are of no use here."""
+    """A convolutional pyramid, and a transformer of which only blocks, class token and positions are used."""
 
     stem: Backbone
     transformer: VisionTransformer
@@ -35,7 +35,7 @@ class HybridFeatures(NamedTuple):
 def create_hybrid_parts(
     name: str, *, strides: Sequence[int], pretrained: bool = True, in_channels: int = 3
 ) -> HybridParts:
-    """Build both parts of ``<stem>+<vit>``, for a network that makes tokens in its own way, as SHED does.
+    """Build both parts of ``<stem>+<vit>`` for a network that makes tokens in its own way, as SHED does.
 
     Args:
         name: registry name of the stem and timm name of a plain vision transformer, joined by ``+``.
@@ -56,7 +56,7 @@ def create_hybrid_parts(
 
 
 def class_token_start(transformer: VisionTransformer) -> Tensor | None:
-    """What a transformer puts in the place of the class token: its class token, plus that token's learned position.
+    """Return what a transformer's blocks read in the place of the class token: that token plus its learned position.
 
     Args:
         transformer: of :func:`create_hybrid_parts`.
@@ -118,7 +118,7 @@ class HybridBackbone(Backbone):
         self.input_multiple = self.stem.input_multiple
 
     def embed(self, features: Tensor) -> Tensor:
-        """Tokens (B, 1 + h*w, d) of the projected deepest map (B, d, h, w): class token first, positions added."""
+        """Make tokens (B, 1 + h*w, d) of the projected deepest map (B, d, h, w): class token first, positions added."""
         batch, _, height, width = features.shape
         tokens = torch.cat([self.cls_token.expand(batch, -1, -1), features.flatten(2).mT], dim=1)
         return tokens + resample_abs_pos_embed(
@@ -126,7 +126,7 @@ class HybridBackbone(Backbone):
         )
 
     def forward_tokens(self, image: Tensor) -> HybridFeatures:
-        """Convolutional maps above the token stride, and the token sequences after the blocks ``taps``.
+        """Return convolutional maps finer than the token grid, and the token sequences after the blocks ``taps``.
 
         Args:
             image: (B, C, H, W), normalised with ``mean`` and ``std``.
@@ -140,7 +140,7 @@ class HybridBackbone(Backbone):
         return HybridFeatures(maps, tapped)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """The stem's maps, then the tapped tokens as maps, without the class token."""
+        """Return the stem's maps, then the tapped tokens as maps, without the class token."""
         stride = self.feature_info[-1].stride
         height, width = image.shape[-2] // stride, image.shape[-1] // stride
         maps, tokens = self.forward_tokens(image)
@@ -149,5 +149,5 @@ class HybridBackbone(Backbone):
 
 @register_backbone(lambda name: "+" in name)
 def build_hybrid(name: str, **options: Any) -> HybridBackbone:
-    """Hybrids ``<stem>+<vit>``."""
+    """Build a hybrid ``<stem>+<vit>``."""
     return HybridBackbone(name, **options)

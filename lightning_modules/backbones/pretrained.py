@@ -1,4 +1,4 @@
-"""Weights from a hub, or one clear line."""
+"""Loading of pretrained weights from a hub, with one clear line of error where that fails."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ class PretrainedUnavailableError(RuntimeError):
 
 
 def _hub_is_unreachable() -> bool:
-    """Whether the hub's host does not answer at all; behind a proxy only the client itself can tell."""
+    """Tell whether the hub's host does not answer at all; behind a proxy only the client itself can tell."""
     if getproxies():
         return False
     try:
@@ -26,7 +26,7 @@ def _hub_is_unreachable() -> bool:
 
 @contextmanager
 def pretrained_weights(name: str) -> Iterator[None]:
-    """Turn whatever a hub client raises while loading the weights of ``name`` into one line that says how to go on.
+    """Turn whatever a hub client raises while it loads the weights of ``name`` into one line that says what to do.
 
     Without a network the client is put into its offline mode, so that cached weights load and missing ones fail at
     once: it would retry for most of a minute otherwise.
@@ -40,8 +40,8 @@ def pretrained_weights(name: str) -> Iterator[None]:
         yield
     except Exception as error:  # hub clients raise dozens of unrelated types: requests, httpx, OSError, their own
         raise PretrainedUnavailableError(
-            f"pretrained weights of `{name}` cannot be had ({type(error).__name__}): connect once, or point HF_HOME to "
-            "a cache that holds them, or go on from random weights with `--model.init_args.pretrained false`"
+            f"pretrained weights of `{name}` are unavailable ({type(error).__name__}): connect once, or point HF_HOME "
+            "to a cache that holds them, or start from random weights with `--model.init_args.pretrained false`"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline

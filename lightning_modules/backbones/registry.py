@@ -1,4 +1,4 @@
-"""The shared backbone registry: a name in a YAML becomes an encoder.
+"""The backbone registry: a name in a YAML becomes an encoder.
 
 timm and segmentation-models-pytorch supply the networks, so the registry holds no list of models. It holds families: a
 family says which names are its own and builds a :class:`Backbone` from one. New families, or single networks, are added
@@ -12,7 +12,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 
-from lightning_modules.backbones.base import Backbone
+from lightning_modules.backbones.backbone import Backbone
 
 Builder = Callable[..., Backbone]
 _FAMILIES: list[tuple[Callable[[str], bool], Builder]] = []
@@ -54,7 +54,7 @@ def create_backbone(name: str, *, pretrained: bool = True, in_channels: int = 3,
 
 
 def unknown_backbone(name: str) -> ValueError:
-    """The error to raise for a name that no family accepts, with the nearest known ones."""
+    """Return the error to raise for a name that no family accepts, with the nearest known ones."""
     known = [*timm.list_models(), *(f"smp:{encoder}" for encoder in smp.encoders.get_encoder_names())]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return ValueError(

@@ -1,4 +1,4 @@
-"""Weights that the authors of a method have released, into a network whose parts are named otherwise."""
+"""Load weights that the authors of a method have released into a network whose parts have other names."""
 
 import re
 from argparse import Namespace
@@ -12,7 +12,7 @@ Names = Sequence[tuple[str, str | None]]
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Tensors of a file that ``torch.save`` wrote, on the CPU; of a whole training state, those of the model.
+    """Read the tensors of a file that ``torch.save`` wrote, to the CPU; of a whole training state, those of the model.
 
     Args:
         path: of the file. Nothing but tensors and plain values is unpickled.
@@ -41,12 +41,12 @@ def read_weights(path: str) -> dict[str, Tensor]:
 
 
 def rename(released: Mapping[str, Tensor], names: Names, source: str) -> dict[str, Tensor]:
-    """Released weights under this suite's names.
+    """Return released weights under this suite's names.
 
     Args:
         released: by their released names.
         names: patterns, of which the first that matches counts.
-        source: for messages.
+        source: path of the file, for messages.
 
     Raises:
         ValueError: for a name that no pattern matches.
@@ -73,10 +73,10 @@ def load_released(
     """Load weights whose every name and shape fits.
 
     Args:
-        network: takes them.
-        weights: under the network's own names.
-        source: for messages.
-        wanted: of which names; all else in the network stays as it is.
+        network: into which they are loaded.
+        weights: by the network's own names.
+        source: path of the file, for messages.
+        wanted: tells of a name whether its weight is to be loaded; all else in the network stays as it is.
 
     Raises:
         ValueError: if a name is missing or unknown, or a shape differs, naming the first.

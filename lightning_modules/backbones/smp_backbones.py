@@ -8,7 +8,7 @@ import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
-from lightning_modules.backbones.base import RGB, Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import RGB, Backbone, FeatureInfo
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.registry import register_backbone, unknown_backbone
 
@@ -16,7 +16,7 @@ PREFIX = "smp:"
 
 
 def smp_name(name: str) -> str:
-    """What smp calls a backbone of the registry, for its own segmentation models.
+    """Return what smp calls a backbone of the registry, for smp's own segmentation models.
 
     Raises:
         ValueError: for a hybrid, which smp does not know, or an unknown name.
@@ -34,11 +34,12 @@ def smp_name(name: str) -> str:
 
 
 def smp_statistics(name: str, *, pretrained: bool) -> tuple[RGB, RGB]:
-    """RGB mean and standard deviation of the images that an encoder, by smp's name, was trained on.
+    """Return RGB mean and standard deviation in [0, 1] of the images that an encoder was trained on.
 
     Args:
-        name: as smp spells it; those of timm, `tu-...`, are known without a network.
-        pretrained: whether its weights are used; smp reads the statistics of its own from the hub.
+        name: of the encoder, as smp spells it; for those of timm, `tu-...`, no connection is needed.
+        pretrained: whether its weights are used; smp reads the statistics of its own encoders from the hub. Without,
+            they are ImageNet's.
     """
     known = timm.models.is_model_pretrained(name.removeprefix("tu-")) if name.startswith("tu-") else pretrained
     statistics = smp.encoders.get_preprocessing_params(name) if known else {}
@@ -69,7 +70,7 @@ class SmpEncoder(Backbone):
         self.input_multiple = 2**depth
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Maps of every halving, see ``feature_info``."""
+        """Return a map (B, channels, H / stride, W / stride) of each halving, as ``feature_info`` lists them."""
         self.check_input(image)
         return list(self.network(image)[1:])
 
@@ -80,5 +81,5 @@ def _is_smp(name: str) -> bool:
 
 @register_backbone(_is_smp)
 def build_smp(name: str, **options: Any) -> SmpEncoder:
-    """Encoders of segmentation-models-pytorch."""
+    """Build an encoder of segmentation-models-pytorch, of a name with the prefix."""
     return SmpEncoder(name.removeprefix(PREFIX), **options)

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.backbones.base import Backbone, FeatureInfo
+from lightning_modules.backbones.backbone import Backbone, FeatureInfo
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.registry import register_backbone
+from lightning_modules.backbones.timm_internals import add_positions
 
 
 def create_timm_model(name: str, *, pretrained: bool, **options: Any) -> Any:
-    """``timm.create_model`` whose failure to load weights is one clear line."""
+    """Call ``timm.create_model``, with one clear line of error if weights are unavailable."""
     with pretrained_weights(name) if pretrained else nullcontext():
         return timm.create_model(name, pretrained=pretrained, **options)
 
@@ -29,17 +30,17 @@ def _vision_transformers() -> frozenset[str]:
 
 
 def is_vision_transformer(name: str) -> bool:
-    """Whether timm builds a plain, columnar vision transformer under this name (a weight tag is ignored)."""
+    """Tell whether timm builds a plain, columnar vision transformer by this name (a weight tag is ignored)."""
     return name.split(".")[0] in _vision_transformers()
 
 
 def is_pyramid(name: str) -> bool:
-    """Whether timm builds anything else under this name; nearly all of it can return a feature pyramid."""
+    """Tell whether timm builds any other network by this name; nearly all of them can return a feature pyramid."""
     return timm.is_model(name.split(".")[0]) and not is_vision_transformer(name)
 
 
 class TimmPyramid(Backbone):
-    """A convolutional (or hierarchical) timm network cut after the last map asked for.
+    """Convolutional (or hierarchical) timm network, cut after the last map that is returned.
 
     Args:
         name: timm model name, with an optional weight tag.
@@ -48,7 +49,7 @@ class TimmPyramid(Backbone):
         in_channels: input channels.
 
     Raises:
-        ValueError: if the network has no map of a stride asked for.
+        ValueError: if the network has no map of one of the ``strides``.
     """
 
     def __init__(self, name: str, *, strides: Sequence[int] = (4, 8, 16, 32), pretrained: bool, in_channels: int = 3):
@@ -67,13 +68,13 @@ class TimmPyramid(Backbone):
         self.input_multiple = strides[-1]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Maps at the strides asked for."""
+        """Return a map (B, channels, H / stride, W / stride) at each of ``strides``."""
         self.check_input(image)
         return self.network(image)
 
 
 class TimmViT(Backbone):
-    """A plain vision transformer whose maps are its patch tokens after the chosen blocks.
+    """Plain vision transformer whose maps are its patch tokens after the chosen blocks.
 
     Learned positions are resampled to the grid of the image: DINOv2's as its release does it (bicubic, without
     antialiasing, scaled by a tenth of a patch more), others' as timm does it.
@@ -86,7 +87,7 @@ class TimmViT(Backbone):
         in_channels: input channels.
 
     Raises:
-        ValueError: if the network has no block of an index asked for.
+        ValueError: if the network has no block of one of the indices.
     """
 
     def __init__(
@@ -115,18 +116,18 @@ class TimmViT(Backbone):
         self.input_multiple = patch
 
     def embed(self, image: Tensor) -> Tensor:
-        """Tokens (B, prefix + h * w, d) of an image, positions added: what the first block reads."""
+        """Return what the first block reads of an image (B, C, H, W): tokens (B, prefix + h * w, d) with positions."""
         tokens = self.network.patch_embed(image)  # (B, h, w, d)
         grid, learned = tokens.shape[1:3], self.network.pos_embed
         if self.offset_positions and grid != self.network.patch_embed.grid_size:
             cls = self.network.cls_token.expand(tokens.shape[0], -1, -1)
             return torch.cat([cls, tokens.flatten(1, 2)], 1) + dinov2_positions(learned, grid)
-        return cast(Tensor, self.network.norm_pre(self.network._pos_embed(tokens)))
+        return add_positions(self.network, tokens)
 
     def forward_tokens(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Patch tokens (B, d, H / patch, W / patch) after each tapped block, and the class token (B, d) after the last.
+        """Return patch tokens (B, d, H / patch, W / patch) after each tapped block, and the class token after the last.
 
-        Of a network without a class token the latter is the mean of the patch tokens.
+        The class token is (B, d); in a network without one the mean of the patch tokens takes its place.
         """
         self.check_input(image)
         grid = (image.shape[-2] // self.input_multiple, image.shape[-1] // self.input_multiple)
@@ -141,18 +142,18 @@ class TimmViT(Backbone):
         return [tapped[index][:, prefix:].mT.unflatten(2, grid) for index in self.taps], cls
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Patch tokens (B, d, H / patch, W / patch) after each tapped block."""
+        """Return patch tokens (B, d, H / patch, W / patch) after each tapped block."""
         return self.forward_tokens(image)[0]
 
 
 def dinov2_positions(learned: Tensor, grid: tuple[int, int]) -> Tensor:
-    """DINOv2's learned positions (1, 1 + n * n, d), resampled to a grid as its release does it.
+    """Resample DINOv2's learned positions to a grid as its release does it.
 
-    The scale is that of a grid larger by a tenth of a cell, which shifts what is sampled a little: the release's
-    safeguard against round-off, which its weights have been used with ever since.
+    The scale is that of a grid larger by a tenth of a cell, which shifts the samples a little. It is the release's
+    safeguard against round-off, and its weights are used with it.
 
     Args:
-        learned: class token's first.
+        learned: (1, 1 + n * n, d), that of the class token first.
         grid: rows and columns.
 
     Returns:
@@ -167,11 +168,11 @@ def dinov2_positions(learned: Tensor, grid: tuple[int, int]) -> Tensor:
 
 @register_backbone(is_pyramid)
 def build_pyramid(name: str, **options: Any) -> TimmPyramid:
-    """Convolutional timm backbones."""
+    """Build a convolutional or hierarchical network of timm."""
     return TimmPyramid(name, **options)
 
 
 @register_backbone(is_vision_transformer)
 def build_vit(name: str, **options: Any) -> TimmViT:
-    """Plain vision transformers of timm."""
+    """Build a plain vision transformer of timm."""
     return TimmViT(name, **options)

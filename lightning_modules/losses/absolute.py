@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.losses.reduction import max_over_processes, sum_over_processes
+from lightning_modules.losses.shapes import check_same_shape
 
 Threshold = Literal["max_residual", "max_value"]
 
@@ -14,7 +15,12 @@ class L1Loss(nn.Module):
     """Mean absolute error over the valid pixels of the batches of all processes: Semantic-MD, equation 1."""
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Scalar of prediction and target (B, 1, H, W), valid (B, 1, H, W) bool; 0 if no pixel is valid.
+        """Compute the loss, a scalar; 0 if no pixel is valid.
+
+        Args:
+            prediction: (B, 1, H, W).
+            target: (B, 1, H, W), in the units of the prediction.
+            valid: (B, 1, H, W) bool.
 
         Raises:
             ValueError: if the three shapes differ.
@@ -29,10 +35,10 @@ class BerHuLoss(nn.Module):
     a share of a maximum and carries no gradient of its own: with one, the largest error would gain from growing.
 
     Args:
-        threshold: maximum of what: ``max_residual``, of r, as Laina et al. and the authors' code have it;
-            ``max_value``, of prediction and truth, as the paper prints it.
-        scope: maximum over the ``batch`` of all processes, or over each ``image``.
-        share: of the maximum.
+        threshold: maximum that c is a share of: ``max_residual``, the largest r, as Laina et al. and the authors' code
+            have it, or ``max_value``, the largest of prediction and truth, as the paper prints it.
+        scope: take the maximum over the ``batch`` of all processes, or over each ``image``.
+        share: c divided by the maximum.
 
     Raises:
         ValueError: if an option is unknown or ``share`` is not positive.
@@ -51,7 +57,12 @@ class BerHuLoss(nn.Module):
         self.threshold, self.scope, self.share = threshold, scope, share
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Scalar of prediction and target (B, 1, H, W), valid (B, 1, H, W) bool; 0 if no pixel is valid.
+        """Compute the loss, a scalar; 0 if no pixel is valid.
+
+        Args:
+            prediction: (B, 1, H, W).
+            target: (B, 1, H, W), in the units of the prediction.
+            valid: (B, 1, H, W) bool.
 
         Raises:
             ValueError: if the three shapes differ.
@@ -65,28 +76,29 @@ class BerHuLoss(nn.Module):
 
 
 def berhu(residual: Tensor, threshold: Tensor) -> Tensor:
-    """Reverse Huber values of residuals >= 0; with a threshold of 0 or less they are left as they are."""
+    """Return the reverse Huber value of each residual.
+
+    Args:
+        residual: any shape, not negative.
+        threshold: c, broadcast to it; where it is 0 or less, residuals are returned as they are.
+    """
     c = threshold.where(threshold > 0, torch.inf)
     squared = (residual.square() + c.square()) / (2 * c)
     return torch.where(residual <= c, residual, squared)
 
 
 def residuals(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Absolute errors in float32 at least; 0 with gradient 0 where not valid, whatever stands there.
+    """Return absolute errors in float32 at least; 0 with gradient 0 where not valid, whatever stands there.
 
     Raises:
         ValueError: if the three shapes differ.
     """
-    if not prediction.shape == target.shape == valid.shape:
-        raise ValueError(
-            "prediction, target and valid must have one shape (resize the prediction first), got "
-            f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(valid.shape)}"
-        )
+    check_same_shape(prediction, target, valid)
     dtype = torch.promote_types(prediction.dtype, torch.float32)
     return (prediction.to(dtype).where(valid, 0.0) - target.to(dtype).where(valid, 0.0)).abs()
 
 
 def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid pixels of all processes of values that are 0 elsewhere; 0 if there are none."""
+    """Return the mean over the valid pixels of all processes of values that are 0 elsewhere; 0 if none is valid."""
     total, count = sum_over_processes(torch.stack([values.sum(), valid.sum().to(values.dtype)]))
     return total / count.clamp(min=1)

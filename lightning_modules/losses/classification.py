@@ -10,7 +10,7 @@ from lightning_modules.losses.reduction import masked_mean, sum_over_processes
 
 
 class SemanticCrossEntropy(nn.Module):
-    """Cross-entropy of the pixels that have a class, meaned over the batches of all processes.
+    """Mean cross-entropy of the pixels that have a class, over the batches of all processes.
 
     Class ids begin at 1, channels at 0; id 0, unlabelled, costs nothing.
     """
@@ -36,7 +36,7 @@ class SemanticCrossEntropy(nn.Module):
 
 
 class BalancedBCELoss(nn.Module):
-    r"""Binary cross-entropy of rare marks: a weighted mean over pixels.
+    r"""Binary cross-entropy of edges, which are rare: a weighted mean over pixels.
 
     An edge has weight w, any other pixel 1 - w, and the sum is divided by that of the weights, so that the loss of a
     guess does not depend on w. ``frequency`` takes the share of pixels that are no edge, as HED does (Xie and Tu, ICCV

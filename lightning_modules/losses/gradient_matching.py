@@ -1,33 +1,33 @@
-"""Edges of the error: what an error map changes by from pixel to pixel, at several scales."""
+"""Gradient matching: how much an error map changes from pixel to pixel, at several scales."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-#: Scales of the release of MiDaS, each half as fine as the one before.
+#: Number of scales in the release of MiDaS, each of half the resolution of the one before.
 SCALES = 4
 
 
 def gradient_matching(
     error: Tensor, valid: Tensor, total: Callable[[Tensor], Tensor] = torch.sum, scales: int = SCALES
 ) -> Tensor:
-    r"""Multi-scale gradient matching (Li, Snavely, "MegaDepth", CVPR 2018; Ranftl et al., "MiDaS", TPAMI 2022).
+    r"""Compute multi-scale gradient matching (Li, Snavely, "MegaDepth", CVPR 2018; Ranftl et al., "MiDaS", TPAMI 2022).
 
     .. math:: \sum_k \frac{1}{M_k} \sum_i |\nabla_x R_i^k| + |\nabla_y R_i^k|
 
     with :math:`R^k` every :math:`2^k`-th row and column of the error map, :math:`M_k` its valid pixels, and differences
-    between neighbours that are both valid. It wants the error to be smooth, and what edges remain in it to be few: a
-    prediction has the truth's edges, and no others.
+    between neighbours that are both valid. It is small where the error is smooth: where a prediction has the truth's
+    edges, and no others.
 
     Args:
-        error: (B, 1, H, W), prediction less truth, of logarithms here; finite where valid.
+        error: R, (B, 1, H, W), prediction less truth (MegaDepth: of their logarithms); finite where valid.
         valid: (B, 1, H, W) bool.
-        total: sums of maps (B, 1, h, w) over all that a mean is taken over.
+        total: sums a map (B, 1, h, w) over all pixels that one mean is taken over, of each image or of all of them.
         scales: number of scales.
 
     Returns:
-        Of the shape that ``total`` gives; 0 where nothing is valid.
+        Tensor of the shape that ``total`` returns; 0 where nothing is valid.
     """
     loss = error.new_zeros(())
     for step in (2**k for k in range(scales)):

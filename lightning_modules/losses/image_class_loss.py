@@ -1,4 +1,4 @@
-"""Learning from what an image shows, not where."""
+"""Recognition as a loss: which classes an image shows, wherever in it."""
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +8,12 @@ from lightning_modules.losses.reduction import sum_over_processes
 
 
 def shown_classes(semantics: Tensor, classes: int, min_share: float = 0.0) -> Tensor:
-    """Which classes an image shows.
+    """Find which classes each image shows.
 
     Args:
         semantics: (B, H, W) int64 ids 1..C; 0 = unlabelled.
         classes: C.
-        min_share: of the labelled pixels that a class has to cover; 0 counts a single pixel.
+        min_share: share of an image's labelled pixels that a class has to cover; with 0 a single pixel is enough.
 
     Returns:
         (B, C) bool.
@@ -30,7 +30,7 @@ class ImageClassLoss(nn.Module):
     The mean is over the images of all processes.
 
     Args:
-        min_share: of an image's labelled pixels that a class has to cover to be shown, [0, 1).
+        min_share: share of an image's labelled pixels that a class has to cover to count as shown, [0, 1).
 
     Raises:
         ValueError: if ``min_share`` is out of range.

@@ -7,14 +7,18 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.nn import functional as dist_functional
+
+from lightning_modules.losses.torch_internals import differentiable_all_reduce
 
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 @contextmanager
 def this_process_alone() -> Iterator[None]:
-    """Take sums over this process only: in validation, where one process may have a frame more than the next."""
+    """Take sums over this process only, inside a ``with``.
+
+    Validation needs it: one process may have a frame more than the next, which then would wait for a sum forever.
+    """
     token = _alone.set(True)
     try:
         yield
@@ -23,17 +27,17 @@ def this_process_alone() -> Iterator[None]:
 
 
 def _several() -> bool:
-    """Whether other processes take part."""
+    """Tell whether other processes take part."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1 and not _alone.get()
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Sum of a tensor over all processes, on each of them; the tensor itself in a single process.
+    """Return the sum of a tensor over all processes, on each of them; in a single process the tensor itself.
 
-    A loss that is not a mean over images differs between the batch of one process and the parts of it that several
-    have, unless its sums are taken over all of them. Every process then has the loss of the whole batch, and the mean
-    of the processes' gradients, which DDP takes, is the gradient of that loss: in the backward pass the sum gives each
-    process the gradients of all.
+    DDP averages gradients over processes. That is the gradient of a loss of the whole batch only if the loss is a mean
+    over images; a mean over pixels, say, weighs pixels of a process with few of them more. So numerator and denominator
+    are summed over processes: each has the loss of the whole batch, and since the sum passes each process the gradients
+    of all, DDP's average is the gradient of that loss.
 
     Args:
         values: any shape, the same on every process.
@@ -44,12 +48,12 @@ def sum_over_processes(values: Tensor) -> Tensor:
         values = values.clone()
         dist.all_reduce(values)
         return values
-    total: Tensor = dist_functional.all_reduce(values)
+    total: Tensor = differentiable_all_reduce(values)
     return total
 
 
 def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean over the batches of all processes; 0 with zero gradients where all weights are zero.
+    """Return the weighted mean over the batches of all processes; 0 with zero gradients where all weights are zero.
 
     Args:
         values: any shape; where the weight is 0 they may hold anything.
@@ -62,7 +66,7 @@ def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def max_over_processes(values: Tensor) -> Tensor:
-    """Largest of a tensor's values over all processes, element by element, without gradient.
+    """Return the maximum of a tensor over all processes, element by element, without gradient.
 
     Args:
         values: any shape, the same on every process.

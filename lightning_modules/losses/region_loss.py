@@ -15,21 +15,21 @@ UnlabeledRule = Literal["ignore", "one_region"]
 
 
 class RegionLoss(nn.Module):
-    r"""Mean error of every region, mean over regions, :math:`L_r` (section 3.1, equation 2).
+    r"""Mean over regions of each region's mean error, :math:`L_r` (Region Support Network, section 3.1, equation 2).
 
     .. math:: L_r = \frac{1}{M} \sum_{m=1}^{M} \frac{1}{N_m} \sum_{n=1}^{N_m} \left| y_n^m - y_n^{*m} \right|
 
     Equation 2 is printed without the absolute value, which is no loss: it is least at minus infinity. A region of one
-    pixel weighs as much as a wall. In log space the same is taken of natural logarithms. The mean over regions is each
-    image's own; then follows the mean over the images, of all processes, that have a region.
+    pixel weighs as much as a wall. With ``space: log`` y is the natural logarithm of depth. The mean over regions is
+    taken in each image, then averaged over the images of all processes that have a region.
 
-    Regions are summed by scattering, without a loop over them, and their ids may be any: only equality counts.
+    Ids of regions may be any integers: only equality counts.
 
     Args:
         form: ``l1`` mean absolute error in a region, ``l2`` mean squared error, ``abs_mean`` absolute value of the mean
             error (what equation 2 becomes if the absolute value is put around its inner sum).
         space: ``linear`` metres or ``log``, natural.
-        unlabeled: pixels of no region are left out (``ignore``), or make ``one_region`` of their own an image.
+        unlabeled: pixels of no region, id 0, are left out (``ignore``), or are ``one_region`` of their own per image.
         eps: metres, floor of the prediction under the logarithm; below it the gradient is 0.
 
     Raises:
@@ -92,7 +92,7 @@ class PixelLoss(nn.Module):
         self.eps = eps
 
     def forward(self, prediction: Tensor, target: Tensor, regions: Tensor, valid: Tensor) -> Tensor:
-        """As :class:`RegionLoss`; all valid pixels of an image count alike, whatever their region."""
+        """Compute the loss; takes what :class:`RegionLoss` takes, and does not read ``regions``."""
         errors = masked_errors(prediction, target, valid, self.space, self.eps)[:, 0]
         return mean_over_regions(errors, torch.ones_like(regions), valid[:, 0], "l2")
 
@@ -111,10 +111,16 @@ class IterationLoss(nn.Module):
         self.weights = tuple(weights)
 
     def forward(self, predictions: Sequence[Tensor], target: Tensor, regions: Tensor, valid: Tensor) -> Tensor:
-        """Scalar, of as many predictions as there are weights.
+        """Compute the weighted sum, a scalar.
+
+        Args:
+            predictions: one of each iteration, the first to the last, each (B, 1, H, W).
+            target: (B, 1, H, W) truth of all of them.
+            regions: (B, H, W) int64 ids; 0 = none.
+            valid: (B, 1, H, W) bool.
 
         Raises:
-            ValueError: if there are more or fewer.
+            ValueError: if there are not as many predictions as weights.
         """
         if len(predictions) != len(self.weights):
             raise ValueError(f"{len(self.weights)} weights of iterations, but {len(predictions)} iterations")
@@ -126,7 +132,7 @@ class IterationLoss(nn.Module):
 
 
 def masked_errors(prediction: Tensor, target: Tensor, used: Tensor, space: Space, eps: float) -> Tensor:
-    """Signed errors, 0 with gradient 0 where ``used`` is false, float32 at least; all shapes alike."""
+    """Return signed errors of one shape, float32 at least, 0 with gradient 0 where ``used`` is false."""
     dtype = torch.promote_types(prediction.dtype, torch.float32)
     # Masked before the logarithm: an unused pixel has gradient 0 whatever it holds.
     prediction, target = prediction.to(dtype).where(used, 1.0), target.to(dtype).where(used, 1.0)
@@ -136,7 +142,7 @@ def masked_errors(prediction: Tensor, target: Tensor, used: Tensor, space: Space
 
 
 def mean_over_regions(errors: Tensor, regions: Tensor, used: Tensor, form: RegionForm) -> Tensor:
-    """Mean over images of the mean over regions of a region's mean error.
+    """Return the mean over images of the mean over regions of a region's mean error.
 
     Args:
         errors: (B, H, W) signed, 0 where ``used`` is false.

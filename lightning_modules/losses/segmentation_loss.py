@@ -28,9 +28,9 @@ class SegmentationLoss(nn.Module):
         cross_entropy: weight of :math:`-\log p` of the true class.
         dice: weight of :math:`1 - 2 TP / (2 TP + FN + FP)`.
         focal_tversky: weight of :math:`(1 - TP / (TP + \alpha FN + \beta FP))^\gamma`.
-        alpha: of the focal Tversky loss.
-        beta: likewise.
-        gamma: likewise.
+        alpha: weight of false negatives in the focal Tversky loss.
+        beta: weight of false positives in the focal Tversky loss.
+        gamma: exponent of the focal Tversky loss.
         mean_over: cross entropy is a mean over the ``labelled`` pixels, or over ``all``, of which the unlabelled ones
             count 0, as in the authors' code.
         probabilities: of the overlap losses, ``softmax``, or ``sigmoid`` as in the authors' code.
@@ -38,7 +38,7 @@ class SegmentationLoss(nn.Module):
             the authors' code.
         smooth: added to both sides of an overlap's quotient; the authors' code has 1e-4.
         transposed: compare the overlap losses' prediction with the transposed truth, as the authors' code does by an
-            exchange of axes; only for comparison with their figures.
+            exchange of axes; only for comparison with their results.
 
     Raises:
         ValueError: if an option is unknown, no weight is positive, gamma is not positive, or smooth is negative.
@@ -79,7 +79,7 @@ class SegmentationLoss(nn.Module):
         self.smooth, self.transposed = smooth, transposed
 
     def forward(self, logits: Tensor, semantics: Tensor) -> Tensor:
-        """The loss, in float32 at least; 0 if no pixel is labelled.
+        """Compute the loss, a scalar in float32 at least; 0 if no pixel is labelled.
 
         Args:
             logits: (B, C, H, W); channel c is class id c + 1.
@@ -114,7 +114,7 @@ class SegmentationLoss(nn.Module):
         return total / pixels.clamp(min=1)
 
     def _soft_counts(self, logits: Tensor, target: Tensor) -> Tensor:
-        """True positives, false negatives and false positives (3,), as sums of probabilities."""
+        """Return true positives, false negatives and false positives (3,), as sums of probabilities."""
         if self.transposed:
             if target.shape[1] != target.shape[2]:
                 raise ValueError(f"`transposed` needs square images, got {tuple(target.shape[1:])}")
@@ -129,9 +129,11 @@ class SegmentationLoss(nn.Module):
 
 
 def overlap(counts: Tensor, alpha: float, beta: float, smooth: float = 0.0) -> Tensor:
-    """Tversky index of soft true positives, false negatives and false positives (3,); Dice's with alpha = beta = 0.5.
+    """Return the Tversky index of soft true positives, false negatives and false positives (3,).
 
-    It is 1 where there is nothing to count, without a slope.
+    With alpha = beta = 0.5 it is the Dice coefficient.
+
+    Where there is nothing to count it is 1, with gradient 0.
     """
     hits, misses, alarms = counts
     total = hits + alpha * misses + beta * alarms

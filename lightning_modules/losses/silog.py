@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lightning_modules.losses.gradient_matching import gradient_matching
 from lightning_modules.losses.reduction import sum_over_processes
+from lightning_modules.losses.shapes import check_same_shape
 
 
 class SILogLoss(nn.Module):
@@ -23,7 +24,7 @@ class SILogLoss(nn.Module):
 
     Args:
         lam: 0 (plain log error) to 1 (blind to scale).
-        form: ``sqrt`` (default), or ``raw``, the printed equation without the root.
+        form: ``sqrt``, or ``raw``, Eigen et al.'s equation without the root.
         scale: factor on the loss.
         reduction: ``batch`` over all valid pixels of the batch, or ``image``, the mean over the images that have any.
         eps: floor under the root, whose slope at 0 is infinite, and floor of the prediction under the logarithm;
@@ -70,11 +71,7 @@ class SILogLoss(nn.Module):
         Raises:
             ValueError: if the three shapes differ.
         """
-        if not prediction.shape == target.shape == valid.shape:
-            raise ValueError(
-                "prediction, target and valid must have one shape (resize the prediction first), got "
-                f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(valid.shape)}"
-            )
+        check_same_shape(prediction, target, valid)
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         # Masked before the logarithm: an invalid pixel has log error 0 and gradient 0, whatever it holds.
         prediction, target = prediction.to(dtype).where(valid, 1.0), target.to(dtype).where(valid, 1.0)

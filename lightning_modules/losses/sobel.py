@@ -48,7 +48,7 @@ class SobelCorrelationLoss(nn.Module):
         self.mode, self.threshold, self.size = mode, threshold, size
 
     def forward(self, depth: Tensor, contours: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Scalar, in float32 at least; 0 if no pixel is counted.
+        """Compute the loss, a scalar in float32 at least; 0 if no pixel is counted.
 
         Args:
             depth: (B, 1, H, W) predicted, in [0, 1].
@@ -66,11 +66,11 @@ class SobelCorrelationLoss(nn.Module):
         return masked_mean(losses, torch.ones_like(losses) if valid is None else sees_valid(valid, self.size))
 
     def strength(self, depth: Tensor) -> Tensor:
-        """Of edges, S (B, 1, H, W) in [0, 1]."""
+        """Return S (B, 1, H, W) in [0, 1], the strength of edges of a depth (B, 1, H, W) in [0, 1]."""
         return self._shares(depth)[0]
 
     def _shares(self, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """S and 1 - S, both (B, 1, H, W) to full precision: where S is nearly 1 the difference has few digits left."""
+        """Return S and 1 - S, both (B, 1, H, W), each computed by itself: near 1 a difference would lose its digits."""
         if self.mode == "detached":
             edges = depth_edges(depth.detach(), self.threshold, size=self.size)
             dtype = torch.promote_types(depth.dtype, torch.float32)
@@ -81,7 +81,7 @@ class SobelCorrelationLoss(nn.Module):
 
 
 def sobel(depth: Tensor, size: int = 5) -> Tensor:
-    """Responses (B, 2, H, W) of the Sobel filter along rows and columns to (B, 1, H, W), the border reflected.
+    """Return the Sobel filter's responses (B, 2, H, W) along rows and columns, with the border reflected.
 
     Args:
         depth: (B, 1, H, W).
@@ -95,11 +95,11 @@ def sobel(depth: Tensor, size: int = 5) -> Tensor:
 
 
 def depth_edges(depth: Tensor, threshold: float, valid: Tensor | None = None, size: int = 5) -> Tensor:
-    """Pixels (B, 1, H, W) bool at which a response to depth (B, 1, H, W) in [0, 1] exceeds a threshold.
+    """Find the pixels (B, 1, H, W) bool at which the Sobel filter's response along either axis exceeds a threshold.
 
     Args:
-        depth: (B, 1, H, W).
-        threshold: of either response.
+        depth: (B, 1, H, W) in [0, 1].
+        threshold: of the absolute response.
         valid: (B, 1, H, W) bool; there is no edge where the filter sees an invalid pixel.
         size: edge of the filter, 3 or 5.
     """
@@ -108,5 +108,10 @@ def depth_edges(depth: Tensor, threshold: float, valid: Tensor | None = None, si
 
 
 def sees_valid(valid: Tensor, size: int = 5) -> Tensor:
-    """Pixels (B, 1, H, W) bool at which a filter of some size sees only valid pixels of (B, 1, H, W) bool."""
+    """Find the pixels (B, 1, H, W) bool at which a filter sees only valid pixels.
+
+    Args:
+        valid: (B, 1, H, W) bool.
+        size: edge of the filter, odd.
+    """
     return F.max_pool2d((~valid).float(), size, stride=1, padding=size // 2) == 0

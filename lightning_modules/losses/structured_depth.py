@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.losses.reduction import masked_mean
+from lightning_modules.losses.shapes import check_same_shape
 
 GradientFilter = Literal["forward", "sobel"]
 EdgeSource = Literal["edges", "image"]
@@ -64,17 +65,17 @@ class StructuredDepthLoss(nn.Module):
 
     @property
     def needs(self) -> str | None:
-        """What the edge-aware term is told besides depth: ``edges``, ``image``, or None where it has no weight."""
+        """Name what the edge-aware term reads besides depth: ``edges``, ``image``, or None where it has no weight."""
         return self.edge_source if self.weights["edge_aware"] else None
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor, guide: Tensor | None = None) -> Tensor:
-        """The sum of :meth:`terms`."""
+        """Return the sum of :meth:`terms`, a scalar, of the same arguments."""
         return torch.stack(list(self.terms(prediction, target, valid, guide).values())).sum()
 
     def terms(
         self, prediction: Tensor, target: Tensor, valid: Tensor, guide: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """The weighted terms by name, those of weight 0 left out; in float32 at least, under autocast too.
+        """Return the weighted terms by name, without those of weight 0; in float32 at least, under autocast too.
 
         Args:
             prediction: (B, 1, H, W) depth, metres.
@@ -88,11 +89,7 @@ class StructuredDepthLoss(nn.Module):
         Raises:
             ValueError: if shapes differ, or the guide is missing.
         """
-        if not prediction.shape == target.shape == valid.shape:
-            raise ValueError(
-                "prediction, target and valid must have one shape (resize the prediction first), got "
-                f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(valid.shape)}"
-            )
+        check_same_shape(prediction, target, valid)
         if self.needs and (guide is None or guide.shape[-2:] != target.shape[-2:]):
             raise ValueError(f"the edge-aware term needs `{self.needs}` at the size of the depth; or set `gamma: 0`")
         dtype = torch.promote_types(prediction.dtype, torch.float32)
@@ -107,17 +104,18 @@ class StructuredDepthLoss(nn.Module):
         return {name: weight * unweighted[name]() for name, weight in self.weights.items() if weight}
 
     def _gradient(self, error: Tensor, valid: Tensor) -> Tensor:
-        """Differences are linear: those of prediction and truth differ by those of their difference."""
+        """Return the gradient term of the error (B, 1, H, W), whose slopes are those of prediction less truth."""
         error = error.where(valid, 0.0)
         loss = error.new_zeros(())
         for scale in range(self.scales):
             step = 2**scale
             part, seen = error[..., ::step, ::step], valid[..., ::step, ::step]
-            slopes = sobel(part, seen) if self.gradient == "sobel" else forward_differences(part, seen)
+            slopes = sobel_slopes(part, seen) if self.gradient == "sobel" else forward_differences(part, seen)
             loss = loss + sum(masked_mean(slope.abs(), pairs) for slope, pairs in slopes)
         return loss
 
     def _edge_aware(self, prediction: Tensor, guide: Tensor | None) -> Tensor:
+        """Return the edge-aware term of depth (B, 1, H, W), in units, and what :attr:`needs` names."""
         assert guide is not None
         everywhere = torch.ones_like(prediction, dtype=torch.bool)
         guide = guide.to(prediction.dtype)
@@ -134,17 +132,28 @@ class StructuredDepthLoss(nn.Module):
 
 
 def forward_differences(values: Tensor, valid: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Along x (B, C, H, W - 1) and y (B, C, H - 1, W): the next value minus this one, and whether both are valid."""
+    """Return slopes along x (B, C, H, W - 1) and y (B, C, H - 1, W), each with a mask of where both pixels are valid.
+
+    A slope is the next value minus this one.
+
+    Args:
+        values: (B, C, H, W).
+        valid: bool, of the same shape.
+    """
     return [
         (values[..., 1:] - values[..., :-1], valid[..., 1:] & valid[..., :-1]),
         (values[..., 1:, :] - values[..., :-1, :], valid[..., 1:, :] & valid[..., :-1, :]),
     ]
 
 
-def sobel(values: Tensor, valid: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Along x and y: Sobel slopes per pixel (B, 1, H - 2, W - 2), and whether the 3x3 neighbours are all valid.
+def sobel_slopes(values: Tensor, valid: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return Sobel slopes along x and y (B, 1, H - 2, W - 2), each with a mask of where all 3x3 pixels are valid.
 
-    The kernels are divided by 8, so that a plane has its own slope.
+    The kernels are divided by 8, so that the slope of a plane is its rise from pixel to pixel.
+
+    Args:
+        values: (B, 1, H, W).
+        valid: bool, of the same shape.
     """
     across = values[..., 2:] - values[..., :-2]
     down = values[..., 2:, :] - values[..., :-2, :]

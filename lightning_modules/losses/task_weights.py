@@ -10,8 +10,8 @@ class LearnedTaskWeights(nn.Module):
     r"""Homoscedastic uncertainty as a weight (Kendall, Gal, Cipolla, CVPR 2018, section 3.2).
 
     With a learned :math:`s_t = \ln \sigma_t^2`, task t costs :math:`e^{-s_t} L_t + s_t / 2`: the form that the paper
-    derives for classification. For a constant loss it is least at :math:`\sigma_t^2 = 2 L_t`. A squared error has half
-    the first term there, which only moves the optimum.
+    derives for classification. For a constant loss its minimum is at :math:`\sigma_t^2 = 2 L_t`. For a squared error
+    the paper has half of the first term, which only moves that minimum.
 
     Args:
         tasks: names.
@@ -22,9 +22,9 @@ class LearnedTaskWeights(nn.Module):
         self.log_variance = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in tasks})
 
     def weight(self, task: str) -> Tensor:
-        """Scalar factor of a task's loss."""
+        """Return the factor of a task's loss, exp(-s_t), a scalar."""
         return (-self.log_variance[task]).exp()
 
     def penalty(self) -> Tensor:
-        """Scalar that keeps the weights from vanishing."""
+        """Return the sum of s_t / 2 over tasks, a scalar, which keeps the weights from vanishing."""
         return torch.stack(list(self.log_variance.values())).sum() / 2

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lightning_modules.metrics.arguments import arguments_of
+from lightning_modules.metrics.metric_arguments import arguments_of
 from lightning_modules.metrics.metric_info import LEFT_OUT, Infos
 from lightning_modules.metrics.protocol import EvalProtocol
 
@@ -70,6 +70,11 @@ class SuiteMetric(Metric):
     def public_name(cls, key: str) -> str:
         """Return what a key of ``compute`` is called in ``metrics.json``, where all groups stand beside each other."""
         return f"{cls.group}_{key}" if key in cls.counts else key
+
+    def reset(self) -> None:
+        """Forget all batches. Lightning validates in inference mode, whose tensors a training could not add to."""
+        with torch.inference_mode(False):
+            super().reset()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> nn.Module:
         return super()._apply(lambda state: state.to(fn(state.new_empty(0)).device), exclude_state)

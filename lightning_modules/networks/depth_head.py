@@ -1,4 +1,4 @@
-"""From fused features to metres: the head every DPT-like method here shares."""
+"""Depth in metres from features: the parametrisations of depth, and the head of all DPT-like methods."""
 
 from typing import Literal
 
@@ -41,12 +41,12 @@ def to_depth(x: Tensor, parametrisation: DepthParametrisation, max_depth: float 
 
 
 class DepthHead(nn.Module):
-    """conv3x3 -> x2 bilinear -> conv3x3 -> relu -> conv1x1 -> metres (DPT, supplementary section "Monocular depth").
+    """Head of DPT: conv3x3, x2 bilinear, conv3x3, relu, conv1x1, metres (DPT, supplement, "Monocular depth").
 
     Args:
         width: channels of the fused map.
-        max_depth: metres, see :func:`to_depth`.
-        parametrisation: see :func:`to_depth`.
+        max_depth: metres, upper bound of ``sigmoid_max``.
+        parametrisation: how the last convolution's output becomes metres, see :func:`to_depth`.
     """
 
     max_depth: Tensor
@@ -61,6 +61,6 @@ class DepthHead(nn.Module):
         self.conv3 = nn.Conv2d(32, 1, 1)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Depth (B, 1, *size) in metres from a fused map (B, width, h, w), usually of half that size."""
+        """Return depth (B, 1, *size) in metres from a fused map (B, width, h, w), usually of half that size."""
         x = F.interpolate(self.conv1(x), size, mode="bilinear", align_corners=True)
         return to_depth(self.conv3(F.relu(self.conv2(x))), self.parametrisation, self.max_depth)

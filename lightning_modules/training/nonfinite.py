@@ -1,12 +1,18 @@
 """What happens when a loss or a gradient is not a number."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from lightning_modules.batch import Batch
 from lightning_modules.prediction import Prediction
+from lightning_modules.training.late_flag import LateFlag
+from lightning_modules.training.noted_batches import Noted, describe, report
 
 #: Steps that may be skipped one after the other; more are no accident of one batch.
 PATIENCE = 10
@@ -24,83 +30,145 @@ class NonFiniteError(ArithmeticError):
         self.report = report
 
 
-class NonFiniteGuard:
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the gradient of a step is finite, as far as that is known.
+
+    Attributes:
+        finite: of all gradients, over all processes.
+        step: number of the optimizer step.
+        noted: the step's batches.
+    """
+
+    finite: LateFlag
+    step: int
+    noted: list[Noted]
+
+
+class NonFiniteGuard(Callback):
     """Keeps NaN and infinity out of the weights.
 
     Gradients are looked at after processes have averaged them and before the optimizer sees them: one bad batch makes
     them non-finite on every process, so that all of them stop, or skip the step, together.
 
+    With ``stop``, a GPU is never waited for while all is finite. There, a gradient that is not finite is replaced by
+    zeros on the GPU itself, and training hears of it a step later, and before weights are saved or evaluated: it then
+    stops, after a step of the optimizer's momentum alone. With ``skip`` the optimizer must not run at all, which is
+    decided only once the gradient is there: the loss and the gradient of each step are waited for.
+
+    A method has its own guard (``configure_callbacks``) and tells it of every batch (:meth:`note`).
+
     Args:
         policy: ``stop``, or ``skip`` the step, at most :data:`PATIENCE` times in a row.
+        late: hear of it a step later; None does so where it spares waiting, for ``stop`` on a GPU.
+
+    Raises:
+        ValueError: for ``skip`` with ``late``: a step that is over cannot be skipped.
     """
 
-    def __init__(self, policy: Literal["stop", "skip"]):
+    def __init__(self, policy: Literal["stop", "skip"], *, late: bool | None = None):
+        if late and policy == "skip":
+            raise ValueError("a step cannot be skipped when it is over: `late` needs the policy `stop`")
         self.policy = policy
+        self.late = late
         self.skipped_in_a_row = 0
-        self._suspect: dict[str, Any] | None = None
+        self._noted: list[Noted] = []
+        self._verdict: Verdict | None = None
 
-    def note(self, losses: dict[str, Tensor], batch: dict[str, Any], prediction: Prediction) -> bool:
-        """Whether the losses of a batch are finite; if not, the batch is remembered for the report."""
-        finite = bool(torch.stack([loss.detach() for loss in losses.values()]).isfinite().all())
-        if not finite:
-            self._suspect = report(losses, batch, prediction)
-        return finite
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hear of everything at once where the loss scaling of `16-mixed` waits for the GPU anyway."""
+        if trainer.precision == "16-mixed":
+            self.late = False
 
-    def check(self, parameters: Iterable[nn.Parameter], step: int) -> bool:
-        """Look at the gradients of a step; non-finite ones are taken away, and the optimizer then leaves all as it is.
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Look at the gradients, on all processes alike; raises as :meth:`check`."""
+        if trainer.precision == "16-mixed":
+            self._noted.clear()  # the loss scaling looks for them itself, and meets some by design
+            return
+        finite = self.check(pl_module.parameters(), trainer.global_step)
+        if self.policy == "skip":
+            pl_module.log("train/nonfinite_batches", float(not finite), on_step=False, on_epoch=True, reduce_fx="sum")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate no weights of a step that training stops at; raises as :meth:`check`."""
+        self.settle()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count no epoch of a step that training stops at; raises as :meth:`check`."""
+        self.settle()
+
+    def note(self, losses: dict[str, Tensor], batch: Batch, prediction: Prediction) -> bool:
+        """Remember a batch for the report.
 
         Returns:
-            Whether they were finite.
+            Whether its losses are finite; true where that is only heard of later.
+        """
+        terms = {name: loss.detach() for name, loss in losses.items()}
+        finite = torch.stack([term.isfinite() for term in terms.values()]).all()
+        depth = None if prediction.depth is None else prediction.depth.detach()
+        self._noted.append(Noted(batch["index"], batch["scene"], terms, depth, batch["valid"], finite))
+        return self._is_late(finite) or bool(finite)
+
+    def check(self, parameters: Iterable[nn.Parameter], step: int) -> bool:
+        """Look at the gradients of a step, before the optimizer does, and take non-finite ones away.
+
+        Args:
+            parameters: of the method.
+            step: number of the optimizer step.
+
+        Returns:
+            Whether they are finite; if not, the parameters have no gradient any more, and the optimizer leaves them and
+            its own state as they are. True where that is only heard of later; the gradients are then zeros.
 
         Raises:
-            NonFiniteError: if they were not and the policy is to stop, naming the frames of the batch.
+            NonFiniteError: if they are not and the policy is to stop, or if too many were skipped in a row; the same of
+                the step before, where that is heard of later. It names the frames of the batch.
         """
+        self.settle()
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        suspect, self._suspect = self._suspect, None
-        if bool(norm.isfinite()):
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        finite = torch.nn.utils.get_total_norm(gradients).isfinite()
+        noted, self._noted = self._noted, []
+        self._verdict = Verdict(LateFlag(finite), step, noted)
+        if self._is_late(finite):
+            spoilt = ~finite
+            for gradient in gradients:
+                gradient.masked_fill_(spoilt, 0)
+            return True
+        if not self._verdict.finite.read():
+            for parameter in parameters:
+                parameter.grad = None
+        return self.settle()
+
+    def settle(self) -> bool:
+        """Hear of the last step that was checked, if that is still open.
+
+        Called before weights are saved or evaluated: those that follow a stop are no weights of the training.
+
+        Returns:
+            Whether its gradient was finite.
+
+        Raises:
+            NonFiniteError: as :meth:`check`.
+        """
+        verdict, self._verdict = self._verdict, None
+        if verdict is None:
+            return True
+        if verdict.finite.read():
             self.skipped_in_a_row = 0
             return True
         self.skipped_in_a_row += 1
-        for parameter in parameters:
-            parameter.grad = None
         if self.policy == "skip" and self.skipped_in_a_row <= PATIENCE:
             return False
         again = f", {self.skipped_in_a_row} times in a row" if self.policy == "skip" else ""
+        suspect = next((report(noted) for noted in reversed(verdict.noted) if not noted.finite), None)
         raise NonFiniteError(
-            f"step {step}: the gradient is not finite{again}; {describe(suspect)}; "
+            f"step {verdict.step}: the gradient is not finite{again}; {describe(suspect)}; "
             "lower the learning rate, or skip such steps (`model.init_args.nonfinite: skip`)",
-            {"step": step, **(suspect or {})},
+            {"step": verdict.step, **(suspect or {})},
         )
 
-
-def report(losses: dict[str, Tensor], batch: dict[str, Any], prediction: Prediction) -> dict[str, Any]:
-    """Frames, loss terms and statistics of prediction and truth, on the CPU."""
-    return {
-        "index": [int(index) for index in batch["index"]],
-        "scene": list(batch["scene"]),
-        "losses": {name: float(loss.detach()) for name, loss in losses.items()},
-        "prediction": None if prediction.depth is None else statistics(prediction.depth.detach().float()),
-        "valid_of_image": batch["valid"].flatten(1).sum(1).tolist(),
-    }
-
-
-def statistics(depth: Tensor) -> dict[str, Any]:
-    """Of a prediction (B, 1, H, W)."""
-    finite = depth[depth.isfinite()]
-    return {
-        "shape": list(depth.shape),
-        "nonfinite": int((~depth.isfinite()).sum()),
-        "min": float(finite.min()) if finite.numel() else None,
-        "max": float(finite.max()) if finite.numel() else None,
-        "nonfinite_of_image": (~depth.isfinite()).flatten(1).sum(1).tolist(),
-    }
-
-
-def describe(suspect: dict[str, Any] | None) -> str:
-    """The batch, in words."""
-    if suspect is None:
-        return "the losses of this process are finite: it is the backward pass, or another process"
-    terms = ", ".join(f"{name} {value:g}" for name, value in suspect["losses"].items())
-    frames = ", ".join(f"{index} ({scene})" for index, scene in zip(suspect["index"], suspect["scene"], strict=True))
-    return f"losses {terms} of frames {frames}"
+    def _is_late(self, flag: Tensor) -> bool:
+        if self.late is None:
+            return self.policy == "stop" and flag.device.type == "cuda"
+        return self.late

@@ -31,7 +31,7 @@ class Schedule:
     floor: float = 0.0
 
     def build(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        """The schedule over ``total_steps`` optimizer steps.
+        """Build the schedule of an optimizer over ``total_steps`` steps.
 
         Raises:
             ValueError: if ``warmup`` is outside [0, 1).

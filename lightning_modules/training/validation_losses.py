@@ -1,17 +1,16 @@
-"""The loss of validation frames, each by itself: no figure depends on how frames share batches and processes."""
+"""The loss of validation frames, each by itself: it does not depend on how frames share batches and processes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.batch import Batch
 from lightning_modules.losses.reduction import this_process_alone
 from lightning_modules.prediction import Prediction
-
-Batch = dict[str, Any]
 
 #: Maps of lines: where they shrink, a pixel has one if any pixel that falls into it has.
 LINES = ("edges", "occlusion")
@@ -20,7 +19,9 @@ LINES = ("edges", "occlusion")
 def mean_over_frames(
     losses: Callable[[Prediction, Batch], dict[str, Tensor]], prediction: Prediction, batch: Batch
 ) -> dict[str, Tensor]:
-    """Means over the frames of a batch of what a loss is of each frame alone; a frame without truth costs nothing.
+    """Return each term of a loss, taken of every frame of a batch alone, as its mean over the frames, ().
+
+    A frame without truth adds nothing to the sum, but counts. No other process is asked: one may have a batch more.
 
     Args:
         losses: of a prediction and a batch, terms by name.
@@ -38,7 +39,7 @@ def mean_over_frames(
 
 
 def on_input_grid(batch: Batch) -> Batch:
-    """A batch whose truth is brought to the grid of the image, as it is in training.
+    """Return a batch whose truth is brought to the grid of the image, as it is in training.
 
     Evaluation keeps the truth at its native size, which a loss cannot compare with a prediction of another. Maps take
     the nearest pixel centre, lines stay lines.
@@ -46,10 +47,8 @@ def on_input_grid(batch: Batch) -> Batch:
     size, native = batch["image"].shape[-2:], batch["depth"].shape[-2:]
     if size == native:
         return batch
-    return {
-        key: _resized(key, value, size) if isinstance(value, Tensor) and value.shape[-2:] == native else value
-        for key, value in batch.items()
-    }
+    maps = {key: map_ for key, map_ in batch.items() if isinstance(map_, Tensor) and map_.shape[-2:] == native}
+    return cast(Batch, {**batch, **{key: _resized(key, map_, size) for key, map_ in maps.items()}})
 
 
 def _resized(key: str, map_: Tensor, size: torch.Size) -> Tensor:

@@ -6,8 +6,11 @@ import shutil
 import pytest
 import yaml
 
-from experiments.comparison.compare import compare
+from tests.helpers.commands import command
 from tests.helpers.synthetic_runs import write_run
+
+compare = command("compare")
+
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

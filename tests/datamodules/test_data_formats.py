@@ -14,6 +14,7 @@ import torch
 from scipy.io import loadmat
 
 from datamodules import HyperSimDataModule
+from datamodules.classes import NAMES40
 from datamodules.files import read_lines
 from datamodules.hypersim.scene_format import (
     CAMERA_FILE,
@@ -32,7 +33,6 @@ from datamodules.hypersim.scene_reader import HyperSimReader
 from datamodules.nyuv2.labeled_format import (
     BLACK_WINDOW,
     CAMERA,
-    NAMES40,
     WHITE_BORDER,
     intrinsics,
     looks_mirrored,

@@ -3,10 +3,10 @@
 import unicodedata
 
 import pytest
-from tests.datamodules.test_nyuv2_trees import write_frame
 
 from datamodules.files import number_lines, require_files
 from datamodules.nyuv2.trees import read_bts, read_marigold
+from tests.datamodules.nyuv2.test_trees import write_frame
 
 NFC = "k\u00fcche_0001"
 NFD = unicodedata.normalize("NFD", NFC)

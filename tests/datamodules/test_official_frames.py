@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.datamodules.test_nyuv2_trees import write_frame
 
 from datamodules import NYUv2DataModule, NYUv2OCDataModule
 from datamodules.nyuv2.official import is_test_frame, other_scenes
@@ -15,6 +14,7 @@ from datamodules.storage.store import StorePlan, write_store
 from experiments.results.finished_runs import RunResult
 from experiments.results.measured import remarks
 from experiments.results.published import TEST_DATA
+from tests.datamodules.nyuv2.test_trees import write_frame
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 PLAIN = {"crop": (32, 32), "eval_size": None, "num_workers": 0}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tests.experiments.test_resume import EXPERIMENT, assert_same, weights
 
+from tests.experiments.train.test_resume import EXPERIMENT, assert_same, weights
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ROOT = Path(__file__).parents[2]
@@ -61,5 +61,5 @@ def test_a_signal_to_one_process_stops_both(place, rank):
     assert len(saved["exact_resume"]) == 2
     resumed = fit(place, name)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
-    assert "going on at epoch 1, batch 2, step 5" in resumed.stdout + resumed.stderr
+    assert "resumed at epoch 1, batch 2, step 5" in resumed.stdout + resumed.stderr
     assert_same(weights(place, name), weights(place, "whole"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tests.experiments.test_staged_resume import EXPERIMENT, STAGES, differ, parts
 
+from tests.experiments.train.test_staged_resume import EXPERIMENT, STAGES, differ, parts
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ROOT = Path(__file__).parents[2]

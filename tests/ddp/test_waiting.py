@@ -93,7 +93,7 @@ def test_a_stopped_test_goes_on_in_both(place):
     assert len(list(folder.glob("test_progress-*of2.pt"))) == 2, (place / "log").read_text()[-2000:]
     again = [*TINY_QUICK, "--data.init_args.eval_batch_size", "1", "--trainer.devices", "2"]
     output = segdepth(place, *test, options=again)
-    assert "the test goes on after" in output
+    assert "the test is resumed after" in output
     assert figures(folder)[0] == pytest.approx(whole[0], rel=1e-5, nan_ok=True)
     assert [row["index"] for row in figures(folder)[1]] == [row["index"] for row in whole[1]]
     assert not list(folder.glob("test_progress-*"))

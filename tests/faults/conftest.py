@@ -76,15 +76,24 @@ class Layout:
         return sorted(self.folder.glob(pattern))[-1]
 
 
-@pytest.fixture(scope="session")
-def built():
+def build_scenes():
+    """Each scene with its camera walk."""
     scenes = [build_scene(info.scene_type, 0, number) for number, info in enumerate(SCENES)]
     return [(scene, camera_walk(scene, FRAMES, 0, number)) for number, scene in enumerate(scenes)]
 
 
 @pytest.fixture(scope="session")
+def built():
+    return build_scenes()
+
+
+@pytest.fixture(scope="session")
 def originals(built, tmp_path_factory):
-    root = tmp_path_factory.mktemp("layouts")
+    return write_layouts(tmp_path_factory.mktemp("layouts"), built)
+
+
+def write_layouts(root, built):
+    """Write every layout of :data:`LAYOUTS` into a folder of its name."""
     rendered = [
         render_scene(scene, walk, HEIGHT, WIDTH, supersampling=1, seed=n) for n, (scene, walk) in enumerate(built)
     ]

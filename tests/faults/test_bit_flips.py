@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.experiments.test_resume import EXPERIMENT
 
 from experiments.results.run_folder import RUN_ENVIRONMENT
+from tests.experiments.train.test_resume import EXPERIMENT
 from tests.helpers.killed_runs import run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 

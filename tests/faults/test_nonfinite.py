@@ -9,7 +9,8 @@ from lightning.pytorch import Callback, Trainer
 from callbacks import NonFiniteReport
 from experiments.health.failures import explain_failure
 from lightning_modules.metrics import EvalProtocol
-from lightning_modules.training.nonfinite import PATIENCE, NonFiniteError
+from lightning_modules.prediction import Prediction
+from lightning_modules.training.nonfinite import PATIENCE, NonFiniteError, NonFiniteGuard
 from tests.helpers.tiny_method import TinyMethod
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*log_every_n")
@@ -29,13 +30,18 @@ class Poison(Callback):
             batch["image"][0] = torch.inf
 
 
-def train(tmp_path, layout, policy, *steps, epochs=1):
+def train(tmp_path, layout, policy, *steps, epochs=1, late=None, more=()):
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     poison = Poison(*steps)
     trainer = Trainer(
-        max_epochs=epochs, accelerator="cpu", default_root_dir=tmp_path, callbacks=[poison, NonFiniteReport()], **quiet
+        max_epochs=epochs,
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+        callbacks=[poison, NonFiniteReport(), *more],
+        **quiet,
     )
     method = TinyMethod(protocol=EvalProtocol("tiny", 1e-3, 10.0), nonfinite=policy)
+    method.nonfinite.late = late
     method.network[1] = torch.nn.Identity()  # batch norm would remember the infinity
     trainer.fit(method, layout("bts").module())
     return trainer, poison
@@ -69,6 +75,76 @@ def test_skip_leaves_the_weights_and_counts(layout, tmp_path):
 def test_too_many_in_a_row_stop(layout, tmp_path):
     with pytest.raises(NonFiniteError, match=f"{PATIENCE + 1} times in a row"):
         train(tmp_path, layout, "skip", *range(100), epochs=50)
+
+
+def test_a_late_verdict_stops_before_the_next_step(layout, tmp_path):
+    """As on a GPU, which is not waited for: the weights stay finite, and no later step is taken."""
+    with pytest.raises(NonFiniteError, match=r"step 0: the gradient is not finite; losses depth nan of frames \d+ \("):
+        train(tmp_path, layout, "stop", 0, late=True)
+    dump = torch.load(tmp_path / "nonfinite.pt", weights_only=True)
+    assert dump["step"] == 0
+    assert dump["prediction"]["nonfinite_of_image"][0] > 0
+
+
+class Weights(Callback):
+    def on_exception(self, trainer, pl_module, exception):
+        self.finite = all(p.isfinite().all() for p in pl_module.parameters())
+        self.steps = trainer.global_step
+
+
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_late_verdict_comes_before_an_epoch_ends(layout, tmp_path, last):
+    weights = Weights()
+    with pytest.raises(NonFiniteError, match=f"step {last}: the gradient is not finite"):
+        train(tmp_path, layout, "stop", last, epochs=3, late=True, more=[weights])
+    assert weights.finite
+    assert weights.steps == last + 1
+
+
+def test_no_late_verdict_is_saved(layout, tmp_path):
+    trainer, _ = train(tmp_path, layout, "stop", late=True)
+    method = trainer.lightning_module
+    for parameter in method.parameters():
+        parameter.grad = torch.full_like(parameter, torch.nan)
+    assert method.nonfinite.check(method.parameters(), 7)
+    assert all(not parameter.grad.any() for parameter in method.parameters())
+    with pytest.raises(NonFiniteError, match=r"step 7: .* another process"):
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_batches_of_an_accumulated_step_are_told_apart():
+    guard = NonFiniteGuard("stop", late=True)
+    weight = torch.nn.Parameter(torch.ones(1))
+    for number, loss in enumerate((1.0, torch.inf, 2.0)):
+        batch = {"index": torch.tensor([number]), "scene": [f"room{number}"], "valid": torch.ones(1, 1, 2, 2).bool()}
+        assert guard.note({"depth": torch.tensor(loss)}, batch, Prediction(torch.ones(1, 1, 2, 2)))
+    weight.grad = torch.full_like(weight, torch.inf)
+    assert guard.check([weight], 0)
+    assert weight.grad == 0
+    with pytest.raises(NonFiniteError, match=r"losses depth inf of frames 1 \(room1\)"):
+        guard.settle()
+    assert guard.settle()  # said once
+
+
+def test_a_step_that_is_over_cannot_be_skipped():
+    with pytest.raises(ValueError, match="cannot be skipped"):
+        NonFiniteGuard("skip", late=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_not_waited_for_while_all_is_finite():
+    guard = NonFiniteGuard("stop")
+    weight = torch.nn.Parameter(torch.ones(3, device="cuda"))
+    batch = {"index": torch.tensor([0]), "scene": ["room"], "valid": torch.ones(1, 1, 2, 2).bool()}
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(3):
+            assert guard.note({"depth": weight.sum()}, batch, Prediction(torch.ones(1, 1, 2, 2)))
+            weight.grad = torch.ones_like(weight)
+            assert guard.check([weight], step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize(

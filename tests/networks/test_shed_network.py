@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import timm
 import torch
@@ -7,16 +5,14 @@ import torch
 from lightning_modules.backbones import create_hybrid_parts
 from lightning_modules.networks.shed import SHEDTrunk, level_convolution
 from lightning_modules.networks.shed.network import SHEDNetwork
+from lightning_modules.networks.shed.options import SHEDOptions
 
 
-def make_network(segments=(8, 4), blocks_per_stage=3, **options):
+def make_network(**options):
     torch.manual_seed(0)
     parts = create_hybrid_parts("resnet18+vit_tiny_patch16_224", strides=(4, 8), pretrained=False)
-    trunk = SHEDTrunk(
-        parts.transformer.blocks, parts.transformer.embed_dim, segments, blocks_per_stage=blocks_per_stage,
-        map_levels=options.pop("map_levels", None), **options.pop("trunk", {}),
-    )  # fmt: skip
-    return SHEDNetwork(parts.stem, trunk, width=16, **options)
+    options = SHEDOptions(**({"segments": (8, 4), "width": 16} | options))
+    return SHEDNetwork(parts.stem, SHEDTrunk(parts.transformer.blocks, parts.transformer.embed_dim, options))
 
 
 def grid(height, width, size=16, batch=2):
@@ -46,9 +42,9 @@ def test_token_fusion_equals_1x1_convolutions_on_the_maps():
     torch.testing.assert_close(fused, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("trunk", [{}, {"spatial_reduction": "dpt"}, {"s0": "area"}], ids=str)
-def test_levels_convolved_from_tokens_give_the_depth_of_convolved_maps(monkeypatch, trunk):
-    network = make_network(trunk=trunk).eval()
+@pytest.mark.parametrize("options", [{}, {"spatial_reduction": "dpt"}, {"s0": "area"}], ids=str)
+def test_levels_convolved_from_tokens_give_the_depth_of_convolved_maps(monkeypatch, options):
+    network = make_network(**options).eval()
     image, superpixels = torch.randn(2, 3, 96, 128), grid(96, 128)
     depths = []
     for cells_per_token in ({"cpu": 1.0}, {}):
@@ -90,17 +86,17 @@ def test_every_fused_level_influences_depth(level):
 @pytest.mark.parametrize(
     "options",
     [
-        {"level_fusion": "maps", "trunk": {"spatial_reduction": "dpt"}},
-        {"trunk": {"projection_stride": 4}},
-        {"level_fusion": "maps", "trunk": {"projection_stride": 4}},
-        {"blocks_per_stage": 6, "trunk": {"reverse": False}},
-        {"trunk": {"assignment": "own"}},
-        {"trunk": {"unpool": "hard"}},
+        {"spatial_reduction": "dpt"},
+        {"projection_stride": 4},
+        {"level_fusion": "tokens", "projection_stride": 4},
+        {"reverse": False},
+        {"assignment": "own"},
+        {"unpool": "hard"},
     ],
     ids=str,
 )
 def test_ablations_train_and_use_all_they_have(options):
-    network = make_network(**copy.deepcopy(options))
+    network = make_network(**options)
     output = network(torch.randn(2, 3, 80, 112), grid(80, 112))
     assert output.depth.shape == (2, 1, 80, 112)
     output.depth.sum().backward()
@@ -112,36 +108,18 @@ def test_projection_at_stride_4_shows_thinner_things():
     superpixels = grid(64, 64, batch=1)
     superpixels[..., 4:8] = 15  # between two samples of stride 8
     superpixels[superpixels.eq(15) & (torch.arange(64) > 7)] = 14
-    trunks = [make_network(trunk=options).trunk for options in ({}, {"projection_stride": 4})]
+    trunks = [make_network(**options).trunk for options in ({}, {"projection_stride": 4})]
     features = torch.randn(1, 192, 8, 8)
     coarse, fine = (trunk.eval()(features, superpixels) for trunk in trunks)
     assert not coarse.cells.eq(15).any()
     assert fine.cells.view(16, 16)[:, 1].eq(15).all()
 
 
-def test_options_that_do_not_go_together_are_refused():
-    with pytest.raises(ValueError, match="`level_fusion` is tokens: set it to maps"):
-        make_network(level_fusion="tokens", trunk={"spatial_reduction": "dpt"})
-    with pytest.raises(ValueError, match="`assignment: own` learns through soft unpooling only"):
-        make_network(trunk={"assignment": "own", "unpool": "hard"})
-    with pytest.raises(ValueError, match="`projection_stride` is 2"):
-        make_network(trunk={"projection_stride": 2})
-
-
-def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="level_fusion"):
-        make_network(level_fusion="sum")
-    with pytest.raises(ValueError, match="readout"):
-        make_network(readout="add")
-    with pytest.raises(ValueError, match="map_fusion"):
-        make_network(map_fusion="concatenate")
-
-
 @pytest.mark.slow
 def test_paper_size():
     """384x384, 576 superpixels, ViT-S: one forward and backward, and the shared parts are timm's own."""
     parts = create_hybrid_parts("resnet50+vit_small_patch16_384", strides=(4, 8), pretrained=False)
-    network = SHEDNetwork(parts.stem, SHEDTrunk(parts.transformer.blocks, 384))
+    network = SHEDNetwork(parts.stem, SHEDTrunk(parts.transformer.blocks, 384, SHEDOptions()))
     output = network(torch.randn(1, 3, 384, 384), grid(384, 384, batch=1))
     output.depth.mean().backward()
     assert [tuple(p.shape[1:]) for p in output.trunk.assignments] == [(576, 256), (256, 128), (128, 64)]

@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lightning_modules.backbones import Backbone, FeatureInfo
+from lightning_modules.backbones.timm_internals import Block
 from lightning_modules.networks.shed.blocks import BlockStage
 from lightning_modules.networks.shed.cells import assign_cells, segment_mean
 from lightning_modules.networks.shed.encoder import SegmentEncoder
 from lightning_modules.networks.shed.hierarchy import hard_segments
-from lightning_modules.networks.shed.options import PadRule
+from lightning_modules.networks.shed.options import PadRule, SHEDOptions
 from lightning_modules.networks.shed.positions import sincos_positions
 
 
@@ -50,16 +50,16 @@ class ConvStem(Backbone):
         self.input_multiple = 8
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """The map (B, dim, H / 8, W / 8)."""
+        """Return one map (B, dim, H / 8, W / 8), in a list."""
         self.check_input(image)
         return [self.layers(image)]
 
 
 class CASTOutput(NamedTuple):
-    """What is recognised, and the hierarchy that recognition found.
+    """Classes that each image shows, and the segment hierarchy that recognition found.
 
     Attributes:
-        logits: (B, C), one a class.
+        logits: (B, C), one for each class.
         embedding: (B, d) normalised class token after the last block.
         assignments: P_1, ..., P_L, each (B, n_{l-1}, n_l).
     """
@@ -69,7 +69,7 @@ class CASTOutput(NamedTuple):
     assignments: list[Tensor]
 
     def segments(self, superpixels: Tensor) -> list[Tensor]:
-        """Label maps S_0, ..., S_L, fine to coarse, at the resolution of ``superpixels`` (B, H, W)."""
+        """Return label maps S_0, ..., S_L, each (B, H, W) as ``superpixels``, fine to coarse."""
         return hard_segments(superpixels, self.assignments)
 
 
@@ -85,7 +85,7 @@ class CASTNetwork(nn.Module):
         heads: attention heads of blocks and poolings.
         classes: C.
         superpixel_size: pixels along a side of the square that a superpixel starts from.
-        pad_tokens: ``masked`` or ``cast``, for superpixels that own no cell, see ``SegmentEncoder``.
+        pad_tokens: superpixels that own no cell are ``masked``, or take part as zero tokens (``cast``, the release).
 
     Raises:
         ValueError: if the stages are not one more than the poolings, or an option does not fit.
@@ -110,7 +110,8 @@ class CASTNetwork(nn.Module):
         norm: Any = partial(nn.LayerNorm, eps=1e-6)
         blocks = [Block(dim, heads, qkv_bias=True, norm_layer=norm) for _ in range(sum(depths))]
         pooled = sum(depths[:-1])
-        self.encoder = SegmentEncoder(blocks[:pooled], dim, segments, heads, pad_tokens=pad_tokens, depths=depths[:-1])
+        options = SHEDOptions(segments=segments, pad_tokens=pad_tokens)
+        self.encoder = SegmentEncoder(blocks[:pooled], dim, options, heads=heads, depths=depths[:-1])
         self.last = BlockStage(blocks[pooled:])
         self.norm = norm(dim)
         self.head = nn.Linear(dim, classes)

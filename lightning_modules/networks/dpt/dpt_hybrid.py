@@ -5,10 +5,10 @@ Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 20
 
 from typing import NamedTuple
 
-from segmentation_models_pytorch.decoders.dpt.decoder import ReadoutConcatBlock, ReassembleBlock
 from torch import Tensor, nn
 
 from lightning_modules.backbones import HybridBackbone
+from lightning_modules.backbones.smp_internals import ReadoutConcatBlock, ReassembleBlock
 from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
 from lightning_modules.networks.dpt.fusion import FusionBlock, MapFusionRule, fuse_pyramid
 from lightning_modules.networks.named_options import check_option
@@ -28,9 +28,9 @@ class DPTHybridNetwork(nn.Module):
         backbone: a hybrid whose ``feature_info`` has maps at strides 4 and 8 and two taps at stride 16.
         width: channels of the fusion decoder (256 in the paper).
         map_fusion: how the two convolutional maps join the path: each is refined by a residual unit first (``refine``,
-            the release), or not (``add``, SHED's default here).
-        max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
-        depth_param: likewise.
+            the release), or not (``add``, the default in SHED).
+        max_depth: metres, upper bound of ``depth_param: sigmoid_max``.
+        depth_param: how the output becomes metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
 
     Raises:
         ValueError: if the backbone gives other strides, or for an unknown name.
@@ -68,7 +68,7 @@ class DPTHybridNetwork(nn.Module):
         self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
 
     def reassemble_tokens(self, tokens: list[Tensor], grid: tuple[int, int]) -> list[Tensor]:
-        """Token taps (B, 1 + N, d) -> maps (B, width, ...) at strides 16 and 32."""
+        """Turn the two token taps (B, 1 + N, d) into maps (B, width, h, w) at strides 16 and 32."""
         maps = []
         for tapped, readout, reassemble in zip(tokens, self.readouts, self.reassemble, strict=True):
             spatial = tapped[:, 1:].mT.unflatten(2, grid)

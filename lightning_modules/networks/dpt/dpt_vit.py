@@ -22,8 +22,8 @@ class DPTViTNetwork(nn.Module):
         backbone: a vision transformer with four taps.
         channels: of the reassembled maps, fine to coarse (48, 96, 192, 384 for Depth Anything v2 small).
         width: channels of the fusion decoder.
-        max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
-        depth_param: likewise.
+        max_depth: metres, upper bound of ``depth_param: sigmoid_max``.
+        depth_param: how the output becomes metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
 
     Raises:
         ValueError: if taps or channels are not four.

@@ -1,8 +1,8 @@
 """RefineNet-style fusion, as the Dense Prediction Transformer uses it.
 
 Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 2021, section 3.2 and Fig. 1 (right).
-segmentation-models-pytorch has these blocks with batch normalisation and a fixed doubling; depth is trained without the
-one, and SHED fuses without the other.
+segmentation-models-pytorch has these blocks with batch normalisation, which DPT leaves out for depth, and with a fixed
+doubling of the size, which SHED does not want.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class ResidualConvUnit(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, h, w) -> (B, width, h, w)."""
+        """Refine a map (B, width, h, w)."""
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
@@ -37,7 +37,7 @@ class FusionBlock(nn.Module):
 
     Args:
         width: channels of path and skip.
-        refine_skip: whether a skip map passes a residual unit before it is added, as in DPT; needless in the coarsest
+        refine_skip: pass a skip map through a residual unit before it is added, as in DPT; of no use in the coarsest
             block, which has no skip.
     """
 
@@ -48,10 +48,10 @@ class FusionBlock(nn.Module):
         self.project = nn.Conv2d(width, width, 1)
 
     def forward(self, path: Tensor, skip: Tensor | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
-        """Fuse.
+        """Fuse the path with a skip map.
 
         Args:
-            path: (B, width, h, w), what comes from the coarser level.
+            path: (B, width, h, w), result of the coarser level.
             skip: (B, width, h, w), or None where nothing is to be added.
             size: (h', w') of the result; None keeps (h, w).
 

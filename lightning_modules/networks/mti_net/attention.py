@@ -1,4 +1,4 @@
-"""How one task's features guide another's."""
+"""Attention by which one task's features guide another's."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class GuidedAttention(nn.Module):
         self.output = nn.Conv2d(heads * dim, channels, 1)
 
     def forward(self, features: Tensor, guide: Tensor) -> Tensor:
-        """Guide features.
+        """Add to features what they attend to in a guide.
 
         Args:
             features: (B, channels, h, w).
@@ -50,5 +50,5 @@ class GuidedAttention(nn.Module):
         return features + self.output(attended.mT.flatten(1, 2).unflatten(2, features.shape[-2:]))
 
     def _tokens(self, map_: Tensor) -> Tensor:
-        """(B, heads d, h, w) -> (B, heads, h w, d), of which the fused kernels want the channels side by side."""
+        """Reshape (B, heads d, h, w) to (B, heads, h w, d), contiguous as the fused kernels want it."""
         return map_.flatten(2).unflatten(1, (self.heads, -1)).mT.contiguous()

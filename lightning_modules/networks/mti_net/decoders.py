@@ -17,12 +17,12 @@ NARROWEST = 16
 
 
 def doublings(stride: int) -> int:
-    """How often a map at a stride, a power of two, is doubled to reach the image's size."""
+    """Return how often a map at a stride, a power of two, is doubled to reach the image's size."""
     return stride.bit_length() - 1
 
 
 def halved(width: int, times: int) -> list[int]:
-    """Channels after each of some halvings."""
+    """Return the channels after each of ``times`` halvings of ``width``, none below :data:`NARROWEST`."""
     return [max(width >> (step + 1), NARROWEST) for step in range(times)]
 
 
@@ -32,7 +32,7 @@ class DepthDecoder(nn.Module):
     Args:
         width: channels of the features.
         stride: of the features.
-        skips: stride to channels of the maps that come in on the way.
+        skips: channels of the skip maps, by their stride.
     """
 
     def __init__(self, width: int, stride: int, skips: Mapping[int, int]):
@@ -46,7 +46,7 @@ class DepthDecoder(nn.Module):
         self.predict = nn.Conv2d(inputs, 1, 3, padding=1)
 
     def forward(self, features: Tensor, skips: Sequence[Tensor]) -> Tensor:
-        """Predict.
+        """Predict a map of the image's size.
 
         Args:
             features: (B, width, h, w).

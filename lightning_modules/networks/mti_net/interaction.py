@@ -1,4 +1,8 @@
-"""What the tasks tell each other at every scale: Vandenhende, Georgoulis, Van Gool, "MTI-Net", ECCV 2020, section 3."""
+"""Exchange of features between tasks at every scale.
+
+Vandenhende, Georgoulis, Van Gool, "MTI-Net: Multi-Scale Task Interaction Networks for Multi-Task Learning", ECCV 2020,
+section 3.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +12,13 @@ from timm.layers import SqueezeExcite
 from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
+from lightning_modules.networks.mti_net.options import MTINetOptions
+
 Features = dict[str, Tensor]
 
 
 def residual_block(inputs: int, outputs: int) -> BasicBlock:
-    """A residual block of two 3x3 convolutions, (B, inputs, h, w) -> (B, outputs, h, w)."""
+    """Build a residual block of two 3x3 convolutions, from (B, inputs, h, w) to (B, outputs, h, w)."""
     change = None
     if inputs != outputs:
         change = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
@@ -20,10 +26,10 @@ def residual_block(inputs: int, outputs: int) -> BasicBlock:
 
 
 class InitialPredictions(nn.Module):
-    """Features of each task at one scale, and a first prediction from them (section 3.2 there).
+    """Features of each task at one scale, and a first prediction from them (MTI-Net, section 3.2).
 
     Args:
-        inputs: channels of what each task reads.
+        inputs: channels of the map that each task reads.
         channels: of each task's features.
         outputs: task to channels of its prediction; the prediction is left out if ``predict`` is false.
         predict: make predictions, for deep supervision.
@@ -38,13 +44,13 @@ class InitialPredictions(nn.Module):
         self.heads = nn.ModuleDict({task: nn.Conv2d(channels, n, 1) for task, n in outputs.items()} if predict else {})
 
     def forward(self, inputs: Features) -> tuple[Features, Features]:
-        """Task to (B, inputs, h, w) -> features (B, channels, h, w) and predictions (B, outputs, h, w)."""
+        """Return features (B, channels, h, w) and predictions (B, outputs, h, w) by task, of maps (B, inputs, h, w)."""
         features = {task: stem(inputs[task]) for task, stem in self.stems.items()}
         return features, {task: head(features[task]) for task, head in self.heads.items()}
 
 
 class FeaturePropagation(nn.Module):
-    """What the tasks pass on to the next finer scale (section 3.3 there, "feature propagation module").
+    """Features that the tasks pass on to the next finer scale (MTI-Net, section 3.3, "feature propagation module").
 
     All tasks' features together choose, by a softmax over tasks at every position and channel, what is shared; the
     shared features are reduced to one task's width, and each task adds them, re-weighted by squeeze and excitation, to
@@ -71,7 +77,7 @@ class FeaturePropagation(nn.Module):
         self.refine = nn.ModuleDict({task: SqueezeExcite(channels) for task in tasks})
 
     def forward(self, features: Features) -> Features:
-        """Task to (B, channels, h, w) -> the same shapes."""
+        """Return features of each task, (B, channels, h, w) as they came in."""
         everything = torch.cat([features[task] for task in self.refine], dim=1)
         if self.choose is not None:
             by_task = self.choose(everything).unflatten(1, (len(self.refine), -1))
@@ -81,7 +87,7 @@ class FeaturePropagation(nn.Module):
 
 
 class MultiModalDistillation(nn.Module):
-    r"""What each task takes of the others at one scale (section 3.1 there, after PAD-Net).
+    r"""Messages between the tasks at one scale (MTI-Net, section 3.1, after PAD-Net).
 
     .. math:: F'_t = F_t + \sum_{a \ne t} (W_{ta} F_a) \odot \sigma(V_{ta} F_a)
 
@@ -105,7 +111,7 @@ class MultiModalDistillation(nn.Module):
         )  # fmt: skip
 
     def forward(self, features: Features) -> Features:
-        """Task to (B, channels, h, w) -> the same shapes."""
+        """Return features of each task, (B, channels, h, w) as they came in."""
         distilled = dict(features)
         for task, messages in self.messages.items():
             assert isinstance(messages, nn.ModuleDict)
@@ -116,48 +122,39 @@ class MultiModalDistillation(nn.Module):
 
 
 class MultiScaleInteraction(nn.Module):
-    """Per-scale task features, from coarse to fine, then distilled at every scale (Fig. 3 there).
+    """Features of each task at every scale, made from coarse to fine, then distilled at each scale (MTI-Net, Fig. 3).
 
     Args:
-        widths: channels at each scale, fine to coarse, of the maps that come in and of each task's features.
-        outputs: task to channels of its initial predictions.
-        propagation: pass features on from coarse to fine; without it every scale starts from the backbone alone.
-        distillation: let tasks take of the others' features at every scale.
-        predict: make initial predictions.
+        options: of which this part reads ``tasks``, ``num_classes``, ``widths``, ``propagation``, ``distillation`` and
+            ``deep_supervision``.
     """
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        outputs: Mapping[str, int],
-        *,
-        propagation: bool = True,
-        distillation: bool = True,
-        predict: bool = True,
-    ):
+    def __init__(self, options: MTINetOptions):
         super().__init__()
-        coarser = [*widths[1:], 0] if propagation else [0] * len(widths)
-        self.tasks = tuple(outputs)
+        widths = options.widths
+        coarser = [*widths[1:], 0] if options.propagation else [0] * len(widths)
+        outputs: dict[str, int] = {task: options.num_classes if task == "semantics" else 1 for task in options.tasks}
+        self.tasks: tuple[str, ...] = tuple(options.tasks)
         self.initial = nn.ModuleList(
-            InitialPredictions(width + above, width, outputs, predict=predict)
+            InitialPredictions(width + above, width, outputs, predict=options.deep_supervision > 0)
             for width, above in zip(widths, coarser, strict=True)
         )
         self.propagation = nn.ModuleList(
-            FeaturePropagation(self.tasks, width) for width in (widths[1:] if propagation else ())
+            FeaturePropagation(self.tasks, width) for width in (widths[1:] if options.propagation else ())
         )
         self.distillation = nn.ModuleList(
-            MultiModalDistillation(self.tasks, width) for width in (widths if distillation else ())
+            MultiModalDistillation(self.tasks, width) for width in (widths if options.distillation else ())
         )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-        """Task features and initial predictions.
+        """Return task features and initial predictions.
 
         Args:
             maps: (B, width, h, w) of the backbone, fine to coarse.
 
         Returns:
             Two dictionaries, task to a list over scales, fine to coarse: features (B, width, h, w), and initial
-            predictions (B, outputs, h, w), of which there are none without ``predict``.
+            predictions (B, outputs, h, w), of which there are none without ``deep_supervision``.
         """
         features: dict[str, list[Tensor]] = {task: [] for task in self.tasks}
         predictions: dict[str, list[Tensor]] = {task: [] for task in self.tasks}

@@ -38,11 +38,11 @@ class FeatureExtractor(nn.Module):
         width_mult: factor on all channels.
         backbone: ``table1``: the widths of the table, of which ResNet-34's weights fit where shapes agree;
             ``resnet34_dilated``: ResNet-34's own widths and units, so that all its weights fit.
-        checkpointing: keep no inner maps of the layers for the backward pass.
+        checkpointing: keep no inner maps of the layers for the backward pass, which computes them again.
 
     Attributes:
-        skip_channels: of the full-resolution map.
-        channels: of the half-resolution map.
+        skip_channels: channels of the full-resolution map.
+        channels: channels of the half-resolution map.
 
     Raises:
         ValueError: for an unknown backbone.
@@ -75,7 +75,7 @@ class FeatureExtractor(nn.Module):
         self.channels = c512
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Full-resolution map (B, c, H, W) and half-resolution map (B, c', ceil(H / 2), ceil(W / 2))."""
+        """Return a full-resolution map (B, c, H, W) and a half-resolution map (B, c', ceil(H / 2), ceil(W / 2))."""
         x = self.act1(self.bn1(self.conv1(image)))
         skip = run_layers([*self.layer1, *self.widen], x, checkpointing=self.checkpointing)
         deep = run_layers([*self.layer2, *self.layer3, *self.layer4], skip, checkpointing=self.checkpointing)
@@ -90,10 +90,11 @@ class GenerationModule(nn.Module):
 
     Args:
         width_mult: factor on all channels.
-        backbone: see :class:`FeatureExtractor`.
-        pyramid_ref: see :class:`PyramidPooling`.
-        depth_param: how the last layer's output becomes positive; the paper does not say.
-        max_depth: metres, of ``sigmoid_max``.
+        backbone: widths and units of :class:`FeatureExtractor`, ``table1`` or ``resnet34_dilated``.
+        pyramid_ref: what the pyramid's scales refer to, the ``image`` or the ``feature`` map.
+        depth_param: how the last layer's output becomes metres, see
+            :func:`~lightning_modules.networks.depth_head.to_depth`; the paper does not say.
+        max_depth: metres, upper bound of ``sigmoid_max``.
         checkpointing: keep no inner maps of the layers for the backward pass, which computes them again.
     """
 
@@ -124,12 +125,12 @@ class GenerationModule(nn.Module):
         self.regression = regression(2 * skip, 5)  # rows 26-30
 
     def decode(self, skip: Tensor, deep: Tensor) -> Tensor:
-        """Unbounded output (B, 1, H, W) of both maps of the features."""
+        """Return the unbounded output (B, 1, H, W), given both maps of :class:`FeatureExtractor`."""
         x = run_layers([self.fuse], self.pyramid(deep), checkpointing=self.checkpointing)
         x = self.upsample(x, output_size=list(skip.shape[-2:]))
         x = run_layers([self.upsample_norm, self.reduce], x, checkpointing=self.checkpointing)
         return run_layers([*self.regression], torch.cat([x, skip], dim=1), checkpointing=self.checkpointing)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Depth (B, 1, H, W) in metres, float32, of an image (B, 3, H, W) of any size."""
+        """Return depth (B, 1, H, W) in metres, float32, of an image (B, 3, H, W) of any size."""
         return to_depth(self.decode(*self.features(image)), self.depth_param, self.max_depth)

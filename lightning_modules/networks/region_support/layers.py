@@ -1,4 +1,4 @@
-"""Layers that both modules are made of, and what keeps their maps in memory."""
+"""Layers of generation and refinement module, and activation checkpointing for them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,9 +12,11 @@ from torch.utils.checkpoint import checkpoint
 #: Channels that no map falls below, however narrow the network is made.
 MIN_CHANNELS = 8
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
-    """A convolution that keeps the size, batch normalisation and ReLU: every layer of the paper but the last."""
+    """Build a convolution that keeps the size, batch normalisation and ReLU: all layers of the paper but the last."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -23,7 +25,7 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Seq
 
 
 def residual_stage(in_channels: int, channels: int, units: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """``units`` basic residual units, the first of which changes width and size; named as ResNet's are."""
+    """Build ``units`` basic residual units, the first of which changes width and size; named as ResNet's are."""
     shortcut = None
     if stride != 1 or in_channels != channels:
         shortcut = nn.Sequential(
@@ -34,7 +36,7 @@ def residual_stage(in_channels: int, channels: int, units: int, *, stride: int =
 
 
 def regression(in_channels: int, layers: int) -> nn.Sequential:
-    """``layers`` 3x3 convolutions down to one channel, each half as wide as the one before.
+    """Build ``layers`` 3x3 convolutions down to one channel, each half as wide as the one before.
 
     Table 1 names the first and the last width only.
     """
@@ -46,7 +48,7 @@ def regression(in_channels: int, layers: int) -> nn.Sequential:
 
 
 def scaled(channels: int, width_mult: float) -> int:
-    """Channels of a map in a narrower or wider network.
+    """Return the channels of a map in a network of another width, at least :data:`MIN_CHANNELS`.
 
     Raises:
         ValueError: if the multiplier is not positive.
@@ -78,8 +80,11 @@ def _contexts(layer: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 
 @contextmanager
 def kept_statistics(module: nn.Module) -> Iterator[None]:
-    """Normalise by the batch, as in training, but leave running mean, variance and count as they are."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    """Leave running mean, variance and count of batch normalisation as they are, inside a ``with``.
+
+    Layers in training mode still normalise by the batch.
+    """
+    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         # Not `track_running_stats`: autograd saves the running statistics, and must meet the same tensors again

@@ -16,7 +16,7 @@ SCALES = (2, 4, 8, 10, 20, 40, 80, 160)
 
 
 class PyramidPooling(nn.Module):
-    """Pool to eight scales, one convolution each, resize, concatenate with the map itself (sections 3.1 and 3.2).
+    """Pyramid pooling: eight scales of a map, convolved, resized and concatenated with it (sections 3.1 and 3.2).
 
     "The half-resolution feature map pools into eight different scales, 1/2 .. 1/160" leaves open of what. Relative to
     the image, at 480x640, all grids are integer (240x320 .. 3x4); relative to the half-resolution map the last is
@@ -32,11 +32,11 @@ class PyramidPooling(nn.Module):
 
     Args:
         channels: of the map.
-        branch_channels: that each scale's convolution gives.
+        branch_channels: channels after each scale's convolution.
         stride: of the map, with respect to the image.
         ref: what the scales refer to.
         scales: denominators of the scales.
-        checkpointing: keep no inner maps of the branches for the backward pass.
+        checkpointing: keep no inner maps of the branches for the backward pass, which computes them again.
 
     Raises:
         ValueError: if ``ref`` is unknown, or the stride does not divide a scale.
@@ -62,14 +62,14 @@ class PyramidPooling(nn.Module):
         self.branches = nn.ModuleList(conv_bn_relu(channels, branch_channels) for _ in scales)
 
     def pool(self, x: Tensor, scale: int) -> Tensor:
-        """The map (B, C, h, w) at one scale."""
+        """Return the mean of a map (B, C, h, w) in each cell of one scale's grid."""
         if self.ref == "feature":
             return F.adaptive_avg_pool2d(x, (-(-x.shape[-2] // scale), -(-x.shape[-1] // scale)))
         window = scale // self.stride
         return x if window == 1 else F.avg_pool2d(x, window, ceil_mode=True)
 
     def unpool(self, pooled: Tensor, scale: int, size: tuple[int, int]) -> Tensor:
-        """A pooled map back at the size (h, w) of the map, bilinearly."""
+        """Resize a pooled map to the size (h, w) of the map, bilinearly."""
         if self.ref == "feature":
             return F.interpolate(pooled, size, mode="bilinear", align_corners=False)
         window = scale // self.stride
@@ -81,7 +81,7 @@ class PyramidPooling(nn.Module):
         return F.interpolate(pooled, covered, mode="bilinear", align_corners=False)[..., : size[0], : size[1]]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, n * branch_channels + C, h, w), the map itself last."""
+        """Return (B, n * branch_channels + C, h, w) of a map (B, C, h, w), the map itself last."""
         size = (x.shape[-2], x.shape[-1])
         maps = []
         for scale, branch in zip(self.scales, self.branches, strict=True):
@@ -97,7 +97,7 @@ class PyramidPooling(nn.Module):
 
 
 def _without_batch(branch: nn.Module, pooled: Tensor) -> Tensor:
-    """Run a branch on the one value a channel has, normalised by the running statistics, which stay as they are."""
+    """Run a branch on one value per channel, normalised by the running statistics, which stay as they are."""
     branch.eval()
     output: Tensor = branch(pooled)
     branch.train()

@@ -33,9 +33,10 @@ class RefinementModule(nn.Module):
         extractor: rows 2-4 of Table 1 are three ``plain`` convolutions, so that there are six as the text says, or
             three ``residual`` units, as the table prints.
         detach_between: let no gradient flow from an iteration into the one before.
-        pyramid_ref: see :class:`PyramidPooling`.
-        depth_param: how the last layer's output becomes positive; the paper does not say.
-        max_depth: metres, of ``sigmoid_max``.
+        pyramid_ref: what the pyramid's scales refer to, the ``image`` or the ``feature`` map.
+        depth_param: how the last layer's output becomes metres, see
+            :func:`~lightning_modules.networks.depth_head.to_depth`; the paper does not say.
+        max_depth: metres, upper bound of ``sigmoid_max``.
         checkpointing: keep no inner maps of the layers for the backward pass, which computes them again.
 
     Raises:
@@ -82,14 +83,20 @@ class RefinementModule(nn.Module):
         )
 
     def iterate(self, image: Tensor, guidance: Tensor, depth: Tensor) -> Tensor:
-        """One iteration: depth (B, 1, H, W) from depth (B, 1, H, W)."""
+        """Return the refined depth (B, 1, H, W) in metres of one iteration.
+
+        Args:
+            image: (B, 3, H, W).
+            guidance: (B, 1, H, W).
+            depth: (B, 1, H, W) metres, result of the iteration before.
+        """
         inputs = [image, guidance, depth] if self.in_channels == 5 else [image, depth]
         x = run_layers([*self.features], torch.cat(inputs, dim=1), checkpointing=self.checkpointing)
         x = run_layers([*self.regression], self.pyramid(x), checkpointing=self.checkpointing)
         return to_depth(x, self.depth_param, self.max_depth)
 
     def forward(self, image: Tensor, guidance: Tensor, coarse: Tensor) -> list[Tensor]:
-        """Depths of all iterations.
+        """Return the depths of all iterations.
 
         Args:
             image: (B, 3, H, W).

@@ -1,4 +1,4 @@
-"""ResNet-34's weights in a network that is only partly a ResNet-34."""
+"""Load ResNet-34's weights into a network that is only partly a ResNet-34."""
 
 from typing import NamedTuple
 
@@ -40,6 +40,6 @@ def take_resnet34_weights(features: FeatureExtractor, weights: dict[str, Tensor]
 
 
 def _fits_with_its_layer(name: str, fitting: dict[str, Tensor], mine: dict[str, Tensor]) -> bool:
-    """Whether the whole layer fits: a counter of batches has no shape, and fits anywhere."""
+    """Tell whether all tensors of a tensor's layer fit: a counter of batches has no shape, and fits anywhere."""
     layer = name.rpartition(".")[0]
     return all(other in fitting for other in mine if other.rpartition(".")[0] == layer)

@@ -1,4 +1,4 @@
-"""A pretrained encoder for more channels than it was trained on."""
+"""Widen the first convolution of a pretrained encoder for more input channels."""
 
 import copy
 
@@ -8,16 +8,16 @@ from torch import nn
 
 @torch.no_grad()
 def widen_first_convolution(encoder: nn.Module, channels: int, trained: int = 3) -> None:
-    """Let an encoder take ``channels`` input channels: the first ``trained`` are read as before.
+    """Let an encoder take ``channels`` input channels, of which the first ``trained`` are read as before.
 
-    As Semantic-MD's code has it: the first convolution is replaced by a wider one, whose weights for the first channels
-    are the pretrained ones and for the others as a new convolution's. Where the further channels are zero the output is
-    what it was. (smp repeats the pretrained weights over all channels instead, and scales them.)
+    The first convolution is replaced by a wider one. Its weights for the first channels are the pretrained ones, those
+    for the others are drawn as a new convolution's (Semantic-MD's code). Where the other channels are zero, so the
+    output stays the same. smp would repeat the pretrained weights over all channels, and scale them.
 
     Args:
         encoder: changed in place.
-        channels: that it takes afterwards.
-        trained: that it takes now.
+        channels: number of input channels afterwards.
+        trained: number of input channels before.
 
     Raises:
         ValueError: if the encoder has no convolution of ``trained`` input channels, or ``channels`` are fewer.

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.smp_backbones import smp_name, smp_statistics
+from lightning_modules.backbones.smp_internals import ARCHITECTURES
 from lightning_modules.networks.semantic_md.first_convolution import widen_first_convolution
-
-#: Architectures of smp, by name.
-ARCHITECTURES = tuple(smp.MODEL_ARCHITECTURES_MAPPING)
 
 
 class MultiHeadNetwork(nn.Module):
@@ -26,12 +24,12 @@ class MultiHeadNetwork(nn.Module):
         heads: name of each task to its number of output channels.
         in_channels: of the input; see :func:`widen_first_convolution` for more than three.
         pretrained: load the encoder's weights.
-        encoder_options: what smp passes on to the encoder, such as ``img_size`` of a timm transformer.
-        decoder_options: of smp's model, such as ``decoder_channels``.
+        encoder_options: arguments that smp passes on to the encoder, such as ``img_size`` of a timm transformer.
+        decoder_options: arguments of smp's model, such as ``decoder_channels``.
 
     Attributes:
-        mean: RGB mean that the encoder's weights expect the image to be normalised with.
-        std: likewise.
+        mean: RGB mean in [0, 1], with which the encoder's weights expect the image to be normalised.
+        std: RGB standard deviation in [0, 1], with which the encoder's weights expect the image to be normalised.
 
     Raises:
         ValueError: for an unknown architecture or encoder, or a pair that does not fit, in one line.
@@ -82,7 +80,7 @@ class MultiHeadNetwork(nn.Module):
         return ValueError(f"{self.pair} does not fit: {reason}; choose another, or set `encoder_options`")
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Output (B, channels, H, W) of each head.
+        """Return the output (B, channels, H, W) of each head, by name.
 
         Args:
             pixels: (B, in_channels, H, W), the first three the normalised image.
@@ -93,7 +91,7 @@ class MultiHeadNetwork(nn.Module):
 
     @torch.no_grad()
     def check_size(self, height: int, width: int) -> None:
-        """Run an empty image of a size through the network, where this was not done before.
+        """Check that the network takes images of a size, by running an empty one, once for each size.
 
         Raises:
             ValueError: if the size is none that the network can take, in one line.

@@ -13,12 +13,12 @@ Activation = Literal["auto", "sigmoid", "none"]
 
 
 class SemanticMDNetwork(nn.Module):
-    """[image, T(semantics)] to depth, and to whatever else there is a head for: Semantic-MD, section 3, figure 2.
+    """Predict depth, and what else has a head, from [image, T(semantics)]: Semantic-MD, section 3, Fig. 2.
 
     Args:
         backbone: the network, whose head `depth` has one channel.
         semantic_input: the transformation T; None for the image alone.
-        max_depth: metres that the depth head's 1 stands for.
+        max_depth: metres by which the depth head's output is multiplied.
         depth_activation: of the depth head, ``sigmoid`` or ``none``; ``auto`` is the authors' choice, a sigmoid where
             depth is the only task and none beside others.
     """
@@ -39,21 +39,21 @@ class SemanticMDNetwork(nn.Module):
         self.bounded = depth_activation == "sigmoid" or (depth_activation == "auto" and single)
 
     def forward(self, image: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Outputs (B, channels, H, W) of all heads, `depth` (B, 1, H, W) in metres.
+        """Return outputs (B, channels, H, W) of all heads, by name; `depth` (B, 1, H, W) in metres.
 
         Args:
             image: (B, 3, H, W), normalised.
             labels: (B, h, w) int64 ids, 0 = unlabelled, brought to the image's size; read only with a transformation.
 
         Raises:
-            ValueError: if the transformation has no labels to read.
+            ValueError: if there is a transformation, but no labels.
         """
         outputs = self.backbone(self.pixels(image, labels))
         depth = outputs["depth"]
         return outputs | {"depth": self.max_depth * (depth.sigmoid() if self.bounded else depth)}
 
     def pixels(self, image: Tensor, labels: Tensor | None) -> Tensor:
-        """What the encoder sees, (B, 3 + channels of the transformation, H, W)."""
+        """Return what the encoder reads, (B, 3 + channels of the transformation, H, W)."""
         if self.semantic_input is None:
             return image
         if labels is None:

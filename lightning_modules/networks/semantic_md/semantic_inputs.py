@@ -10,9 +10,10 @@ from functools import partial
 from typing import Literal
 
 import torch
-from timm.models._efficientnet_blocks import InvertedResidual, SqueezeExcite
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lightning_modules.backbones.timm_internals import InvertedResidual, SqueezeExcite
 
 ContourMode = Literal["gradient", "opening"]
 ClassOrder = Literal["overall", "counted", "semantic_md"]
@@ -22,18 +23,18 @@ class SemanticInput(nn.Module, ABC):
     """A label map as network input.
 
     Attributes:
-        channels: that it adds to the input.
+        channels: number of channels that it adds to the input.
     """
 
     channels: int
 
     @abstractmethod
     def forward(self, labels: Tensor) -> Tensor:
-        """Channels (B, channels, H, W) float32 of labels (B, H, W) int64."""
+        """Return channels (B, channels, H, W) float32 of labels (B, H, W) int64."""
 
 
 def plain_ids(labels: Tensor) -> Tensor:
-    """Ids (B, 1, H, W) float32 of labels (B, H, W) as HyperSim's files have them: -1 for unlabelled pixels."""
+    """Return ids (B, 1, H, W) float32 of labels (B, H, W) as HyperSim's files have them: -1 for unlabelled pixels."""
     return labels.where(labels > 0, -1)[:, None].float()
 
 
@@ -53,7 +54,7 @@ class RawLabels(SemanticInput):
         self.classes, self.scaled = classes, scaled
 
     def forward(self, labels: Tensor) -> Tensor:
-        """(B, 1, H, W) of labels (B, H, W)."""
+        """Return (B, 1, H, W) float32 of labels (B, H, W)."""
         return labels[:, None].float() / self.classes if self.scaled else plain_ids(labels)
 
 
@@ -64,10 +65,10 @@ class OneHotClasses(SemanticInput):
     and kept in the buffer ``ids``, so that a checkpoint means the same classes on any data.
 
     Args:
-        classes: how many.
-        order: counted over the ``overall`` data set, as section 3 has it, ``counted`` over the training part alone, or
-            the authors' hard-coded order for NYU40, ``semantic_md``.
-        counted_frames: over which is counted, at most, evenly spread; None counts all.
+        classes: number of maps.
+        order: by which classes are chosen: their frequency in the ``overall`` data set, as section 3 has it, or in the
+            training part alone (``counted``), or the authors' hard-coded order for NYU40 (``semantic_md``).
+        counted_frames: largest number of frames that are counted, evenly spread; None counts all.
 
     Raises:
         ValueError: if ``classes`` or ``counted_frames`` is not positive.
@@ -87,11 +88,14 @@ class OneHotClasses(SemanticInput):
 
     @property
     def is_chosen(self) -> bool:
-        """Whether it is known which classes they are."""
+        """Tell whether the classes of the maps have been chosen."""
         return bool((self.ids > 0).all())
 
     def choose(self, order: Sequence[int]) -> None:
-        """Take the first of all ids, the most frequent one first.
+        """Choose the classes of the maps: the first ids of an order.
+
+        Args:
+            order: ids of all classes of the data, the most frequent one first.
 
         Raises:
             ValueError: if there are fewer ids than channels.
@@ -104,7 +108,7 @@ class OneHotClasses(SemanticInput):
         self.ids.copy_(torch.tensor(order[: self.channels]))
 
     def forward(self, labels: Tensor) -> Tensor:
-        """(B, classes, H, W) of labels (B, H, W), the most frequent class first.
+        """Return (B, classes, H, W) of labels (B, H, W), the most frequent class first.
 
         Raises:
             RuntimeError: if the classes were never chosen.
@@ -115,7 +119,7 @@ class OneHotClasses(SemanticInput):
 
 
 class SemanticConvolution(SemanticInput):
-    """A small network learns what to make of the ids: row `sem. conv.`, section 3, an MBConv block.
+    """Channels that a small network learns to make of the ids: row `sem. conv.`, section 3, an MBConv block.
 
     The paper says no more than "an MBConv-block, expanding the output channels to 3"; the rest is as in the authors'
     code: a 3x3 convolution to ``width`` channels, the block, a 1x1 convolution to 3 channels, batch norm, sigmoid. It
@@ -151,7 +155,7 @@ class SemanticConvolution(SemanticInput):
             self.head = nn.Sequential(last, nn.BatchNorm2d(self.channels), nn.Sigmoid())
 
     def forward(self, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) of labels (B, H, W), in [0, 1] unless it is the block alone."""
+        """Return (B, 3, H, W) of labels (B, H, W), in [0, 1] unless it is the block alone."""
         return self.head(self.block(self.stem(plain_ids(labels))))
 
 
@@ -179,7 +183,7 @@ class LabelContours(SemanticInput):
         self.ids = RawLabels(classes, scaled)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """(B, 1, H, W) of labels (B, H, W)."""
+        """Return (B, 1, H, W) float32 of labels (B, H, W)."""
         ids = self.ids(labels)
         eroded = -self._dilate(-ids)
         if self.mode == "opening":

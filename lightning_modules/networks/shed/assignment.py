@@ -1,8 +1,8 @@
 """Soft assignment of fine tokens to coarse ones grown from farthest-point seeds: one operator on every device.
 
 ``segdepth::seeded_assignment`` is one node to `torch.compile` and `torch.export`, whose graphs would otherwise hold
-every pick. Its plain torch body is the reference and serves the CPU. On CUDA the picks, the gathering of the seeds'
-features, their cosines and the softmax are one Triton launch
+every pick. On the CPU it runs in plain torch (:mod:`~lightning_modules.networks.shed.assignment_reference`). On CUDA
+the picks, the gathering of the seeds' features, their cosines and the softmax are one Triton launch
 (:mod:`~lightning_modules.networks.shed.assignment_kernel`).
 """
 
@@ -10,44 +10,16 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.networks.shed.farthest_point import check_count, farthest_points
-
-#: Below this a feature's norm counts as this, as in :func:`torch.nn.functional.normalize`.
-MIN_NORM = 1e-12
-
-
-def take_tokens(tokens: Tensor, index: Tensor) -> Tensor:
-    """Tokens (B, k, d) at the indices (B, k) of tokens (B, n, d)."""
-    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))
-
-
-def soft_assignment(fine: Tensor, coarse: Tensor, scale: float) -> Tensor:
-    """P(i -> j) = softmax over j of ``scale`` * cosine(fine_i, coarse_j), in float32 at least.
-
-    The paper writes "P_l(i -> j) proportional to sim(Z_{l-1}[i], Z_l[j])"; a ratio of cosines could be negative, so
-    this is CAST's softmax over the coarse axis: each fine token distributes a mass of one.
-
-    Args:
-        fine: (B, n, d).
-        coarse: (B, k, d).
-        scale: inverse temperature.
-
-    Returns:
-        (B, n, k).
-    """
-    with torch.autocast(fine.device.type, enabled=False):
-        dtype = torch.promote_types(fine.dtype, torch.float32)
-        fine, coarse = (F.normalize(nodes.to(dtype), dim=-1, eps=MIN_NORM) for nodes in (fine, coarse))
-        return (scale * fine @ coarse.mT).softmax(-1)
+from lightning_modules.networks.shed.assignment_reference import MIN_NORM, seeded_assignment_reference, take_tokens
+from lightning_modules.networks.shed.farthest_point import check_count
 
 
 def seeded_assignment(
     tokens: Tensor, nodes: Tensor, k: int, scale: float, pad: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Seeds by farthest point sampling on ``tokens``, and the soft assignment of ``nodes`` to the nodes of the seeds.
+    """Pick seeds among tokens by farthest point sampling, and assign nodes softly to the nodes of the seeds.
 
     No gradient flows through the choice of seeds.
 
@@ -60,21 +32,14 @@ def seeded_assignment(
 
     Returns:
         Seeds (B, k) int64 as of :func:`~lightning_modules.networks.shed.farthest_point.farthest_points`, and the
-        assignment (B, n, k) as of :func:`soft_assignment`.
+        assignment (B, n, k) as of
+        :func:`~lightning_modules.networks.shed.assignment_reference.soft_assignment`.
 
     Raises:
         ValueError: if k exceeds n.
     """
     check_count(k, tokens.shape[1])
     return _seeded_assignment(tokens, nodes, k, scale, pad)
-
-
-def seeded_assignment_reference(
-    tokens: Tensor, nodes: Tensor, k: int, scale: float, pad: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """:func:`seeded_assignment` in plain torch, differentiable by itself."""
-    seeds = farthest_points(tokens, k, pad)
-    return seeds, soft_assignment(nodes, take_tokens(nodes, seeds), scale)
 
 
 @torch.library.custom_op("segdepth::seeded_assignment", mutates_args=())

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lightning_modules.networks.shed.assignment import MIN_NORM
+from lightning_modules.networks.shed.assignment_reference import MIN_NORM
 from lightning_modules.networks.shed.farthest_point import squared_distances
 
 #: Rows and channels at a time, the least that a product of tiles takes: with more of them, the registers of a program
@@ -27,7 +27,9 @@ def pick_and_assign(
     n: int, k: int, dim: int, scale: float, min_norm: float,
     all_tokens: tl.constexpr, all_seeds: tl.constexpr, rows: tl.constexpr, channels: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Program (b, r): the seeds of image b, and rows r * rows ... of its assignment; all arrays are contiguous.
+    """Compute in program (b, r) the seeds of image b, and ``rows`` rows of its assignment from r * rows on.
+
+    All arrays are contiguous.
 
     ``between`` (B, n, n) and ``to_mean`` (B, n) are :class:`SquaredDistances`; ``nodes`` are (B, n, dim). Written are
     ``seeds`` (B, k) int64 and ``assignment`` (B, n, k) float32. n and k fit into ``all_tokens`` and ``all_seeds``.
@@ -72,7 +74,10 @@ def pick_and_assign(
 def seeded_assignment_triton(
     tokens: Tensor, nodes: Tensor, k: int, scale: float, pad: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """:func:`~lightning_modules.networks.shed.assignment.seeded_assignment` of nodes of at most 32 bits, by Triton."""
+    """Compute :func:`~lightning_modules.networks.shed.assignment.seeded_assignment` by Triton, in float32.
+
+    Nodes have at most 32 bits.
+    """
     batch, n, dim = nodes.shape
     between, to_mean = squared_distances(tokens, pad)
     seeds = nodes.new_empty(batch, k, dtype=torch.int64)

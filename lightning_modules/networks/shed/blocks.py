@@ -1,4 +1,4 @@
-"""ViT blocks over a class token and segment tokens: what encoder and decoder share."""
+"""Stages of ViT blocks over a class token and segment tokens, of encoder and decoder."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class BlockStage(nn.Module):
-    """Timm ViT blocks applied to [class token; segment tokens].
+    """ViT blocks of timm, applied to [class token; segment tokens].
 
     Args:
-        blocks: timm ``Block``s, in order; none is the identity.
+        blocks: timm ``Block``s, in order; without any the stage is the identity.
     """
 
     def __init__(self, blocks: Sequence[nn.Module]) -> None:
@@ -23,7 +23,7 @@ class BlockStage(nn.Module):
         """Run the blocks.
 
         Args:
-            cls: (B, 1, d), or (1, 1, d) for all images alike.
+            cls: (B, 1, d), or (1, 1, d) if all images have the same.
             tokens: (B, n, d).
             masked: (B, n) bool, tokens that nothing may attend to. None passes no mask, which flash attention needs.
 
@@ -42,7 +42,7 @@ def split_blocks(blocks: Sequence[nn.Module], stages: int, depths: Sequence[int]
 
     Args:
         blocks: of all stages.
-        stages: how many.
+        stages: number of stages.
         depths: blocks of each stage; None for equal stages.
 
     Raises:
@@ -59,7 +59,13 @@ def split_blocks(blocks: Sequence[nn.Module], stages: int, depths: Sequence[int]
 
 
 def class_tokens(count: int, dim: int, start: Tensor | None = None) -> nn.Parameter:
-    """Learned class tokens (count, 1, dim), all beginning at ``start`` (dim,), or drawn from N(0, 1e-6^2) as CAST's."""
+    """Make learned class tokens (count, 1, dim).
+
+    Args:
+        count: number of tokens.
+        dim: channels.
+        start: (dim,) initial value of all of them; None draws each from N(0, 1e-6^2), as in CAST.
+    """
     if start is None:
         return nn.Parameter(1e-6 * torch.randn(count, 1, dim))
     return nn.Parameter(start.detach().expand(count, 1, dim).clone())

@@ -1,4 +1,4 @@
-"""S_0: which superpixel each cell of the feature grid belongs to; averaging over it and spreading back.
+"""S_0, the assignment of cells of the feature grid to superpixels: averaging cells and spreading tokens back.
 
 The paper's S_0 is an (h w) x n_0 matrix at pixel resolution, while features live on an h_0 x w_0 grid. Two readings:
 
@@ -17,7 +17,7 @@ Grid = tuple[int, int]
 
 
 def assign_cells(superpixels: Tensor, grid: Grid, num_superpixels: int, rule: CellRule = "nearest") -> Tensor:
-    """S_0 on the feature grid.
+    """Return S_0 on the feature grid.
 
     Args:
         superpixels: (B, H, W) int64 ids in 0..num_superpixels-1; an id may be empty.
@@ -64,17 +64,17 @@ def _area(superpixels: Tensor, grid: Grid, num_superpixels: int) -> Tensor:
 
 
 def segment_mean(features: Tensor, cells: Tensor, num_superpixels: int) -> tuple[Tensor, Tensor]:
-    """Superpixel tokens Z_0 = (S_0^T F) / (S_0^T 1) (SHED, section 3.1, "Tokenization").
+    """Return superpixel tokens Z_0 = (S_0^T F) / (S_0^T 1) (SHED, section 3.1, "Tokenization").
 
-    Accumulated in float32 at least, whatever the autocast type.
+    Sums are in float32 at least, whatever the autocast type.
 
     Args:
-        features: (B, d, h0, w0) feature map.
-        cells: S_0 in either form.
+        features: F, (B, d, h0, w0).
+        cells: S_0 in either form, as :func:`assign_cells` returns it.
         num_superpixels: n0.
 
     Returns:
-        Tokens (B, n0, d), zero where a superpixel owns no part of any cell, and that mask (B, n0) bool.
+        Tokens (B, n0, d), and a mask (B, n0) bool of superpixels that own no part of any cell; their tokens are zero.
     """
     with torch.autocast(features.device.type, enabled=False):
         values = features.flatten(2).mT
@@ -90,17 +90,17 @@ def segment_mean(features: Tensor, cells: Tensor, num_superpixels: int) -> tuple
 
 
 def spread(tokens: Tensor, cells: Tensor, grid: Grid) -> Tensor:
-    """Feature map F = S_0 T (SHED, section 3.2, "Unpooling spatial features").
+    """Return the feature map F = S_0 T (SHED, section 3.2, "Unpooling spatial features").
 
     A gather for one-hot cells: the (h0*w0) x n0 matrix is never formed.
 
     Args:
         tokens: T, (B, n0, d).
-        cells: S_0 in either form.
+        cells: S_0 in either form, as :func:`assign_cells` returns it.
         grid: (h0, w0).
 
     Returns:
-        (B, d, h0, w0).
+        F, (B, d, h0, w0).
     """
     if cells.is_floating_point():
         maps = cells.to(tokens.dtype) @ tokens

@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class SquaredDistances(NamedTuple):
-    """What picking needs to know of the points; nothing is farther than 0 from itself, and pads are nowhere.
+    """Squared distances of points, with -1 for points that must not be picked.
 
     Attributes:
         between: (B, n, n), row i holds the distances from point i; -1 to what counts as the same point.
-        to_mean: (B, n), -1 for pads.
+        to_mean: (B, n) distances from the mean of an image's points; -1 for pads.
     """
 
     between: Tensor
@@ -20,7 +20,13 @@ class SquaredDistances(NamedTuple):
 
 @torch.no_grad()
 def squared_distances(points: Tensor, pad: Tensor | None = None, dtype: torch.dtype | None = None) -> SquaredDistances:
-    """All pairwise distances, from the Gram matrix of the centred points; arguments as of :func:`farthest_points`."""
+    """Compute all pairwise distances from the Gram matrix of the centred points.
+
+    Args:
+        points: (B, n, d).
+        pad: (B, n) bool, true for tokens that stand for nothing.
+        dtype: of the distances; None is float64, or float32 on MPS.
+    """
     dtype = dtype or (torch.float32 if points.device.type == "mps" else torch.float64)
     same = 1e-10 if dtype == torch.float64 else 1e-5
     own = points.new_ones(points.shape[:2], dtype=torch.bool) if pad is None else ~pad

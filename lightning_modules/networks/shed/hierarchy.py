@@ -1,4 +1,4 @@
-"""The segment hierarchy as a whole: composing the assignments P_1, ..., P_L."""
+"""Composition of the assignments P_1, ..., P_L: tokens and labels of a level on superpixels."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from lightning_modules.networks.shed.unpooling import unpool
 
 
 def project_to_superpixels(tokens: Tensor, assignments: Sequence[Tensor]) -> Tensor:
-    """T_l = P_{0->l} Z'_l with P_{0->l} = P_1 ... P_l (SHED, section 3.2, "Unpooling spatial features").
+    """Return T_l = P_{0->l} Z'_l with P_{0->l} = P_1 ... P_l (SHED, section 3.2, "Unpooling spatial features").
 
     Evaluated from the right, P_1 (P_2 (... Z'_l)): no product of two assignments is formed.
 
@@ -17,7 +17,7 @@ def project_to_superpixels(tokens: Tensor, assignments: Sequence[Tensor]) -> Ten
         assignments: P_1, ..., P_l, each (B, n_{i-1}, n_i); empty for l = 0.
 
     Returns:
-        (B, n_0, d).
+        T_l, (B, n_0, d).
     """
     for assignment in reversed(assignments):
         tokens = unpool(tokens, assignment)
@@ -25,16 +25,16 @@ def project_to_superpixels(tokens: Tensor, assignments: Sequence[Tensor]) -> Ten
 
 
 def parents(assignment: Tensor) -> Tensor:
-    """Column (B, n) of the largest entry of each row (B, n, k); of columns that tie but for round-off, the first.
+    """Return the column (B, n) of the largest entry of each row (B, n, k), the first of equal ones.
 
-    Columns tie exactly where there are fewer distinct tokens than segments, and a seed serves twice.
+    Columns are equal but for round-off where there are fewer distinct tokens than segments, and a seed serves twice.
     """
     largest = assignment.amax(2, keepdim=True)
     return (assignment >= largest * (1 - 1e-6)).int().argmax(2)
 
 
 def hard_segments(superpixels: Tensor, assignments: Sequence[Tensor]) -> list[Tensor]:
-    """Segmentations S_l = S_{l-1} onehot(argmax_j P_l), fine to coarse (SHED, section 3.1).
+    """Return segmentations S_l = S_{l-1} onehot(argmax_j P_l), fine to coarse (SHED, section 3.1).
 
     Labels compose by indexing, so each segment lies inside exactly one coarser segment.
 

@@ -20,8 +20,8 @@ KERNEL = 3
 TAPS = KERNEL * KERNEL
 
 #: From how many cells a token on the products are made from tokens, by type of device, as
-#: ``python -m benchmarks.level_convolution`` measures it; elsewhere the dense convolution runs. On CUDA (an H200, batch
-#: 1 to 16) it is the faster way at every size: 2.5 to 4.8 times forward, 1.4 to 4.3 times with backward.
+#: ``python -m benchmarks.level_convolution_speed`` measures it; elsewhere the dense convolution runs. On CUDA (an H200,
+#: batch 1 to 16) it is the faster way at every size: 2.5 to 4.8 times forward, 1.4 to 4.3 times with backward.
 CELLS_PER_TOKEN = {"cpu": 2.0}
 
 
@@ -45,14 +45,14 @@ def convolve_levels(tokens: Tensor, cells: Tensor, grid: Grid, weight: Tensor) -
 
 
 def convolve_map(tokens: Tensor, cells: Tensor, grid: Grid, weight: Tensor) -> Tensor:
-    """Spread the tokens over the map and convolve it; the reference. Arguments as of :func:`convolve_levels`."""
+    """Spread tokens over the map and convolve it densely; takes and returns what :func:`convolve_levels` does."""
     return F.conv2d(spread(tokens, cells, grid), weight, padding=KERNEL // 2)
 
 
 def convolve_tokens(tokens: Tensor, cells: Tensor, grid: Grid, weight: Tensor) -> Tensor:
     """Multiply tokens by all taps, then add up each cell's nine products.
 
-    Arguments as of :func:`convolve_levels`, with ``cells`` (B, h*w) int64.
+    It takes and returns what :func:`convolve_levels` does; ``cells`` must be ids, (B, h*w) int64.
     """
     batch, count, dim = tokens.shape
     products = tokens @ weight.permute(1, 2, 3, 0).reshape(dim, -1)  # (B, n_0, taps * c)
@@ -63,13 +63,13 @@ def convolve_tokens(tokens: Tensor, cells: Tensor, grid: Grid, weight: Tensor) -
 
 
 def product_index(cells: Tensor, grid: Grid, count: int, outside: int) -> Tensor:
-    """Which rows of the table of products (image, token, tap) each cell adds up.
+    """Return the rows of the table of products, of (image, token, tap), that each cell adds up.
 
     Args:
         cells: (B, h*w) int64.
         grid: (h, w).
-        count: tokens an image.
-        outside: index for taps beyond the border.
+        count: number of tokens of an image.
+        outside: index returned for taps beyond the border.
 
     Returns:
         (B * h * w, 9) int64, taps in row-major order.

@@ -1,19 +1,16 @@
 """SHED from image to metric depth: stem, segment hierarchy, fusion of level maps and convolution maps, head."""
 
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.backbones import Backbone
-from lightning_modules.networks.depth_head import DepthHead, DepthParametrisation
-from lightning_modules.networks.dpt.fusion import FusionBlock, MapFusionRule, fuse_pyramid
-from lightning_modules.networks.named_options import check_option
+from lightning_modules.networks.depth_head import DepthHead
+from lightning_modules.networks.dpt.fusion import FusionBlock, fuse_pyramid
 from lightning_modules.networks.shed.level_convolution import convolve_levels
+from lightning_modules.networks.shed.options import SHEDOptions
 from lightning_modules.networks.shed.trunk import SHEDTrunk, TrunkOutput
-
-LevelFusionRule = Literal["maps", "tokens"]
-ReadoutRule = Literal["ignore", "project"]
 
 
 class SHEDOutput(NamedTuple):
@@ -26,41 +23,35 @@ class SHEDOutput(NamedTuple):
 class LevelFusion(nn.Module):
     """Fuse the level maps F_l = S_0 T_l into one map, without spatial reduction (SHED, section 3.2).
 
-    ``maps``, as printed ("fused using convolutional layers", on "the overall architecture of DPT"): a 3x3 convolution a
-    level, then fusion blocks from coarse to fine, all at one resolution, or, where the trunk reduces them, each level's
-    map at half the resolution of the finer one. The convolutions are computed from tokens where that is cheaper.
-    ``tokens``, a light variant that is not the paper's: one linear map a level, summed. Both commute with spreading
-    tokens over cells, so they run on n_0 tokens instead of h0*w0 cells and one spread is left; no convolution sees a
-    single level.
+    With ``level_fusion: maps``, as printed ("fused using convolutional layers", on "the overall architecture of DPT"),
+    each level has a 3x3 convolution, then fusion blocks go from coarse to fine. All maps have one resolution, or, with
+    ``spatial_reduction``, each has half that of the finer one. The convolutions are computed from tokens where that is
+    cheaper. With ``tokens``, a light variant that is not the paper's, each level has a linear map, and their results
+    are summed. Linear maps and sums commute with spreading tokens over cells, so they run on n_0 tokens instead of
+    h0*w0 cells, and only their sum is spread.
+
+    With ``readout: project`` each token is first concatenated with the class token and projected back (DPT, Eq. 4).
 
     Args:
-        dim: d, width of the tokens.
-        width: channels of the fused map.
-        levels: number of level maps.
-        rule: ``maps`` or ``tokens``.
-        readout: ``ignore`` (the paper's formula has no class token) or ``project`` (DPT's: each token is concatenated
-            with the class token and projected back).
-
-    Raises:
-        ValueError: for an unknown name.
+        dim: d, channels of a token.
+        options: of which this part reads ``width``, ``level_fusion``, ``readout`` and the levels that are fused.
     """
 
-    def __init__(self, dim: int, width: int, levels: int, rule: LevelFusionRule, readout: ReadoutRule):
+    def __init__(self, dim: int, options: SHEDOptions):
         super().__init__()
-        check_option("level_fusion", rule, LevelFusionRule)
-        check_option("readout", readout, ReadoutRule)
+        width, levels = options.width, len(options.fused_levels)
         self.readouts: nn.ModuleList | None = None
-        if readout == "project":
+        if options.readout == "project":
             self.readouts = nn.ModuleList(nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU()) for _ in range(levels))
         self.blocks: nn.ModuleList | None = None
-        if rule == "maps":
+        if options.level_fusion == "maps":
             self.projections = nn.ModuleList(nn.Conv2d(dim, width, 3, padding=1, bias=False) for _ in range(levels))
             self.blocks = nn.ModuleList(FusionBlock(width, refine_skip=level < levels - 1) for level in range(levels))
         else:
             self.projections = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels))
 
     def forward(self, trunk: TrunkOutput) -> Tensor:
-        """Fused map (B, width, h0, w0)."""
+        """Return the fused map (B, width, *trunk.grid)."""
         levels = trunk.levels
         if self.readouts is not None:
             cls = trunk.embedding[:, None].expand_as(levels[0])
@@ -80,58 +71,33 @@ class SHEDNetwork(nn.Module):
 
     Args:
         backbone: stem with maps at strides 4 and 8; the latter becomes tokens, both are fused again at the end.
-        trunk: the bidirectional segment hierarchy.
-        width: channels of the fusion decoder.
-        level_fusion: see :class:`LevelFusion`.
-        readout: likewise.
-        map_fusion: how the stem's maps join the path: ``add`` ("combined with F_conv", section 3.2), or ``refine`` them
-            first by a residual unit each, as DPT does: two more 3x3 convolutions at either stride.
-        max_depth: metres, see :func:`~lightning_modules.networks.depth_head.to_depth`.
-        depth_param: likewise.
+        trunk: the bidirectional segment hierarchy. Of its options this part reads ``width``, ``map_fusion``,
+            ``projection_stride``, ``max_depth``, ``depth_param`` and those of :class:`LevelFusion`.
 
     Raises:
-        ValueError: if the stem gives other strides, for an unknown name, or if level maps are projected at another
-            stride than 4 or 8, or reduced although they are fused as tokens.
+        ValueError: if the stem gives other strides.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        trunk: SHEDTrunk,
-        *,
-        width: int = 256,
-        level_fusion: LevelFusionRule = "maps",
-        readout: ReadoutRule = "ignore",
-        map_fusion: MapFusionRule = "add",
-        max_depth: float = 10.0,
-        depth_param: DepthParametrisation = "sigmoid_max",
-    ):
+    def __init__(self, backbone: Backbone, trunk: SHEDTrunk):
         super().__init__()
+        options = trunk.options
         (channels4, stride4), (channels8, stride8) = backbone.feature_info
         if (stride4, stride8) != (4, 8):
             raise ValueError(f"SHED reads maps of strides 4 and 8, the backbone gives {stride4} and {stride8}")
         self.backbone = backbone
         self.project = nn.Conv2d(channels8, trunk.dim, 1)
         self.trunk = trunk
-        self.level_fusion = LevelFusion(trunk.dim, width, len(trunk.map_levels), level_fusion, readout)
+        self.level_fusion = LevelFusion(trunk.dim, options)
         self.map_projections = nn.ModuleList(
-            nn.Conv2d(channels, width, 3, padding=1, bias=False) for channels in (channels4, channels8)
+            nn.Conv2d(channels, options.width, 3, padding=1, bias=False) for channels in (channels4, channels8)
         )
-        if trunk.projection_stride not in (None, 4, 8):
-            raise ValueError(f"`projection_stride` is {trunk.projection_stride}; the maps are projected at 4 or 8")
-        if trunk.spatial_reduction != "none" and level_fusion != "maps":
-            raise ValueError(
-                f"`spatial_reduction: {trunk.spatial_reduction}` is of maps, but `level_fusion` is {level_fusion}: "
-                "set it to maps"
-            )
         # Projected at stride 4, the levels join after the stride-8 map, which then begins the path.
-        self.levels_first = trunk.projection_stride != 4
-        check_option("map_fusion", map_fusion, MapFusionRule)
-        refine = map_fusion == "refine"
+        self.levels_first = options.projection_stride != 4
+        refine = options.map_fusion == "refine"
         self.fusion = nn.ModuleList(
-            FusionBlock(width, refine_skip=refined) for refined in (refine, refine and self.levels_first)
+            FusionBlock(options.width, refine_skip=refined) for refined in (refine, refine and self.levels_first)
         )
-        self.head = DepthHead(width, max_depth=max_depth, parametrisation=depth_param)
+        self.head = DepthHead(options.width, max_depth=options.max_depth, parametrisation=options.depth_param)
 
     def forward(self, image: Tensor, superpixels: Tensor) -> SHEDOutput:
         """Predict metric depth.

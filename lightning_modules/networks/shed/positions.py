@@ -8,7 +8,7 @@ from torch import Tensor
 def sincos_positions(
     height: int, width: int, dim: int, device: torch.device | None = None, *, rows_first: bool = False
 ) -> Tensor:
-    """Sinusoidal position of every cell of a grid (SHED, section 3.1, "Tokenization").
+    """Return the sinusoidal position of every cell of a grid (SHED, section 3.1, "Tokenization").
 
     With x the column, y the row and frequencies omega_k = 10000^(-4k/d), k = 0..d/4-1, the channels are the quarters
     [sin(x omega), cos(x omega), sin(y omega), cos(y omega)].
@@ -18,7 +18,7 @@ def sincos_positions(
         width: columns of the grid.
         dim: d, a multiple of four.
         device: where to build the table.
-        rows_first: y before x, as in CAST's release.
+        rows_first: put the channels of y before those of x, as CAST's release does.
 
     Returns:
         (height * width, dim) float32, cells in row-major order.

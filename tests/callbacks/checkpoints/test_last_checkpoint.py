@@ -15,9 +15,9 @@ from callbacks import LastCheckpoint
         (ValueError("no such stage"), False, False, ""),  # nothing was interrupted, and the error comes next
         (ValueError("no such stage"), False, True, ""),  # the checkpoint is an earlier command's
         (ValueError("a frame is broken"), True, False, ""),
-        (ValueError("a frame is broken"), True, True, "stopped by an error at step 3: .*last.ckpt is left; go on"),
-        (KeyboardInterrupt(), True, True, "interrupted at step 3: .*last.ckpt is left; go on"),
-        (KeyboardInterrupt(), True, False, "interrupted at step 3: before the first checkpoint; nothing is left"),
+        (ValueError("a frame is broken"), True, True, "stopped by an error at step 3: .*last.ckpt is left; resume"),
+        (KeyboardInterrupt(), True, True, "interrupted at step 3: .*last.ckpt is left; resume"),
+        (KeyboardInterrupt(), True, False, "interrupted at step 3: before the first checkpoint; there is nothing"),
         (SystemExit(143), True, True, ""),  # the signal has had its line
     ],
 )

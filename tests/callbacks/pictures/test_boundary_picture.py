@@ -14,6 +14,7 @@ from lightning_modules.evaluation import EvaluationOptions
 from lightning_modules.metrics import BoundaryProtocol, EvalProtocol
 from lightning_modules.metrics.boundary import depth_edges
 from lightning_modules.prediction import Prediction
+from tests.helpers.tested_frames import frame_of, output_of
 
 SIZE = (40, 60)
 
@@ -85,8 +86,9 @@ def test_a_frame_brings_its_annotation_and_the_evaluation_s_options(width):
     valid[..., 30:] = False
     batch = {"image": torch.zeros(1, 3, 20, 30), "depth": depth, "valid": valid, "occlusion": occlusion}
     protocol, options = EvalProtocol("test", 0.1, 20.0), EvaluationOptions(boundary=BoundaryProtocol(tolerance=2.5))
-    module = SimpleNamespace(protocol=protocol, evaluation=options, normalization=((0, 0, 0), (1, 1, 1)))
-    view = view_frame(Prediction(depth=torch.from_numpy(step(50)).float()[None, None]), batch, 0, module, width)
+    module = SimpleNamespace(evaluation=options, normalization=((0, 0, 0), (1, 1, 1)))
+    prediction = Prediction(depth=torch.from_numpy(step(50)).float()[None, None])
+    view = view_frame(frame_of(output_of(prediction, batch, protocol), batch, method=module), width)
     scale = 1 if width is None else 2
     assert view.boundary.tolerance == 2.5
     assert view.annotated.shape == view.sought.shape == (40 // scale, 60 // scale)
@@ -97,8 +99,9 @@ def test_a_frame_brings_its_annotation_and_the_evaluation_s_options(width):
 
 def test_the_panel_says_what_the_colours_mean():
     view = view_of(step(20), step(20), np.zeros(SIZE, dtype=bool))
-    batch = {"scene": ["a"], "frame": torch.tensor([1])}
-    figure = draw_panel(view, Prediction(depth=torch.ones(1, 1, *SIZE)), batch, 0)
+    depth = torch.ones(1, 1, *SIZE)
+    batch = {"scene": ["a"], "frame": torch.tensor([1]), "depth": depth, "valid": depth > 0}
+    figure = draw_panel(frame_of(output_of(Prediction(depth), batch), batch), view)
     (axis,) = (axis for axis in figure.axes if axis.get_title() == "boundaries")
     legend = axis.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["true (annotated)", "found (within 1 px)", "false"]

@@ -10,7 +10,6 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from callbacks import CloudPictures
-from callbacks.pictures.cloud_pictures import write_clouds
 from callbacks.pictures.cloud_sheet import (
     CUT_HEIGHT,
     chamfer_caption,
@@ -24,8 +23,9 @@ from callbacks.pictures.frame_result import FrameResult, frame_result
 from callbacks.pictures.frame_view import FrameView
 from callbacks.pictures.gravity import up_direction
 from callbacks.pictures.point_clouds import colored_cloud
-from lightning_modules.metrics import EvalProtocol
+from datamodules.frames import FrameDataset
 from lightning_modules.prediction import Prediction
+from tests.helpers.tested_frames import METHOD, data_named, frame_of, output_of
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 60.0
 CAMERA = torch.tensor([[FOCAL, 0, 39.5], [0, FOCAL, 29.5], [0, 0, 1]])
@@ -167,9 +167,6 @@ def test_without_an_evaluated_pixel_there_is_no_sheet():
     assert chamfer_caption(result_of(view_of(depth), figures={"chamfer3d_precision": np.nan})) == ""
 
 
-METHOD = SimpleNamespace(protocol=EvalProtocol("plain", 0.1, 20.0), normalization=((0.5,) * 3, (0.25,) * 3))
-
-
 def batch_of(depth, count=3):
     depth = torch.from_numpy(depth).float()[None, None].repeat(count, 1, 1, 1)
     return {
@@ -195,20 +192,22 @@ def test_the_callback_writes_picture_and_clouds(tmp_path):
     depth, surface, _ = room()
     batch = batch_of(depth)
     segments = torch.from_numpy(surface).repeat(3, 1, 1)
-    outputs = {"prediction": Prediction(1.5 * batch["depth"], segments=[segments]), "per_image": {}}
+    outputs = output_of(Prediction(1.5 * batch["depth"], segments=[segments]), batch)
+    dataset = FrameDataset(SimpleNamespace(indices=range(40, 43)), range(3), None)
     barriers = []
     trainer = SimpleNamespace(
-        datamodule=SimpleNamespace(test_names=lambda: ["rooms"]), default_root_dir=str(tmp_path), world_size=1,
-        global_rank=0, is_global_zero=True, logger=None, strategy=SimpleNamespace(barrier=barriers.append),
-        test_dataloaders=SimpleNamespace(dataset=range(3), batch_size=3),
+        datamodule=SimpleNamespace(test_sets=lambda: [data_named("rooms")]), default_root_dir=str(tmp_path),
+        is_global_zero=True, logger=None, strategy=SimpleNamespace(barrier=barriers.append),
+        test_dataloaders=SimpleNamespace(dataset=dataset),
     )  # fmt: skip
     callback = CloudPictures(frames=2)
-    METHOD.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None})}
-    callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0)
+    method = SimpleNamespace(**vars(METHOD))
+    method.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None})}
+    callback.on_test_batch_end(trainer, method, outputs, batch, 0)
     assert not (tmp_path / "clouds").exists()  # point clouds are not measured
-    METHOD.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None, "cloud": None})}
-    callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0)
-    callback.on_test_epoch_end(trainer, METHOD)
+    method.evaluations = {"test/rooms": SimpleNamespace(metrics={"depth": None, "cloud": None})}
+    callback.on_test_batch_end(trainer, method, outputs, batch, 0)
+    callback.on_test_epoch_end(trainer, method)
     files = sorted(path.name for path in (tmp_path / "clouds").iterdir())
     parts = (".png", "_prediction.ply", "_truth.ply")
     assert files == [f"rooms_{index:04d}{part}" for index in (40, 42) for part in parts]
@@ -223,12 +222,10 @@ def test_the_callback_writes_picture_and_clouds(tmp_path):
 
 def test_a_method_without_depth_has_no_clouds(tmp_path):
     batch = batch_of(room()[0])
-    outputs = {
-        "prediction": Prediction(None, segments=[batch["depth"][:, 0].long()]),
-        "per_image": {"x": torch.ones(3)},
-    }
-    result = frame_result(outputs, batch, 1, METHOD)
+    prediction = Prediction(None, segments=[batch["depth"][:, 0].long()])
+    frame = frame_of(output_of(prediction, batch, per_image={"x": torch.ones(3)}), batch, 1)
+    result = frame_result(frame)
     assert result.view is None
-    assert (result.index, result.figures, result.segments[0].shape) == (41, {"x": 1.0}, (HEIGHT, WIDTH))
-    write_clouds(result, tmp_path / "clouds" / "rooms_0041")
+    assert (result.index, result.metrics, result.segments[0].shape) == (41, {"x": 1.0}, (HEIGHT, WIDTH))
+    CloudPictures().draw(frame, tmp_path / "clouds" / "rooms_0041")
     assert not list(tmp_path.iterdir())

@@ -62,7 +62,7 @@ def test_each_test_set_has_a_picture_and_a_table_under_its_own_names(trainer, tm
 
 
 def test_w_and_b_gets_all_pictures_at_once_and_a_table_each(trainer, monkeypatch):
-    from callbacks.pictures import confusion_matrix
+    from callbacks.records import wandb_media
 
     class Logger:
         images, tables = [], []
@@ -73,7 +73,7 @@ def test_w_and_b_gets_all_pictures_at_once_and_a_table_each(trainer, monkeypatch
         def log_table(self, key, columns, data):
             self.tables.append((key, len(columns), len(data)))
 
-    monkeypatch.setattr(confusion_matrix, "WandbLogger", Logger)
+    monkeypatch.setattr(wandb_media, "WandbLogger", Logger)
     trainer.logger = Logger()
     ConfusionMatrix().on_test_epoch_end(trainer, method([[1, 1, 2]]))
     assert Logger.images == [("test/confusion", 2, ["rooms", "nyuv2"])]

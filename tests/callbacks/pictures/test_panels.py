@@ -7,11 +7,13 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from callbacks.pictures.class_colors import NYU40, ClassColors
+from callbacks.pictures.class_colors import ClassColors
 from callbacks.pictures.frame_view import FrameView
 from callbacks.pictures.panels import arrange, draw_panel
 from callbacks.pictures.task_pictures import edge_pictures, region_support_pictures, semantic_pictures
+from datamodules.classes import NYU40
 from lightning_modules.prediction import Prediction
+from tests.helpers.tested_frames import frame_of, output_of
 
 SIZE = (24, 32)
 
@@ -28,7 +30,8 @@ def batch(*keys):
     edges = torch.zeros(2, 1, *SIZE)
     edges[1, 0, :, 8] = 1
     everything = {"semantics": ids, "edges": edges}
-    names = {"scene": ["a", "b"], "frame": torch.tensor([3, 4]), "depth": torch.ones(2, 1, *SIZE)}
+    depth = torch.ones(2, 1, *SIZE)
+    names = {"scene": ["a", "b"], "frame": torch.tensor([3, 4]), "depth": depth, "valid": depth > 0}
     return names | {key: everything[key] for key in keys}
 
 
@@ -44,12 +47,6 @@ def prediction_of(*, semantics=False, edges=False, segments=0):
         edges=edge if edges else None,
         segments=[torch.arange(16).expand(2, 12, 16) // 2**level for level in range(segments)],
     )
-
-
-def test_there_are_forty_distinct_colours():
-    assert len(NYU40) == len(set(NYU40.values())) == 40
-    names = list(NYU40)
-    assert [names[id_ - 1] for id_ in (1, 22, 40)] == ["wall", "ceiling", "other prop"]
 
 
 def test_a_class_is_painted_and_called_the_same_everywhere():
@@ -97,13 +94,18 @@ def test_without_truth_the_prediction_stands_alone():
     assert list(edge_pictures(prediction_of(edges=True), batch(), 1)) == ["predicted edges (probability)"]
 
 
+def panel(view, prediction, batch):
+    """Of the second frame."""
+    return draw_panel(frame_of(output_of(prediction, batch), batch, 1), view)
+
+
 def titles(figure):
     return [axis.get_title() or ("legend" if axis.get_legend() else "") for axis in figure.axes[:-2]]
 
 
 def test_a_method_of_all_tasks_has_the_papers_six_pictures():
     prediction = prediction_of(semantics=True, edges=True)
-    figure = draw_panel(view_of(), prediction, batch("semantics", "edges"), 1)
+    figure = panel(view_of(), prediction, batch("semantics", "edges"))
     rows = [titles(figure)[i : i + 4] for i in range(0, 12, 4)]
     assert rows[0][0] == "b, frame 4"
     assert rows[0][1:3] == ["ground truth", "prediction"]
@@ -120,17 +122,17 @@ def test_a_method_of_all_tasks_has_the_papers_six_pictures():
 
 
 def test_a_method_of_segments_alone_has_the_panel_it_had():
-    figure = draw_panel(view_of(), prediction_of(segments=4), batch("semantics", "edges"), 1)
+    figure = panel(view_of(), prediction_of(segments=4), batch("semantics", "edges"))
     assert [title.partition(":")[0] for title in titles(figure)[4:]] == [
         "boundaries", "level 0", "level 1", "level 2", "level 3", "", "", "",
     ]  # fmt: skip
 
 
 def test_a_method_that_reads_the_truth_is_marked_and_what_it_reads_is_shown():
-    figure = draw_panel(replace(view_of(), oracle="semantics"), prediction_of(), batch("semantics"), 1)
+    figure = panel(replace(view_of(), oracle="semantics"), prediction_of(), batch("semantics"))
     assert titles(figure)[2] == "prediction (oracle semantics)"
     assert titles(figure)[5:7] == ["true classes, which the method reads", "legend"]
-    of_other_truth = draw_panel(replace(view_of(), oracle="region support"), prediction_of(), batch("semantics"), 1)
+    of_other_truth = panel(replace(view_of(), oracle="region support"), prediction_of(), batch("semantics"))
     assert titles(of_other_truth)[2] == "prediction (oracle region support)"
     assert titles(of_other_truth)[5] == ""
 

@@ -24,6 +24,7 @@ from callbacks.pictures.retrieval_picture import (
     choose_queries,
 )  # fmt: skip
 from lightning_modules.metrics import LayoutRetrieval
+from tests.helpers.tested_frames import data_named
 
 SCENES, FRAMES, FIRST = 5, 8, 100
 
@@ -57,7 +58,7 @@ def batch_of(rows):
 
 
 def make_trainer(folder, **facts):
-    datamodule = SimpleNamespace(test_names=lambda: ["rooms"])
+    datamodule = SimpleNamespace(test_sets=lambda: [data_named("rooms")])
     loader = SimpleNamespace(dataset=DATASET)
     plain = {"is_global_zero": True, "logger": None, "default_root_dir": str(folder), "test_dataloaders": loader}
     return SimpleNamespace(datamodule=datamodule, **{**plain, **facts})
@@ -73,7 +74,7 @@ def show(callback, trainer, method, metric, batches):
     for rows in batches:
         batch = batch_of(rows)
         metric.update(descriptors()[rows], batch["scene"], batch["frame"])
-        callback.on_test_batch_end(trainer, method, {}, batch, 0)
+        callback.on_test_batch_end(trainer, method, {"per_image": {}}, batch, 0)
     callback.on_test_epoch_end(trainer, method)
 
 
@@ -182,7 +183,7 @@ def test_without_descriptors_there_is_no_sheet(tmp_path):
     method, _ = make_method()
     callback, trainer = RetrievalPicture(), make_trainer(tmp_path)
     callback.on_test_start(trainer, method)
-    callback.on_test_batch_end(trainer, method, {}, batch_of([0, 1]), 0)
+    callback.on_test_batch_end(trainer, method, {"per_image": {}}, batch_of([0, 1]), 0)
     callback.on_test_epoch_end(trainer, method)  # the metric was not updated
     method.evaluations["test/rooms"].metrics = {}
     callback.on_test_epoch_end(trainer, method)

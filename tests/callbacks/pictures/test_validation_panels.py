@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks import ValidationPanels
-from callbacks.pictures.frame_pictures import chosen_frames
+from callbacks.pictures.frame_pictures import spread_frames
 from callbacks.pictures.frame_view import FrameView
 from callbacks.pictures.point_clouds import MAX_POINTS, colored_cloud, write_ply
 from callbacks.pictures.validation_panels import Drawn, as_jpeg
+from callbacks.records.frame_callback import frames_of
+from datamodules.frames import FrameDataset
 
 
 def view_of(height=480, width=640, invalid=0):
@@ -94,19 +96,25 @@ def test_when_it_draws(every, between, epochs):
     assert panels.is_due(trainer_of(0, fn="validate"))
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
 @pytest.mark.parametrize("total", [1, 4, 7, 23])
-def test_the_same_frames_for_every_number_of_processes(world, total):
-    drawn = []
-    for rank in range(world):
-        own = list(range(total))[rank::world]
-        loader = SimpleNamespace(dataset=range(total), batch_size=2)
-        for number, start in enumerate(range(0, len(own), 2)):
-            batch = {"index": torch.tensor(own[start : start + 2])}
-            trainer = SimpleNamespace(world_size=world, global_rank=rank)
-            drawn += [int(batch["index"][i]) for i in chosen_frames(trainer, batch, number, loader, 4)]
+def test_the_frames_are_spread_over_the_part_by_their_numbers_in_the_data_set(total):
+    reader = SimpleNamespace(indices=range(100, 200))  # numbers in the data set are not positions
+    dataset = FrameDataset(reader, range(50, 50 + total), None)
     expected = np.linspace(0, total - 1, min(4, total)).round()
-    assert sorted(drawn) == sorted(expected)
+    assert sorted(spread_frames(dataset, 4)) == [150 + place for place in expected]
+    assert spread_frames(dataset, 0) == frozenset()
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_the_same_frames_for_every_number_of_processes(world):
+    chosen = {3, 4, 9}
+    seen = []
+    for rank in range(world):
+        own = list(range(11))[rank::world]
+        for start in range(0, len(own), 2):
+            batch = {"index": torch.tensor(own[start : start + 2])}
+            seen += [frame.index for frame in frames_of({"per_image": {}}, batch, None, None, chosen)]
+    assert sorted(seen) == sorted(chosen)
 
 
 def test_a_full_disk_ends_the_drawing_only(tmp_path):
@@ -116,12 +124,12 @@ def test_a_full_disk_ends_the_drawing_only(tmp_path):
     figure = Figure(figsize=(1, 1))
     for _ in range(2):
         callback.drawn = {3: Drawn(as_jpeg(figure), np.zeros((1, 6), np.float32))}
-        if callback.writes:
-            with pytest.warns(UserWarning, match="no further validation panels"):
+        if not callback.files.stopped:
+            with pytest.warns(UserWarning, match="no further validation panels, training continues"):
                 callback.on_validation_epoch_end(trainer, None)
         else:
             callback.on_validation_epoch_end(trainer, None)
-    assert not callback.writes
+    assert callback.files.stopped
     (tmp_path / "panels").unlink()
     fresh = ValidationPanels(every_n_epochs=1)
     fresh.drawn = {3: Drawn(as_jpeg(figure), np.zeros((1, 6), np.float32))}

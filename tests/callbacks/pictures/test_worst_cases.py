@@ -13,16 +13,16 @@ from callbacks.pictures.frame_view import view_frame
 from callbacks.pictures.worst_cases import MAX_WIDTH, Case, WorstCases
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.prediction import Prediction
-
-METHOD = SimpleNamespace(protocol=EvalProtocol("plain", 0.1, 10.0), normalization=((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
+from tests.helpers.tested_frames import METHOD, data_named, frame_of, output_of
 
 
 @pytest.fixture
 def trainer(tmp_path):
-    datamodule = SimpleNamespace(test_names=lambda: ["nyuv2", "ibims1"])
     return SimpleNamespace(
-        datamodule=datamodule, default_root_dir=str(tmp_path), world_size=1, is_global_zero=True, logger=None
-    )
+        datamodule=SimpleNamespace(test_sets=lambda: [data_named("nyuv2"), data_named("ibims1")]),
+        test_dataloaders=[SimpleNamespace(dataset=None)] * 2,
+        default_root_dir=str(tmp_path), is_global_zero=True, logger=None,
+    )  # fmt: skip
 
 
 def batch_of(indices, size=(6, 8)):
@@ -36,7 +36,7 @@ def batch_of(indices, size=(6, 8)):
 def show(callback, trainer, batch, errors, predicted=None, loader=0, metric="abs_rel"):
     """A test batch whose frames have the given errors."""
     prediction = Prediction(batch["depth"] * 1.5 if predicted is None else predicted)
-    outputs = {"prediction": prediction, "per_image": {metric: torch.tensor(errors, dtype=torch.float64)}}
+    outputs = output_of(prediction, batch, per_image={metric: torch.tensor(errors, dtype=torch.float64)})
     callback.on_test_batch_end(trainer, METHOD, outputs, batch, 0, loader)
 
 
@@ -131,7 +131,7 @@ def test_the_sheet(trainer, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"), [({"frames": 0}, "must be positive"), ({"metric": "mae"}, "figure `mae`")]
+    ("options", "reason"), [({"frames": 0}, "must be positive"), ({"metric": "mae"}, "metric `mae`")]
 )
 def test_impossible_options(trainer, options, reason):
     with pytest.raises(ValueError, match=reason):  # noqa: PT012
@@ -141,14 +141,12 @@ def test_impossible_options(trainer, options, reason):
 
 
 def test_a_view_is_in_metres_under_the_protocol():
-    """Units of 10 m are for figures; pictures and their bars are in metres, and the prediction is as evaluated."""
-    method = SimpleNamespace(
-        protocol=EvalProtocol("unit", 0.1, 10.0, alignment="median", unit=10.0), normalization=METHOD.normalization
-    )
+    """Units of 10 m are for metrics; pictures and their bars are in metres, and the prediction is as evaluated."""
+    protocol = EvalProtocol("unit", 0.1, 10.0, alignment="median", unit=10.0)
     batch = batch_of([0])
     batch["depth"][0, 0] = torch.linspace(1, 4, 48).view(6, 8)
     batch["valid"][0, 0, 0] = False
-    view = view_frame(Prediction(2 * batch["depth"]), batch, 0, method)
+    view = view_frame(frame_of(output_of(Prediction(2 * batch["depth"]), batch, protocol), batch, method=METHOD))
     np.testing.assert_allclose(view.predicted, batch["depth"][0, 0], rtol=1e-6)
     np.testing.assert_allclose(view.truth, batch["depth"][0, 0], rtol=1e-6)
     assert view.abs_rel == pytest.approx(0, abs=1e-6)

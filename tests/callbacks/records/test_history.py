@@ -1,6 +1,8 @@
 """The curves in a run's folder: whole, in order, and once, also after an interruption."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,10 @@ def test_a_long_history_is_thinned(tmp_path):
     assert lines[-1]["step"] == 48
 
 
-def test_a_folder_that_cannot_be_written_ends_the_curves_and_not_the_training(tmp_path):
-    (tmp_path / "history.tmp").mkdir()
-    with pytest.warns(UserWarning, match="the curves of this run end here, training goes on"):
+def test_a_folder_that_cannot_be_written_ends_the_curves_and_not_the_training(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.warns(UserWarning, match="the curves of this run end here, training continues"):
         train(tmp_path, epochs=1)

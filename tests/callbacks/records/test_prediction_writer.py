@@ -25,7 +25,7 @@ def write(tmp_path):
         )
         truth = torch.full((2, 1, 12, 16), 1.5)
         batch = {"depth": truth, "valid": truth > 0, "index": torch.tensor([0, 1448])}
-        method = SimpleNamespace(protocol=PROTOCOL)
+        method = SimpleNamespace(protocol_of=[None, PROTOCOL].__getitem__)
         PredictionWriter(**options).write_on_batch_end(trainer, method, Prediction(depth), None, batch, 0, 1)
         return tmp_path / "predictions" / "second"
 

@@ -2,7 +2,9 @@
 
 import io
 import math
+from types import SimpleNamespace
 
+import torch
 from rich.console import Console
 
 from callbacks import RunSummary
@@ -20,14 +22,14 @@ def test_details_are_left_to_the_file():
     assert "0.1000" in text
     assert "object_excluded" in text
     assert "rmse_at_2_5" not in text
-    assert "2 more figures are in metrics.json" in text
+    assert "2 more metrics are in metrics.json" in text
 
 
 def test_details_alone_are_shown():
     text = printed({"rmse_at_2_5": 0.5, "rmse_at_5_10": math.nan})
     assert "rmse_at_2_5" in text
     assert "nan" in text
-    assert "more figures" not in text
+    assert "more metrics" not in text
 
 
 def test_many_frames_without_an_edge_are_remarked_on():
@@ -45,3 +47,15 @@ def test_a_baseline_that_is_exact_leaves_no_gain_to_state():
     text = printed({"abs_rel": 0.1, "baseline_abs_rel": 0.0})
     assert "0.1000" in text
     assert "%" not in text
+
+
+def test_everything_in_the_folder_is_named(tmp_path, capsys):
+    for name in ("thumbnails", "panels", ".lock"):
+        (tmp_path / name).mkdir()
+    metrics = {"test/nyuv2/abs_rel": torch.tensor(0.125)}
+    trainer = SimpleNamespace(
+        is_global_zero=True, default_root_dir=str(tmp_path), logger=None, fast_dev_run=False, callback_metrics=metrics
+    )
+    method = SimpleNamespace(oracle="", evaluations={}, protocol_of=lambda _: SimpleNamespace(name="tiny"))
+    RunSummary().on_test_end(trainer, method)
+    assert f"{tmp_path.name}: metrics.json, panels, thumbnails\n" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage.exposure import rescale_intensity
 
-from datamodules import CLAHE, CenterCrop, ClampDepth, NYUv2DataModule, ResizeFrame, UnitDepth
+from datamodules import CLAHE, CenterCrop, ClampDepth, NYUv2DataModule, ResizeFrame
 from datamodules.frames import Frame
 from datamodules.splits import random_split
 from tests.helpers.tiny_nyu import write_tiny_nyu
@@ -47,16 +47,6 @@ def test_clahe_raises_contrast_and_leaves_depth_alone():
     assert made.maps["depth"] is before.maps["depth"]
 
 
-def test_unit_depth_stands_beside_metres():
-    before = frame()
-    made = UnitDepth(10.0)(before).maps
-    torch.testing.assert_close(made["depth_unit"], (before.maps["depth"] / 10).clamp(max=1))
-    assert made["depth"] is before.maps["depth"]
-    relative = UnitDepth(None)(before).maps["depth_unit"]
-    assert relative.max() == 1
-    assert (relative[0, :3] == 0).all()
-
-
 def test_a_random_split_has_the_papers_shares_and_shares_nothing():
     split = random_split(1449, seed=0)
     assert (len(split.train), len(split.val), len(split.test)) == (1159, 145, 145)
@@ -69,7 +59,7 @@ def test_steps_shape_training_and_evaluation_alike(tmp_path):
     write_tiny_nyu(tmp_path)
     module = NYUv2DataModule(
         str(tmp_path),
-        preprocess=[ResizeFrame((32, 32)), CLAHE(), UnitDepth()],
+        preprocess=[ResizeFrame((32, 32)), CLAHE()],
         crop=(32, 32),
         eval_size=None,
         hflip=0.0,
@@ -79,6 +69,5 @@ def test_steps_shape_training_and_evaluation_alike(tmp_path):
     train, test = module.train_set[0], module.test_set[0]
     for sample in (train, test):
         assert sample["image"].shape == (3, 32, 32)
-        assert sample["depth"].shape == sample["depth_unit"].shape == (1, 32, 32)
-    assert "depth_unit" in module.provides
+        assert sample["depth"].shape == (1, 32, 32)
     assert module.describe()["frame_size"] == [32, 32]

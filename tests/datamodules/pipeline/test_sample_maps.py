@@ -1,4 +1,4 @@
-"""Contours, class maps and edges against SciPy, scikit-image and counting by hand."""
+"""Edges and counts of classes against SciPy, scikit-image and counting by hand."""
 
 import h5py
 import numpy as np
@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.ndimage import grey_dilation, grey_erosion
 
-from datamodules import ClassMaps, EdgeTarget, GridSuperpixels, NYUv2DataModule, SemanticContours
-from datamodules.pipeline.sample_maps import SEMANTIC_MD_ORDER
+from datamodules import EdgeTarget, GridSuperpixels, NYUv2DataModule
+from datamodules.pipeline.class_counts import SEMANTIC_MD_ORDER
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 
@@ -17,59 +17,22 @@ def labels(seed=0, height=21, width=34):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("size", [3, 5])
-def test_contours_are_dilation_minus_erosion(seed, size):
+def test_edges_of_ids_are_dilation_minus_erosion(seed):
     map_ = labels(seed)
-    expected = grey_dilation(map_, size=(size, size)) - grey_erosion(map_, size=(size, size)) > 0
-    made = SemanticContours(size=size).make(torch.from_numpy(map_))
+    expected = grey_dilation(map_, size=(3, 3)) - grey_erosion(map_, size=(3, 3)) > 0
+    made = EdgeTarget().make(torch.from_numpy(map_))
     assert made.dtype == torch.float32
     np.testing.assert_array_equal(made[0].numpy() > 0, expected)
 
 
-def test_contours_as_printed_are_an_opening():
-    map_ = labels()
-    expected = grey_dilation(grey_erosion(map_, size=(3, 3)), size=(3, 3))
-    np.testing.assert_array_equal(SemanticContours("opening").make(torch.from_numpy(map_))[0].numpy(), expected)
-
-
-def test_contours_of_large_ids_are_not_lost_to_rounding():
+def test_edges_of_large_ids_are_not_lost_to_rounding():
     map_ = torch.full((4, 4), 2**30)
     map_[:, 2:] += 1
-    assert SemanticContours().make(map_)[0, 0].tolist() == [0, 1, 1, 0]
+    assert EdgeTarget().make(map_)[0, 0].tolist() == [0, 1, 1, 0]
 
 
-def test_a_constant_map_has_no_contour_and_a_border_two_pixels():
-    assert not SemanticContours().make(torch.full((6, 6), 3)).any()
-    step = torch.zeros(6, 6, dtype=torch.int64)
-    step[:, 3:] = 1
-    assert SemanticContours().make(step)[0, 0].tolist() == [0, 0, 1, 1, 0, 0]
-
-
-def test_class_maps_are_zero_for_other_classes():
-    maps = ClassMaps(3, order="semantic_md")
-    made = maps.make(torch.tensor([[1, 2, 22, 9, 0]]))
-    assert made[:, 0].tolist() == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]]  # wall, floor, ceiling
-    assert sorted(SEMANTIC_MD_ORDER) == list(range(1, 41))
-
-
-def test_class_maps_count_the_training_split_only(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGDEPTH_CACHE", str(tmp_path / "cache"))
-    write_tiny_nyu(tmp_path)
-    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "r+") as file:  # frames 0..3 train, 4..7 test
-        file["labels"][:4] = 21  # wall (1)
-        file["labels"][:4, :20] = 3  # cabinet (3): 20 of 64 columns
-        file["labels"][:4, 20:22] = 7  # (7)
-        file["labels"][:4, 22:60] = 0  # unlabelled, and the most frequent
-        file["labels"][4:] = 7
-    maps = ClassMaps(2)
-    options = {"crop": (32, 32), "eval_size": None, "num_workers": 0, "hflip": 0.0}
-    NYUv2DataModule(str(tmp_path), derived=[maps], **options).setup()
-    assert maps.ids.tolist() == [3, 1]
-    again = ClassMaps(2)
-    NYUv2DataModule(str(tmp_path), derived=[again], **options).setup()
-    assert again.ids.tolist() == [3, 1]  # remembered
-    with pytest.raises(ValueError, match="`classes` is 5, but the training frames have 3"):
-        NYUv2DataModule(str(tmp_path), derived=[ClassMaps(5)], **options).setup()
+def test_a_constant_map_has_no_edges():
+    assert not EdgeTarget().make(torch.full((6, 6), 3)).any()
 
 
 def test_classes_are_counted_over_the_overall_data_set_or_the_training_frames(tmp_path, monkeypatch):
@@ -89,6 +52,7 @@ def test_classes_are_counted_over_the_overall_data_set_or_the_training_frames(tm
     pixels = module.class_pixels("overall")
     assert (pixels[1], pixels[3], sum(pixels)) == (4 * 44 * 48, 4 * (20 + 62) * 48, 8 * 64 * 48)
     assert module.class_order("semantic_md") == list(SEMANTIC_MD_ORDER)
+    assert sorted(SEMANTIC_MD_ORDER) == list(range(1, 41))
     assert sum(module.class_pixels("overall", 2)) == 2 * 64 * 48
     assert module.class_pixels("overall", None) == pixels
 
@@ -121,28 +85,28 @@ def test_edges_of_colour():
     assert edges[5:-5, 18:22].sum(1).min() >= 1
 
 
-def test_inputs_are_on_the_images_grid_and_targets_on_the_truths(tmp_path):
+def test_superpixels_are_on_the_images_grid_and_targets_on_the_truths(tmp_path):
     write_tiny_nyu(tmp_path)
     module = NYUv2DataModule(
         str(tmp_path),
-        derived=[SemanticContours(), ClassMaps(1, order="semantic_md"), EdgeTarget()],
+        derived=[EdgeTarget()],
         superpixels=GridSuperpixels(8),
         crop=(32, 32),
         eval_size=(24, 32),
         num_workers=0,
     )
     module.setup()
-    assert {"contours", "class_maps", "edges", "superpixels"} <= module.provides
+    assert {"edges", "superpixels"} <= module.provides
     test = module.test_set[0]
-    assert test["contours"].shape == test["class_maps"].shape == (1, 24, 32)
+    assert test["superpixels"].shape == (24, 32)
     assert test["edges"].shape == (1, 48, 64)
     train = module.train_set[0]
-    assert train["contours"].shape == train["edges"].shape == (1, 32, 32)
+    assert train["edges"].shape == (1, 32, 32)
 
 
 def test_what_a_map_needs_is_named(tmp_path):
     write_tiny_nyu(tmp_path)
     (tmp_path / "classMapping40.mat").unlink()
-    module = NYUv2DataModule(str(tmp_path), derived=[SemanticContours()], crop=(32, 32), num_workers=0)
-    with pytest.raises(ValueError, match=r"SemanticContours needs semantics: .*classMapping40\.mat is missing"):
+    module = NYUv2DataModule(str(tmp_path), derived=[EdgeTarget()], crop=(32, 32), num_workers=0)
+    with pytest.raises(ValueError, match=r"EdgeTarget needs semantics: .*classMapping40\.mat is missing"):
         module.setup()

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
+from datamodules.classes import FURNITURE
 from datamodules.nyuv2.labeled_format import intrinsics, read_class_mapping
 from datamodules.rooms import RoomsParameters, dataset, ensure_rooms
-from datamodules.rooms.furniture_classes import CLASSES, rooms_nyu40
+from datamodules.rooms.furniture_classes import rooms_nyu40
 
 SMALL = RoomsParameters(height=32, width=48, train_scenes=2, test_scenes=1, frames_per_scene=2)
 
@@ -49,7 +50,7 @@ def test_layout_is_that_of_nyuv2(folder, file):
     text = lambda reference: "".join(map(chr, file[reference][:].ravel()))  # noqa: E731
     names = [text(r) for r in file["names"][0]]
     assert len(names) == 894
-    assert all(names[number - 1] == name for name, (number, _) in CLASSES.items())
+    assert all(names[number - 1] == name for name, (number, _) in FURNITURE.items())
     assert [text(r) for r in file["scenes"][0]][:3] == ["bedroom_0000", "bedroom_0000", "living_room_0001"]
     assert "rooms" in text(file["rawRgbFilenames"][0, 0])
 
@@ -204,7 +205,7 @@ def test_the_class_mapping_lies_beside_the_labels(folder, file):
     table = read_class_mapping(folder / "classMapping40.mat")
     np.testing.assert_array_equal(table, rooms_nyu40())
     used = set(np.unique(file["labels"][:]))
-    assert used <= {number for number, _ in CLASSES.values()}
+    assert used <= {number for number, _ in FURNITURE.values()}
 
 
 @pytest.mark.real_data
@@ -215,6 +216,6 @@ def test_classes_are_numbered_as_nyuv2_numbers_them():
     table = read_class_mapping(meta / "meta" / "classMapping40.mat")
     with h5py.File(meta / "converted_labeled_mat" / "nyu_depth_v2_labeled_mini16.mat") as opened:
         names = ["".join(map(chr, opened[reference][:].ravel())) for reference in opened["names"][0]]
-    for name, (number, nyu40) in CLASSES.items():
+    for name, (number, nyu40) in FURNITURE.items():
         assert names[number - 1] == name
         assert table[number] == nyu40

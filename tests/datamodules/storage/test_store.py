@@ -16,9 +16,9 @@ from datamodules import (
     RegionSupportTarget,
     ResizeFrame,
     SeedsSuperpixels,
-    store,
 )
 from datamodules.pipeline.prepared import PreparedReader, describe
+from datamodules.storage import store
 from datamodules.storage.store import StorePlan, StoreReader, write_store
 from tests.helpers.tiny_nyu import write_tiny_nyu
 

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from experiments.comparison import wandb_report
-from experiments.comparison.compare import compare
 from experiments.comparison.frame_groups import DIFFERENT_FRAMES
 from experiments.comparison.run_records import find_runs
 from experiments.config.compose import ConfigError
+from tests.helpers.commands import command
 from tests.helpers.synthetic_runs import write_run
+
+compare = command("compare")
 
 
 def blocks(path):
@@ -65,7 +67,7 @@ def test_without_a_page(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["shed_hybird"], r"no run of shed_hybird under .*; did you mean `shed_hybrid`\?"),
-        (["--metrics", "abs_rell"], r"no run has a figure `abs_rell`; did you mean `abs_rel`"),
+        (["--metrics", "abs_rell"], r"no run has a metric `abs_rell`; did you mean `abs_rel`"),
         (["--tag", "nope"], r"no run with the tag `nope` under .*; tags: "),
         (["--paper", "mti_net"], "no run of mti_net under"),
         (["--embed_mb", "-1"], "--embed_mb: need megabytes"),

@@ -100,7 +100,7 @@ def test_a_missing_accelerator_is_advised_on(tmp_path, monkeypatch):
 
 
 def test_every_command_advises_on_a_missing_accelerator(monkeypatch, capsys):
-    def fail(arguments):
+    def fail(*, accelerator: str):
         raise MisconfigurationException("No supported gpu backend found!")
 
     monkeypatch.setattr("experiments.foreign.evaluate.evaluate", fail)

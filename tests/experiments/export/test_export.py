@@ -1,5 +1,7 @@
 """`segdepth export` from a trained run's folder to clouds and pictures, at the smallest size."""
 
+from pathlib import Path
+
 import cv2
 import h5py
 import numpy as np
@@ -7,10 +9,11 @@ import pytest
 import torch
 
 from experiments.__main__ import main
+from experiments.config.arguments import Changes
 from experiments.config.compose import ConfigError
 from experiments.export import result_pictures as export_pictures
+from experiments.export.choices import FrameChoice, RunChoice
 from experiments.export.finished_model import find_run
-from experiments.export.result_pictures import read_command_line
 from tests.experiments.conftest import tiny
 
 
@@ -105,13 +108,20 @@ def test_runs_are_found_by_folder_and_by_name(tmp_path, monkeypatch):
         find_run("shed_hybrid/old", root, "last")
 
 
-def test_flags_of_the_configuration_are_told_from_the_commands_own():
-    line = ["--config", "data/nyuv2", "a", "b", "--frames", "1", "2", "--data.init_args.root", "/x", "--model.k=3"]
-    options, changes = read_command_line("clouds", line)
-    assert (options.runs, options.frames) == (["a", "b"], [1, 2])
-    assert changes == ["--config", "data/nyuv2", "--data.init_args.root", "/x", "--model.k=3"]
+def test_flags_of_the_configuration_are_told_from_the_commands_own(monkeypatch):
+    called = []
+    monkeypatch.setattr(export_pictures, "export_clouds", lambda *given: called.append(given))
+    line = ["--config", "profile/quick", "a", "b", "--frames", "1", "2", "--data.init_args.root", "/x", "--model.k=3"]
+    main(["export", "clouds", *line, "--data", "nyuv2", "--root", "out"])
+    ((runs, changes, where, which, points),) = called
+    assert (runs, which.frames, points, where.runs_root) == (["a", "b"], [1, 2], None, Path("out"))
+    assert changes.names == ("data/nyuv2", "profile/quick")
+    assert changes.flags == ("--data.init_args.root", "/x", "--model.k=3")
+
+
+def test_points_are_counted():
     with pytest.raises(ConfigError, match="--points"):
-        read_command_line("clouds", ["a", "--points", "0"])
+        export_pictures.export_clouds(["a"], Changes(), RunChoice(), FrameChoice(), 0)
 
 
 def test_the_command_explains_itself(capsys):

@@ -13,7 +13,10 @@ from matplotlib.figure import Figure
 
 from experiments.config.compose import ConfigError
 from experiments.foreign import evaluate as evaluate_command
-from experiments.foreign.evaluate import evaluate
+from tests.helpers.commands import command
+
+evaluate = command("evaluate")
+
 
 #: Numbers of the tiny set's test frames, counted from 1.
 NUMBERS = (5, 6, 7, 8)

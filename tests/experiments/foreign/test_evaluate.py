@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import yaml
 from lightning.pytorch import Callback
-from tests.datamodules.test_nyuv2_trees import write_frame
 
 from datamodules import NYUv2DataModule
 from experiments.__main__ import main
 from experiments.config.compose import ConfigError
 from experiments.foreign import evaluate as evaluate_command
-from experiments.foreign.evaluate import evaluate
+from tests.datamodules.nyuv2.test_trees import write_frame
 from tests.experiments.conftest import tiny
+from tests.helpers.commands import command
+
+evaluate = command("evaluate")
+
 
 #: Numbers of the tiny set's test frames, counted from 1.
 NUMBERS = (5, 6, 7, 8)
@@ -133,7 +136,7 @@ def test_data_of_which_only_the_test_part_is_there(workplace, no_pictures, capsy
     assert "warning: train: " in capsys.readouterr().out
     absent = "kitchen_0001/rgb_1.jpg kitchen_0001/sync_1.png 518.8\n"
     (root / "nyudepthv2_train_files_with_gt.txt").write_text(60 * absent)
-    with pytest.warns(UserWarning, match="no figures of the training median"):
+    with pytest.warns(UserWarning, match="no constant baseline"):
         assert run(mine, output="out_files") == figures
     module = NYUv2DataModule(str(root), crop=(32, 32))
     for stage in ("test", "predict"):
@@ -159,8 +162,8 @@ def test_what_predict_writes_gets_the_figures_of_test(workplace, no_pictures):
 
     The network's output is smaller than the truth, and the protocol aligns it and counts in other units.
     """
-    for command in ("test", "predict"):
-        main([command, *tiny("dpt_hybrid"), "--run.name", "it", "--data.init_args.eval_size", "[32, 48]",
+    for verb in ("test", "predict"):
+        main([verb, *tiny("dpt_hybrid"), "--run.name", "it", "--data.init_args.eval_size", "[32, 48]",
               "--model.init_args.protocol.alignment", "median", "--model.init_args.protocol.unit", "10"])  # fmt: skip
     own = workplace / "runs/dpt_hybrid/it"
     assert np.load(own / "predictions/nyuv2/0005.npy").shape == (32, 48)

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.experiments.test_sweep import is_alive, until
 
 from experiments.config.compose import EXPERIMENTS, Composition, ConfigError
 from experiments.grid import ablation as ablation_command
 from experiments.grid import grid_runner as sweep_grid
-from experiments.grid.ablation import ablation
 from experiments.results.published import ORACLES, PublishedRow, PublishedTable, read_published, select_tables
 from experiments.results.run_folder import RUN_ENVIRONMENT
+from tests.experiments.grid.test_sweep import is_alive, until
+from tests.helpers.commands import command
 from tests.helpers.tiny_nyu import write_tiny_nyu
+
+ablation = command("ablation")
+
 
 ROOT = Path(__file__).parents[3]
 
@@ -112,7 +115,7 @@ def test_the_plan_is_a_run_for_each_row(place, capsys):
 def test_rows_without_an_experiment_are_named_and_left_out(place, capsys, monkeypatch):
     rows = [PublishedRow(name, name, "HyperSim", "HyperSim-val", {"rmse": "1.0"}) for name in ("shed_x", ROWS[0])]
     table = PublishedTable("semantic_md", "table1", rows)
-    monkeypatch.setattr(ablation_command, "read_published", lambda: [table])
+    monkeypatch.setattr("experiments.results.published.read_published", lambda: [table])
     ablation(["semantic_md"])
     assert "no experiment here, left out: shed_x" in capsys.readouterr().out
     assert names(place) == ["baseline_l1"]
@@ -184,12 +187,12 @@ def test_an_interrupt_is_gone_on_from(place, capsys, number):
     with pytest.raises(KeyboardInterrupt):
         ablation(["semantic_md/table1", "--jobs", "1"])
     other.join()
-    assert "interrupted: 3 of 10 runs are finished; the same command goes on" in capsys.readouterr().out
+    assert "interrupted: 3 of 10 runs are finished; the same command resumes the others" in capsys.readouterr().out
     ablation(["semantic_md/table1", "--jobs", "1"])
     assert names(place) == [*TABLE1[:4], *TABLE1[3:]]  # none of the finished ones again
     assert [resumed for _, resumed, _ in starts(place)] == [False] * 4 + [True] + [False] * 6
     assert "[4/10] semantic_md_onehot40/" in (output := capsys.readouterr().out)
-    assert ": goes on" in output
+    assert ": resumed" in output
 
 
 def test_a_killed_command_is_gone_on_from(place):

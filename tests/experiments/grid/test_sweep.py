@@ -20,12 +20,15 @@ import yaml
 from experiments.__main__ import main
 from experiments.config.compose import ConfigError
 from experiments.grid import grid_runner as sweep_grid
-from experiments.grid import sweep as sweep_command
 from experiments.grid.grid_runner import clock
 from experiments.grid.jobs import try_lock, unlock
 from experiments.grid.ranking import best_score
-from experiments.grid.sweep import make_slots, sweep
+from experiments.grid.sweep import make_slots
 from tests.helpers.busy_folder import held_elsewhere
+from tests.helpers.commands import command
+
+sweep = command("sweep")
+
 
 ROOT = Path(__file__).parents[3]
 
@@ -266,7 +269,7 @@ def test_a_figure_that_runs_will_have_is_not_refused(place, content, metric, fla
 
 
 def test_gpus_are_dealt_out_and_share_the_points(place, monkeypatch):
-    monkeypatch.setattr(sweep_command, "visible_gpus", lambda: ["4", "MIG-7"])
+    monkeypatch.setattr("experiments.health.machine.visible_gpus", lambda: ["4", "MIG-7"])
     sweep(["three.yaml"])
     assert sorted({start["gpu"] for start in starts(place)}) == ["4", "MIG-7"]
     assert [slot.gpu for slot in make_slots("auto", jobs=3)] == ["4", "MIG-7", "4"]
@@ -329,7 +332,7 @@ def test_an_interrupt_leaves_checkpoints_and_the_same_command_goes_on(place, cap
     with pytest.raises(KeyboardInterrupt):
         sweep(["three.yaml", "--jobs", "2", "--", "--mode=wait"])
     other.join()
-    assert "interrupted: 1 of 3 runs are finished; the same command goes on" in capsys.readouterr().out
+    assert "interrupted: 1 of 3 runs are finished; the same command resumes the others" in capsys.readouterr().out
     assert not any(is_alive(start["pid"]) for start in starts(place))
     sweep(["three.yaml", "--", "--mode=wait"])
     assert [(start["x"], start["resumed"]) for start in starts(place)[3:]] == [(2, True), (3, True)]

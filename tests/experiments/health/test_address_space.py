@@ -35,7 +35,7 @@ def test_a_library_that_finds_no_addresses_is_not_called_missing(limit, monkeypa
     def failing(name):
         raise ImportError("cv2.abi3.so: failed to map segment from shared object")
 
-    monkeypatch.setattr("experiments.__main__.import_module", failing)
+    monkeypatch.setattr("experiments.config.commands.import_module", failing)
     with pytest.raises(SystemExit):
         main(["compare"])
     assert "memory is full while libraries are loaded" in capsys.readouterr().err

@@ -16,8 +16,12 @@ from packaging.version import Version
 from experiments.health import Section, bounded, hardware, machine, software
 from experiments.health import doctor as doctor_module
 from experiments.health import folders as storage
-from experiments.health.doctor import as_json, doctor, examine
+from experiments.health.doctor import as_json, examine
+from tests.helpers.commands import command
 from tests.helpers.tiny_nyu import write_tiny_nyu
+
+doctor = command("doctor")
+
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,8 @@ import torch
 from matplotlib.figure import Figure
 
 from callbacks import PredictionWriter, RunSummary
-from callbacks.pictures.picture_files import save_figure, write_figure
+from callbacks.pictures.picture_files import png_bytes, write_figure, write_sheets
+from callbacks.records.optional_files import OptionalFiles
 from datamodules.files import WriteError, open_hdf5, write_text_atomically
 from datamodules.storage.cache import remembered
 from experiments import __main__ as program
@@ -108,13 +110,28 @@ def test_a_locked_file_is_not_called_unreadable(tmp_path):
 
 
 def test_pictures_are_left_out(tmp_path, full):
-    assert save_figure(Figure(), tmp_path / "a.png")
+    files = OptionalFiles("panels")
+    assert files.write_or_stop(tmp_path / "a.png", png_bytes(Figure()))
     full()
-    with pytest.warns(UserWarning, match=r"b\.png: .*No space left on device.*; it is left out, the test goes on"):
-        assert not save_figure(Figure(), tmp_path / "b.png")
+    with pytest.warns(UserWarning, match=r"b\.png: .*No space left.*; no further panels, the test continues"):
+        assert not files.write_or_stop(tmp_path / "b.png", png_bytes(Figure()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # said once
+        assert not files.write_or_stop(tmp_path / "c.png", png_bytes(Figure()))
     with pytest.raises(WriteError, match=r"b\.png: cannot be written \(No space left on device\)"):
         write_figure(Figure(), tmp_path / "b.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_sheets_that_were_not_written_are_not_sent(tmp_path, full, monkeypatch):
+    sent = []
+    monkeypatch.setattr("callbacks.pictures.picture_files.log_pictures", lambda *call: sent.append(call))
+    trainer, files = SimpleNamespace(default_root_dir=str(tmp_path)), OptionalFiles("sheets")
+    write_sheets(trainer, files, "worst", {"nyuv2": Figure()})
+    full()
+    with pytest.warns(UserWarning, match="no further sheets"):
+        write_sheets(trainer, files, "worst", {"ibims1": Figure()})
+    assert sent == [(trainer, "test/worst", {"nyuv2": tmp_path / "worst_nyuv2.png"}), (trainer, "test/worst", {})]
 
 
 def test_figures_are_printed_before_they_are_written(tmp_path, full, capsys):
@@ -122,7 +139,7 @@ def test_figures_are_printed_before_they_are_written(tmp_path, full, capsys):
         is_global_zero=True, default_root_dir=str(tmp_path), logger=None, fast_dev_run=False,
         callback_metrics={"test/nyuv2/abs_rel": torch.tensor(0.125)},
     )  # fmt: skip
-    method = SimpleNamespace(oracle="", evaluations={}, protocol=SimpleNamespace(name="tiny"))
+    method = SimpleNamespace(oracle="", evaluations={}, protocol_of=lambda _: SimpleNamespace(name="tiny"))
     (tmp_path / "metrics.json").write_text(json.dumps({"test/nyuv2/rmse": 1.0}))
     full()
     with pytest.raises(WriteError, match=r"metrics\.json: cannot be written"):

@@ -1,6 +1,5 @@
 """Claims files: those of the suite, and one line for each mistake."""
 
-import inspect
 import re
 import shlex
 from pydoc import locate
@@ -9,6 +8,7 @@ import pytest
 import yaml
 
 from experiments.config.arguments import take_flag
+from experiments.config.class_arguments import argument_names
 from experiments.config.compose import ConfigError, compose, experiment_names
 from experiments.judging.claim import Comparison, Direction, Percentage, PrintedComparison, Quantifier, Relation, Stated
 from experiments.judging.claims_file import CLAIMS, find_claims, read_claims
@@ -39,7 +39,7 @@ def test_arms_of_the_suites_files_can_be_run(path, monkeypatch):
         configs, flags = take_flag(words[1:], "--config")
         method = compose([words[0], *configs, "data/rooms"]).config["model"]["class_path"]
         keys = {flag.partition("=")[0].removeprefix("--model.init_args.") for flag in flags}
-        assert keys <= set(inspect.signature(locate(method).__init__).parameters)
+        assert keys <= argument_names(locate(method))
 
 
 def test_what_is_read(tmp_path):

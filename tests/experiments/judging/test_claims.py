@@ -15,11 +15,15 @@ from experiments.comparison.run_records import RunRecord
 from experiments.config.compose import ConfigError
 from experiments.grid import grid_runner as sweep_grid
 from experiments.judging.claim import Comparison, Direction
-from experiments.judging.claims import claims, write
+from experiments.judging.claims import write
 from experiments.judging.claims_file import read_claims
 from experiments.judging.outcomes import ArmRun, claim_states, judge_claims, matching_keys
 from experiments.judging.printed_tables import pairs_of_arms
 from experiments.results.table_layout import MINUS
+from tests.helpers.commands import command
+
+claims = command("claims")
+
 
 ROOT = Path(__file__).parents[3]
 

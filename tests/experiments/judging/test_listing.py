@@ -8,11 +8,15 @@ import yaml
 
 from experiments.grid import grid_runner as sweep_grid
 from experiments.judging import listing as claims_list
-from experiments.judging.claims import claim_jobs, claims
+from experiments.judging.claims import claim_jobs
 from experiments.judging.claims_file import read_claims
 from experiments.judging.listing import list_claims
 from experiments.judging.outcomes import claim_states, judge_claims
+from tests.helpers.commands import command
 from tests.helpers.synthetic_runs import write_run
+
+claims = command("claims")
+
 
 CLAIM = {"text": "Errors are smaller", "source": "Table 9", "metric": "rmse", "arm": "new", "than": "old"}
 SPEC = {
@@ -119,9 +123,9 @@ def test_the_list_is_printed_and_written(place, capsys):
 
 def test_costs_are_counted_without_runs(place, monkeypatch):
     costs = {("dpt_hybrid",): 100.0, ("shed_hybrid",): 90.0}
-    for module in ("claims_outcomes", "claims_report"):
+    for module in ("outcomes", "report"):
         monkeypatch.setattr(
-            f"experiments.{module}.cost_of",
+            f"experiments.judging.{module}.cost_of",
             lambda parts: {"cost/gflops": sum(costs[tuple(words)] for words in parts)},
         )
     cost = {"text": "Cheap", "source": "s", "metric": "cost/gflops", "arm": "new", "than": "old"}

@@ -12,11 +12,13 @@ import datamodules.files
 from callbacks.records.per_image_table import earlier_rows
 from callbacks.records.run_recorder import RunRecorder
 from callbacks.records.run_summary import merge_json
-from experiments.comparison.compare import compare
 from experiments.results.finished_runs import read_runs
 from experiments.results.run_folder import find_checkpoint
-from experiments.results.table import table
+from tests.helpers.commands import command
 from tests.helpers.synthetic_runs import write_run
+
+compare = command("compare")
+table = command("table")
 
 
 def cut(path):

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 import yaml
-from tests.experiments.test_resume import EXPERIMENT
 
 from experiments.__main__ import main
 from experiments.results.changed_tests import changes, name_of
 from experiments.results.run_folder import RUN_ENVIRONMENT
+from tests.experiments.train.test_resume import EXPERIMENT
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 RUN = "runs/tiny/one"

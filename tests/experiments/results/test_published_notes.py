@@ -19,7 +19,10 @@ from experiments.results.published_notes import (
     row_notes,
     table_notes,
 )
-from experiments.results.table import table
+from tests.helpers.commands import command
+
+table = command("table")
+
 
 TABLES = {table.name: table for table in read_published()}
 

@@ -12,9 +12,12 @@ from experiments.config.compose import EXPERIMENTS, ConfigError
 from experiments.results.finished_runs import read_runs
 from experiments.results.measured import measure
 from experiments.results.published import METRICS, PublishedRow, read_published, select_tables, tables_of
-from experiments.results.table import table
 from experiments.results.table_formats import escape_latex, escape_markdown
 from experiments.results.table_layout import MINUS
+from tests.helpers.commands import command
+
+table = command("table")
+
 
 NYUV2 = {"test/nyuv2/abs_rel": 0.1414, "test/nyuv2/delta1": 0.85, "test/nyuv2/rmse": 0.451}
 DASH = "\N{EN DASH}"

@@ -138,7 +138,7 @@ def test_interrupted_within_an_epoch(place, monkeypatch, flags, step):
     fatal = next(e for e in events if e[:2] == ("train", "on_train_batch_start") and e[3] == str(step))
     assert run(place, "fit", "killed", *flags, fatal=fatal) == -9
     assert run(place, "fit", "killed", *flags) == 0
-    assert "going on at epoch" in (place / "killed.log").read_text()
+    assert "resumed at epoch" in (place / "killed.log").read_text()
     assert_same(weights(place, "killed"), weights(place, "whole"))
 
 
@@ -211,7 +211,7 @@ def test_sigterm_ends_the_test_and_the_next_start_measures(place):
     assert not (folder / "metrics.json").exists()
     assert run(place, "exp", "stopped") == 0
     assert (folder / "metrics.json").exists()
-    assert "going on at epoch" not in (place / "stopped.log").read_text()  # nothing was trained again
+    assert "resumed at epoch" not in (place / "stopped.log").read_text()  # nothing was trained again
 
 
 @pytest.mark.slow

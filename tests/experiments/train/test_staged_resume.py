@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 import yaml
-from tests.experiments.test_resume import assert_same, weights
 
+from tests.experiments.train.test_resume import assert_same, weights
 from tests.helpers.killed_runs import base_callbacks, checkpoint_every, run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
@@ -107,10 +107,10 @@ def test_killed_in_every_stage_a_run_ends_as_if_it_was_not(place):
         left = checkpoint(place, "killed", "last.ckpt")
         assert (left["stage"], left["global_step"]) == (name, step)
         if name != "linear":
-            assert "going on at epoch" in log
+            assert "resumed at epoch" in log
     status, log = run(place, "killed")
     assert status == 0, log[-3000:]
-    assert "going on at epoch 5, batch 1, step 16" in log
+    assert "resumed at epoch 5, batch 1, step 16" in log
     assert_same(weights(place, "killed"), weights(place, "whole"))
     for number, stage in enumerate(STAGES):
         file = f"stage_{number}_{stage['name']}.ckpt"

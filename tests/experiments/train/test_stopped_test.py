@@ -10,13 +10,13 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import yaml
-from tests.experiments.test_resume import EXPERIMENT
 
 from callbacks import PerImageTable, WorstCases
 from datamodules.frames import FrameDataset
 from experiments.__main__ import main
 from lightning_modules.metrics import PointCloudChamfer
 from lightning_modules.metrics.point_cloud import nearest_distances
+from tests.experiments.train.test_resume import EXPERIMENT
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: What collects something in a test, and what writes it.
@@ -192,7 +192,7 @@ def test_a_signal_while_figures_are_written_lets_them_be_written(workplace, monk
         main(command("test", "--ckpt_path", "best"))
     assert end.value.code == 128 + signal.SIGTERM
     assert (run / "metrics.json").exists()
-    assert "the test was over, and its figures are written" in caplog.text
+    assert "the test was over, and its metrics are written" in caplog.text
 
 
 def search_without_end(points):

@@ -7,14 +7,15 @@ from torch import nn
 from lightning_modules.backbones import create_backbone
 from lightning_modules.networks.mti_net import MTINetwork
 from lightning_modules.networks.mti_net.interaction import FeaturePropagation, MultiModalDistillation
+from lightning_modules.networks.mti_net.options import MTINetOptions
 
 TASKS = ("depth", "semantics", "edges")
 
 
 def build(**options):
     torch.manual_seed(0)
-    options = {"classes": 5, "widths": (8, 8, 8, 8), "width": 16, "attention_dim": 8, **options}
-    return MTINetwork(create_backbone("resnet10t", pretrained=False), **options)
+    options = {"num_classes": 5, "widths": (8, 8, 8, 8), "width": 16, "attention_dim": 8, **options}
+    return MTINetwork(create_backbone("resnet10t", pretrained=False), MTINetOptions(**options))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,7 @@ def test_a_single_task_is_the_same_network_without_the_others():
 
 
 def test_without_supervision_there_are_no_initial_predictions():
-    network = build(initial_predictions=False)
+    network = build(deep_supervision=0)
     output = network(torch.randn(2, 3, 32, 32))
     assert all(maps == [] for maps in output.initial.values())
     reached = with_gradient(network, output.depth.sum() + output.semantics.sum() + output.edges.sum())
@@ -222,7 +223,9 @@ def test_without_supervision_there_are_no_initial_predictions():
         ({"tasks": ["semantics"], "guidance": ["semantics"]}, "needs the task depth"),
         ({"attention_stride": 2}, "`attention_stride` must be one of"),
         ({"widths": (8, 8)}, "`widths`: need one for each stride"),
-        ({"edge_guide": "both"}, "`edge_guide` must be features or map"),
+        ({"edge_guide": "both"}, "`edge_guide` is 'both'; choose one of features, map"),
+        ({"depth_param": "linear"}, "`depth_param` is 'linear'; choose one of sigmoid_max"),
+        ({"deep_supervision": -1}, "`deep_supervision` must not be negative"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(options, message):
@@ -232,7 +235,7 @@ def test_what_cannot_be_built_is_refused_by_name(options, message):
 
 def test_a_backbone_of_other_strides_is_refused():
     with pytest.raises(ValueError, match="strides 4, 8, 16 and 32"):
-        MTINetwork(create_backbone("resnet10t", pretrained=False, strides=(8, 16, 32)))
+        MTINetwork(create_backbone("resnet10t", pretrained=False, strides=(8, 16, 32)), MTINetOptions())
 
 
 def test_bfloat16_autocast_trains():

@@ -203,6 +203,6 @@ def test_weights_that_cannot_be_had_are_one_line(monkeypatch):
 
     monkeypatch.setattr(multi_head.smp, "create_model", without_network)
     with pytest.raises(
-        PretrainedUnavailableError, match=r"pretrained weights of `resnet18` cannot be had.*pretrained false"
+        PretrainedUnavailableError, match=r"pretrained weights of `resnet18` are unavailable.*pretrained false"
     ):
         MultiHeadNetwork("resnet18", "unet", {"depth": 1})

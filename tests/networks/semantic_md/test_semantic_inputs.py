@@ -12,7 +12,7 @@ from scipy.ndimage import grey_closing, grey_dilation, grey_erosion, grey_openin
 from torch.nn import functional as F
 
 from datamodules import NYUv2DataModule
-from datamodules.pipeline.sample_maps import SEMANTIC_MD_ORDER
+from datamodules.pipeline.class_counts import SEMANTIC_MD_ORDER
 from lightning_modules.networks.semantic_md.semantic_inputs import (
     LabelContours,
     OneHotClasses,

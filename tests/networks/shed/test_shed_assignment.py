@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lightning_modules.networks.shed import assignment
-from lightning_modules.networks.shed.assignment import seeded_assignment, seeded_assignment_reference
+from lightning_modules.networks.shed.assignment import seeded_assignment
+from lightning_modules.networks.shed.assignment_reference import seeded_assignment_reference
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 SCALE = 5.0

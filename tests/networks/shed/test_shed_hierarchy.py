@@ -65,8 +65,3 @@ def test_unpooling_module_follows_the_formula(assignments):
     update = hidden @ plain.mlp.fc2.weight.T + plain.mlp.fc2.bias
     torch.testing.assert_close(plain(coarse, assignments[0], skip), update)
     torch.testing.assert_close(residual(coarse, assignments[0], skip), fused + update)
-
-
-def test_unknown_unpooling_mlp_is_refused():
-    with pytest.raises(ValueError, match="`mlp` is 'none'; choose one of plain, residual"):
-        Unpooling(8, "none")

@@ -8,6 +8,7 @@ from timm.models.vision_transformer import Block
 
 from lightning_modules.networks.shed import SHEDTrunk
 from lightning_modules.networks.shed.cells import spread
+from lightning_modules.networks.shed.options import SHEDOptions
 
 DIM, SEGMENTS, SIZE, GRID, N = 16, (12, 6, 3), (32, 48), (8, 12), 24  # n_0 = (32 // 8) (48 // 8)
 READINGS = [
@@ -20,22 +21,22 @@ READINGS = [
     {"skip": "pre_block"},
     {"pad_tokens": "cast"},
     {"base_blocks": 1},
-    {"num_segments": (6,)},
+    {"segments": (6,)},
     {"unpool": "hard"},
     {"assignment": "own"},
     {"assignment": "own", "unpool": "soft", "base_blocks": 1},
     {"reverse": False},
     {"reverse": False, "base_blocks": 1},
-    {"projection_stride": 2},
+    {"projection_stride": 8},
 ]
 
 
-def make_trunk(num_segments=SEGMENTS, **options):
+def make_trunk(**options):
     torch.manual_seed(0)
-    halves = 2 if options.get("reverse", True) else 1
-    count = halves * len(num_segments) * options.setdefault("blocks_per_stage", 1) + options.get("base_blocks", 0)
+    options = SHEDOptions(**({"segments": SEGMENTS, "blocks_per_stage": 1, "superpixel_size": 8} | options))
+    count = (1 + options.reverse) * options.levels * options.blocks_per_stage + options.base_blocks
     blocks = torch.nn.ModuleList(Block(DIM, 2, qkv_bias=True) for _ in range(count))
-    trunk = SHEDTrunk(blocks, DIM, num_segments, heads=4, **({"superpixel_size": 8} | options)).double().eval()
+    trunk = SHEDTrunk(blocks, DIM, options, heads=4).double().eval()
     for half in (trunk.encoder, trunk.decoder):
         cls_tokens = getattr(half, "cls_tokens", None)
         if cls_tokens is not None:
@@ -65,12 +66,12 @@ def test_shapes_and_finite_gradients_of_every_reading(options):
     trunk = make_trunk(**options)
     features, superpixels = make_input()
     output = trunk(features.requires_grad_(), superpixels)
-    sizes = (N, *options.get("num_segments", SEGMENTS))
+    sizes = (N, *options.get("segments", SEGMENTS))
     assert [p.shape for p in output.assignments] == [(2, n, k) for n, k in itertools.pairwise(sizes)]
     assert [level.shape for level in output.levels] == [(2, N, DIM)] * len(sizes)
     stride = options.get("projection_stride")
-    finer = GRID if stride is None else (SIZE[0] // stride, SIZE[1] // stride)
-    assert [m.shape for m in maps(output)] == [(2, DIM, *finer)] * len(sizes)
+    grid = GRID if stride is None else (SIZE[0] // stride, SIZE[1] // stride)
+    assert [m.shape for m in maps(output)] == [(2, DIM, *grid)] * len(sizes)
     assert output.embedding.shape == (2, DIM)
     assert output.pad.shape == (2, N)
     torch.stack(maps(output)).square().sum().backward()
@@ -184,7 +185,7 @@ def test_bfloat16_autocast_is_finite_and_rows_sum_to_one():
 
 def test_blocks_are_split_in_half_in_order():
     blocks = torch.nn.ModuleList(Block(DIM, 2) for _ in range(12))
-    trunk = SHEDTrunk(blocks, DIM, heads=4)
+    trunk = SHEDTrunk(blocks, DIM, SHEDOptions(), heads=4)
     kept = [block for half in (trunk.encoder, trunk.decoder) for stage in half.stages for block in stage.blocks]
     assert [len(stage.blocks) for stage in trunk.encoder.stages] == [2, 2, 2]
     assert all(a is b for a, b in zip(kept, blocks, strict=True))
@@ -195,18 +196,37 @@ def test_blocks_are_split_in_half_in_order():
     [
         ({"count": 10}, r"10 ViT blocks given, 12 needed: 2 x 3 levels x 2 `blocks_per_stage` \+ 0 `base_blocks`"),
         ({"base_blocks": 2}, "12 ViT blocks given, 14 needed"),
-        ({"num_segments": (6, 12, 3)}, "`segments` is .* positive and decreasing"),
+        ({"segments": (6, 12, 3)}, "`segments` is .* positive and decreasing"),
+        ({"segments": ()}, "`segments` is .* positive and decreasing"),
         ({"map_levels": (0, 4)}, r"`map_levels` is \[0, 4\]; choose some of \[0, 1, 2, 3\]"),
-        ({"s0": "none"}, "`s0` is 'none'; choose one of nearest, area"),
-        ({"cls": "none"}, "`cls` is 'none'"),
-        ({"skip": "none"}, "`skip` is 'none'"),
         ({"dim": 18}, "`dim` is 18.*multiple of 4"),
+        ({"heads": 5}, "`heads` is 5, which does not divide the token width 16"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
     blocks = [torch.nn.Identity() for _ in range(options.pop("count", 12))]
+    dim, heads = options.pop("dim", DIM), options.pop("heads", 4)
     with pytest.raises(ValueError, match=message):
-        SHEDTrunk(blocks, **({"dim": DIM, "heads": 4} | options))
+        SHEDTrunk(blocks, dim, SHEDOptions(**{"blocks_per_stage": 2} | options), heads=heads)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["depth_param", "s0", "pool_mlp", "similarity", "pad_tokens", "cls", "cls_token", "skip", "unpool_mlp",
+     "level_fusion", "readout", "map_fusion", "unpool", "assignment", "spatial_reduction"],
+)  # fmt: skip
+def test_unknown_names_are_refused(name):
+    with pytest.raises(ValueError, match=f"`{name}` is 'none such'; choose one of "):
+        SHEDOptions(**{name: "none such"})
+
+
+def test_options_that_do_not_go_together_are_refused():
+    with pytest.raises(ValueError, match="`level_fusion` is tokens: set it to maps"):
+        SHEDOptions(level_fusion="tokens", spatial_reduction="dpt")
+    with pytest.raises(ValueError, match="`assignment: own` learns through soft unpooling only"):
+        SHEDOptions(assignment="own", unpool="hard")
+    with pytest.raises(ValueError, match="`projection_stride` is 2"):
+        SHEDOptions(projection_stride=2)
 
 
 def test_an_image_too_small_for_its_segments_is_refused():
@@ -221,10 +241,10 @@ def test_blocks_are_shared_evenly_by_whatever_stages_there_are():
         ((12, 6, 3, 2), {"base_blocks": 4}, 1),
     ):  # fmt: skip
         blocks = [torch.nn.Identity() for _ in range(12)]
-        trunk = SHEDTrunk(blocks, DIM, segments, heads=4, blocks_per_stage=None, **options)
+        trunk = SHEDTrunk(blocks, DIM, SHEDOptions(segments=segments, **options), heads=4)
         assert {len(stage.blocks) for stage in trunk.encoder.stages} == {per_stage}
     with pytest.raises(ValueError, match="12 ViT blocks cannot be shared evenly by 8 stages after 0 `base_blocks`"):
-        SHEDTrunk(blocks, DIM, (12, 6, 3, 2), heads=4, blocks_per_stage=None)
+        SHEDTrunk(blocks, DIM, SHEDOptions(segments=(12, 6, 3, 2)), heads=4)
 
 
 def record_unpooling(trunk):
@@ -321,7 +341,7 @@ def test_class_tokens_begin_where_they_are_told():
     start = torch.arange(DIM, dtype=torch.float32)
     for cls, count in (("propagate", 1), ("fresh_per_level", 3)):
         blocks = [Block(DIM, 2, qkv_bias=True) for _ in range(6)]
-        trunk = SHEDTrunk(blocks, DIM, SEGMENTS, heads=4, blocks_per_stage=1, cls=cls, cls_start=start)
+        trunk = SHEDTrunk(blocks, DIM, SHEDOptions(segments=SEGMENTS, cls=cls), heads=4, cls_start=start)
         assert torch.equal(trunk.encoder.cls_tokens, start.expand(count, 1, DIM))
         if cls == "fresh_per_level":
             assert torch.equal(trunk.decoder.cls_tokens, start.expand(3, 1, DIM))

@@ -1,0 +1,46 @@
+"""The optimizer and the learning-rate schedule of a training, whole or of one of its stages."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import nn
+
+from lightning_modules.training.parameter_groups import parameter_groups
+from lightning_modules.training.schedules import Schedule
+
+
+def optimizer_and_schedule(
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    build: OptimizerCallable,
+    schedule: Schedule,
+    *,
+    lr_scale: Mapping[str, float],
+    steps: float,
+    trained_only: bool = False,
+) -> OptimizerLRSchedulerConfig:
+    """Build an optimizer with a rate for each group of parameters, and the schedule that is stepped with it.
+
+    Args:
+        parameters: names and parameters, all that the method has.
+        build: makes the optimizer from groups of parameters.
+        schedule: learning rate over ``steps``.
+        lr_scale: factor on the learning rate, by beginning of a parameter's name, see :func:`parameter_groups`.
+        steps: optimizer steps that the schedule lasts; infinity where training has no end.
+        trained_only: leave frozen parameters out.
+
+    Returns:
+        What Lightning's ``configure_optimizers`` returns.
+
+    Raises:
+        ValueError: if ``lr_scale`` names parameters that there are not, or if the schedule needs an end that the
+            training does not have.
+    """
+    optimizer = build(parameter_groups(parameters, lr_scale, trained_only=trained_only))
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("lr_scale", 1.0)
+    if math.isinf(steps) and schedule.name != "constant":
+        raise ValueError(f"schedule `{schedule.name}` needs an end: set `trainer.max_epochs` or `max_steps`")
+    scheduler = schedule.build(optimizer, int(min(steps, 2**62)))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
