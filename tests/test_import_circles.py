@@ -87,16 +87,7 @@ def test_no_module_imports_itself_by_way_of_others(house):
     assert circles(house) == []
 
 
-#: Rooms with a circle that is about to go.
-OPEN = {
-    "datamodules": "`base` lets the pipeline assemble frames, which reads an enum of `nyuv2`",
-    "experiments": "`config.explain` looks into run folders, which are composed",
-}
-
-
-@pytest.mark.parametrize(
-    "room", [pytest.param(r, marks=pytest.mark.xfail(reason=OPEN[r], strict=True)) if r in OPEN else r for r in HOUSE]
-)
+@pytest.mark.parametrize("room", HOUSE)
 def test_no_package_of_a_room_imports_itself_by_way_of_others(house, room):
     assert circles(within(package_graph(house), [room])) == []
 
