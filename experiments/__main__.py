@@ -58,15 +58,15 @@ def run(name: str, arguments: Sequence[str]) -> None:
         return
     arguments, removed = rename_arguments(flags_with_new_keys([expand_argument(argument) for argument in arguments]))
     warn_of_removed(removed)
+    tidy_environment()
     command, arguments = find_command([name, *arguments])
+    if any(each.trains or each.loads_torch for each in COMMANDS if each.name == name):
+        check_address_limit()
     if command.subcommands:
         if arguments and arguments[0] not in ("-h", "--help"):
             raise ConfigError(f"`segdepth {name} {arguments[0]}`: name a command; {usage(command).splitlines()[0]}")
         print(usage(command))
         return
-    tidy_environment()
-    if command.trains or command.loads_torch:
-        check_address_limit()
     with explained_imports():
         if command.trains:
             _train(command, arguments)

@@ -1,7 +1,7 @@
 """No module, and no package of the house, imports itself by way of others."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,11 +25,11 @@ def import_graph(sources: Mapping[str, str]) -> Graph:
     """What each module imports of the others, at its top or inside functions.
 
     ``from a import b`` imports the module ``a.b`` if there is one, else ``a``. That importing ``a.b`` runs the
-    ``__init__`` of ``a`` first does not count.
+    ``__init__`` of ``a`` first does not count, nor do imports for type checkers alone.
     """
     graph: Graph = {module: set() for module in sources}
     for module, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in run_nodes(ast.parse(source)):
             if isinstance(node, ast.Import):
                 graph[module] |= {alias.name for alias in node.names} & sources.keys()
             elif isinstance(node, ast.ImportFrom):
@@ -37,6 +37,14 @@ def import_graph(sources: Mapping[str, str]) -> Graph:
                 names = {f"{node.module}.{alias.name}" for alias in node.names}
                 graph[module] |= {name if name in sources else f"{node.module}" for name in names} & {*sources}
     return graph
+
+
+def run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a tree but those under ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from run_nodes(node)
 
 
 def package_of(module: str) -> str:
@@ -103,7 +111,8 @@ def test_a_circle_is_found_wherever_the_import_stands():
         "room.a.one": "import room.b.two",
         "room.b.two": "def g():\n    from room.c import three",
         "room.c.three": "from room.a.one import f",
-        "room.d": "from room.c.three import h",
+        "room.d": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from room.e import h",
+        "room.e": "from room.d import f",
     }
     graph = import_graph(sources)
     assert circles(graph) == ["room.a.one, room.b.two, room.c.three"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.config.error import ConfigError
-from experiments.config.suggest import did_you_mean, known_experiments
+from experiments.config.suggest import did_you_mean, known_experiments, nearest
 
 if TYPE_CHECKING:
     from experiments.comparison.run_records import FrameTable, RunRecord
@@ -132,7 +132,9 @@ def select_runs(
         known = sorted({each for run in runs for each in run.tags})
         runs = [run for run in runs if tag in run.tags]
         if not runs and known:
-            raise ConfigError(f"no run with the tag `{tag}` under {root}; {did_you_mean(tag, known)}")
+            near = nearest(tag, known)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            raise ConfigError(f"no run with the tag `{tag}` under {root}; tags: {', '.join(known)}{meant}")
     if not runs:
         wanted = " and ".join(filter(None, (paper, tag and f"the tag `{tag}`")))
         raise ConfigError(f"no run of {wanted} under {root}")

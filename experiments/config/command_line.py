@@ -86,7 +86,7 @@ def run_function(command: Command, arguments: Sequence[str]) -> None:
         elif option.owner:
             owned.setdefault(option.owner, {})[option.name] = values[option.name]
         elif option.positional:
-            positional.append(values[option.name])
+            positional.append(option.default if values[option.name] is None else values[option.name])
         else:
             named[option.name] = values[option.name]
     parameters = signature(function, eval_str=True).parameters
@@ -144,7 +144,8 @@ def _add(parser: ArgumentParser, option: _Option, help_: str | None) -> None:
         else:
             parser.add_argument(option.name, type=kind, help=help_)
         return
-    default: dict[str, Any] = {"required": True} if needed else {"default": option.default}
+    value = list(option.default) if isinstance(option.default, tuple) else option.default
+    default: dict[str, Any] = {"required": True} if needed else {"default": value}
     if kind is bool:
         parser.add_argument(f"--{option.name}", action=ActionYesNo, help=help_, **default)
     elif listed:

@@ -1,4 +1,4 @@
-"""What the commands below `segdepth export` have in common: which runs and frames, and where the files go."""
+"""Runs and frames that a command of `segdepth export` is asked for."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.config.compose import EXPERIMENTS, ConfigError
-from experiments.config.suggest import did_you_mean
+from experiments.config.suggest import nearest
 from experiments.results.metric_facts import sign_of
 
 COLUMNS = ("paper", "table", "experiment", "method", "train_data", "test_data", "metric", "value")
@@ -298,5 +298,7 @@ def select_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> lis
     for name in names:
         if not any(name in (table.paper, table.name) for table in tables):
             known = [*PAPERS, *(table.name for table in tables)]
-            raise ConfigError(f"no published table `{name}`; {did_you_mean(name, known)}")
+            near = nearest(name, known)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            raise ConfigError(f"no published table `{name}`; known: {', '.join(known)}{meant}")
     return [table for table in tables if not names or table.paper in names or table.name in names]

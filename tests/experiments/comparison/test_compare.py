@@ -67,7 +67,7 @@ def test_without_a_page(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["shed_hybird"], r"no run of shed_hybird under .*; did you mean `shed_hybrid`\?"),
-        (["--metrics", "abs_rell"], r"no run has a figure `abs_rell`; did you mean `abs_rel`"),
+        (["--metrics", "abs_rell"], r"no run has a metric `abs_rell`; did you mean `abs_rel`"),
         (["--tag", "nope"], r"no run with the tag `nope` under .*; tags: "),
         (["--paper", "mti_net"], "no run of mti_net under"),
         (["--embed_mb", "-1"], "--embed_mb: need megabytes"),

@@ -30,7 +30,13 @@ def flags(values):
         yield from [f"--{key}", str(set_)] if number % 3 else [f"--{key}={set_}"]
 
 
-@pytest.mark.parametrize("name", experiment_names())
+#: Of each method one, among the fast tests.
+FAST = ("cast_small", "depth_anything_v2_small_hypersim", "mti_net_guided", "region_support_joined", "shed_hybrid")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in experiment_names()]
+)
 @pytest.mark.parametrize("more", [[], ["data/rooms"]], ids=["own", "rooms"])
 def test_every_interpolated_key(name, more, monkeypatch):
     monkeypatch.setenv("DATA_ROOT", "/data")

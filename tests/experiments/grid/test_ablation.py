@@ -187,12 +187,12 @@ def test_an_interrupt_is_gone_on_from(place, capsys, number):
     with pytest.raises(KeyboardInterrupt):
         ablation(["semantic_md/table1", "--jobs", "1"])
     other.join()
-    assert "interrupted: 3 of 10 runs are finished; the same command goes on" in capsys.readouterr().out
+    assert "interrupted: 3 of 10 runs are finished; the same command resumes the others" in capsys.readouterr().out
     ablation(["semantic_md/table1", "--jobs", "1"])
     assert names(place) == [*TABLE1[:4], *TABLE1[3:]]  # none of the finished ones again
     assert [resumed for _, resumed, _ in starts(place)] == [False] * 4 + [True] + [False] * 6
     assert "[4/10] semantic_md_onehot40/" in (output := capsys.readouterr().out)
-    assert ": goes on" in output
+    assert ": resumed" in output
 
 
 def test_a_killed_command_is_gone_on_from(place):

@@ -332,7 +332,7 @@ def test_an_interrupt_leaves_checkpoints_and_the_same_command_goes_on(place, cap
     with pytest.raises(KeyboardInterrupt):
         sweep(["three.yaml", "--jobs", "2", "--", "--mode=wait"])
     other.join()
-    assert "interrupted: 1 of 3 runs are finished; the same command goes on" in capsys.readouterr().out
+    assert "interrupted: 1 of 3 runs are finished; the same command resumes the others" in capsys.readouterr().out
     assert not any(is_alive(start["pid"]) for start in starts(place))
     sweep(["three.yaml", "--", "--mode=wait"])
     assert [(start["x"], start["resumed"]) for start in starts(place)[3:]] == [(2, True), (3, True)]

@@ -123,9 +123,9 @@ def test_the_list_is_printed_and_written(place, capsys):
 
 def test_costs_are_counted_without_runs(place, monkeypatch):
     costs = {("dpt_hybrid",): 100.0, ("shed_hybrid",): 90.0}
-    for module in ("claims_outcomes", "claims_report"):
+    for module in ("outcomes", "report"):
         monkeypatch.setattr(
-            f"experiments.{module}.cost_of",
+            f"experiments.judging.{module}.cost_of",
             lambda parts: {"cost/gflops": sum(costs[tuple(words)] for words in parts)},
         )
     cost = {"text": "Cheap", "source": "s", "metric": "cost/gflops", "arm": "new", "than": "old"}
