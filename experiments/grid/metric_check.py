@@ -24,8 +24,8 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
     if not sweep.metric.startswith("val/"):
         return
     figure = sweep.metric.removeprefix("val/")
-    for configs in dict.fromkeys(tuple(take_flag(job.arguments[1:], "--config", "-c")[0]) for job in jobs):
-        _check_name(sweep, configs)
+    for named in dict.fromkeys(tuple(take_flag(job.arguments[1:], "--config", "-c")[0]) for job in jobs):
+        _check_name(sweep, named)
     unvalidated = cache(_unvalidated)  # most points differ in flags of the method only
     for job in jobs:
         configs, flags = take_flag(job.arguments[1:], "--config", "-c")
