@@ -19,16 +19,17 @@ def group_modules(graph: nx.DiGraph) -> dict[str, str]:
     """Return the box in which each module is drawn.
 
     A package directly below one of the four folders is one box with all that is in it. A module that lies in one of the
-    four folders itself has a box of its own where a package of its folder imports it; all others share their folder's.
+    four folders itself has a box of its own where a package of its folder needs it; all others share their folder's.
     """
+    folders = {module: module.partition(".")[0] for module in graph}
+    packages = {".".join(module.split(".")[:2]) for module in graph if module.count(".") > 1}
     boxes = {}
-    for module in graph:
-        folder, *inside = module.split(".")
-        importers = [
-            name for name in graph.predecessors(module) if name.split(".")[0] == folder and name.count(".") > 1
-        ]
-        is_package = any(name.startswith(f"{module}.") for name in graph)
-        boxes[module] = f"{folder}.{inside[0]}" if inside and (len(inside) > 1 or is_package or importers) else folder
+    for folder in set(folders.values()):
+        own = [module for module in graph if folders[module] == folder]
+        inside = {module for module in own if ".".join(module.split(".")[:2]) in packages}
+        needed = set().union(*(nx.descendants(graph.subgraph(own), module) for module in inside)) - {folder}
+        for module in own:
+            boxes[module] = ".".join(module.split(".")[:2]) if module in inside | needed else folder
     return boxes
 
 

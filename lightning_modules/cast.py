@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.backbones.released import Names, load_released, read_weights, rename
 from lightning_modules.batch import Batch
-from lightning_modules.data import DepthData
+from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.losses import ImageClassLoss
 from lightning_modules.networks.cast.network import CASTNetwork

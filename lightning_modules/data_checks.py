@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from lightning_modules.data import DepthData
+from lightning_modules.depth_data import DepthData
 from lightning_modules.evaluated_sets import protocols_by_name
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.training.parameter_groups import check_lr_scale

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from lightning_modules.batch import Batch
-from lightning_modules.data import DepthData, data_of
 from lightning_modules.data_checks import Normalization, check_fit, declared_normalization
+from lightning_modules.depth_data import DepthData, data_of
 from lightning_modules.evaluated_sets import make_evaluations, protocols_by_name
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from lightning_modules.data import DepthData
+from lightning_modules.depth_data import DepthData
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.metrics import EvalProtocol
 

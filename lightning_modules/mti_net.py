@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import create_backbone
 from lightning_modules.batch import Batch
-from lightning_modules.data import DepthData
+from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.flat_options import split_between
 from lightning_modules.losses import BalancedBCELoss, LearnedTaskWeights, SemanticCrossEntropy, StructuredDepthLoss

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_modules.batch import Batch
-from lightning_modules.data import DepthData
+from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.losses import L1Loss, SegmentationLoss, SobelCorrelationLoss
 from lightning_modules.losses.reduction import masked_mean

@@ -10,8 +10,8 @@ from datamodules import DepthDataModule, HyperSimDataModule, NYUv2DataModule, Ro
 from datamodules.rooms import RoomsParameters
 from datamodules.sample import Sample
 from lightning_modules.batch import Batch
-from lightning_modules.data import DepthData
 from lightning_modules.data_checks import check_normalization
+from lightning_modules.depth_data import DepthData
 from lightning_modules.metrics import EvalProtocol
 from tests.helpers.described_data import described
 from tests.helpers.tiny_method import TinyMethod

@@ -21,6 +21,9 @@ BOUNDED = ("lightning", "torchmetrics", "timm", "wandb", "jsonargparse")
 #: Comes with torch where there is a GPU that it can be used on; imported there alone.
 WITH_TORCH = "triton"
 
+#: A module that a test writes, after the docs' worked example.
+WRITTEN = "scene_folders"
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -38,7 +41,7 @@ def imported(folder: str) -> Iterator[str]:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             for name in (name.partition(".")[0] for name in names):
-                if name not in (*OWN, WITH_TORCH) and name not in sys.stdlib_module_names:
+                if name not in (*OWN, WITH_TORCH, WRITTEN) and name not in sys.stdlib_module_names:
                     yield name
 
 

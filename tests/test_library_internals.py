@@ -21,6 +21,9 @@ HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments")
 #: Modules that no documentation names, whose own name does not begin with an underscore.
 UNDOCUMENTED = ("torch.distributed.nn", "segmentation_models_pytorch.decoders", "timm.models.vision_transformer")
 
+#: Documented in spite of the underscore, which keeps them apart from fields.
+NAMED_TUPLE = ("_asdict", "_fields", "_make", "_replace")
+
 #: Overridden, with no public hook in its place: what torch calls when a module moves to another device or type.
 OVERRIDDEN = ("super()._apply",)
 
@@ -46,7 +49,7 @@ def private_uses(source: str) -> list[str]:
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name not in NAMED_TUPLE
 
 
 def is_internal(name: str) -> bool:

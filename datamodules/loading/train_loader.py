@@ -1,4 +1,4 @@
-"""The loader of training batches, which can go on in the middle of an epoch."""
+"""The loader of training batches, which can be resumed in the middle of an epoch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -46,7 +46,7 @@ class TrainLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch, batches of it that were handed out, and what a batch is."""
+        """Return the epoch, how many of its batches were handed out, and what a batch is."""
         return {
             "epoch": self.sampler.epoch,
             "batches": self.handed_out,
@@ -56,7 +56,7 @@ class TrainLoader(DataLoader[Any]):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next pass begin where the state was taken.
+        """Let the next pass begin at the batch at which the state was taken.
 
         Raises:
             ValueError: if batches were others then: the rest of the epoch cannot be told.

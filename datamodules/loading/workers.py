@@ -11,7 +11,7 @@ def use_one_thread(worker: int) -> None:
 
 
 def prepare_worker(worker: int) -> None:
-    """Use one thread, and let signals stop training, not its workers.
+    """Make a worker use one thread, and let signals stop training, not its workers.
 
     A terminal and a batch system send their signals to all processes of a group; the training process then finishes its
     step and saves, for which it needs its workers. They still end with it, and at a second SIGTERM.

@@ -1,4 +1,4 @@
-"""Maps of whole frames that are too dear to make for every view: made once, kept on disk."""
+"""Maps of whole frames that are too expensive to make for every view: made once, kept on disk."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal

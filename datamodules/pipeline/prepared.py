@@ -1,4 +1,4 @@
-"""A reader's frames after the data set's fixed steps, with the dear maps taken from a cache."""
+"""A reader's frames after the data set's fixed steps, with the expensive maps taken from a cache."""
 
 import hashlib
 import os

@@ -181,7 +181,7 @@ def ensure_rooms(
         The folder.
 
     Raises:
-        OSError: if the disk is full or the cache cannot be written, naming folder and mend.
+        OSError: if the disk is full or the cache cannot be written, naming folder and fix.
     """
     folder = cache / f"{parameters.key}{form.suffix}"
     if folder.is_dir():

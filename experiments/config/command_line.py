@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser
 
+from experiments.config.argparse_internals import options_of
 from experiments.config.arguments import Changes, take_changes, take_data_names
 from experiments.config.commands import Command
 from experiments.config.error import ConfigError
@@ -184,7 +185,7 @@ def _options(function: Callable[..., Any]) -> Iterator[_Option]:
 
 def _spelt(arguments: Sequence[str], options: Sequence[_Option], parser: ArgumentParser) -> list[str]:
     """Return arguments with options as they are spelt today, and a truth value beside a flag as the flag alone."""
-    known = {string for action in parser._actions for string in action.option_strings}
+    known = {string for action in options_of(parser) for string in action.option_strings}
     today: dict[str, str] = {}
     for option, earlier in SPELLINGS.items():
         if option in known:
@@ -250,7 +251,7 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
 
 def _slip(message: str, parser: ArgumentParser) -> str:
     """Return one line for what a parser complains of."""
-    known = [string for action in parser._actions for string in action.option_strings]
+    known = [string for action in options_of(parser) for string in action.option_strings]
     if found := re.search(r"[Uu]nrecognized arguments: (.*)", message):
         word = found[1].split()[0].partition("=")[0]
         near = nearest(word, known)

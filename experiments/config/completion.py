@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 
+from experiments.config.argparse_internals import options_of
 from experiments.config.commands import COMMANDS, Command
 from experiments.config.common_options import COMMON_OPTIONS
 from experiments.config.compose import EXPERIMENTS, experiment_names
@@ -50,7 +51,7 @@ def _add_commands(parser: ArgumentParser, commands: tuple[Command, ...]) -> None
 def _add_options(parser: ArgumentParser, command: Command) -> None:
     from experiments.config.command_line import make_parser
 
-    for action in make_parser(command, command.load())._actions:
+    for action in options_of(make_parser(command, command.load())):
         choices = _names(action.option_strings[0] if action.option_strings else f"{command.name} {action.dest}")
         if action.option_strings and "--help" not in action.option_strings:
             if action.nargs == 0:

@@ -15,7 +15,7 @@ from datamodules.files import printable
 from datamodules.sample import collate
 from experiments.config.arguments import Changes
 from experiments.config.error import ConfigError
-from experiments.export.export import RunChoice
+from experiments.export.choices import RunChoice
 from experiments.export.finished_model import open_run
 from experiments.train.quiet import quieten
 from lightning_modules import DepthModule

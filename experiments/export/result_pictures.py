@@ -19,7 +19,7 @@ from datamodules.files import printable
 from datamodules.splits import spread
 from experiments.config.arguments import Changes
 from experiments.config.error import ConfigError
-from experiments.export.export import FrameChoice, RunChoice
+from experiments.export.choices import FrameChoice, RunChoice
 from experiments.export.finished_model import FinishedModel, open_run
 from experiments.train.quiet import quieten
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.judging.statistics import Interval
+from experiments.judging.seed_statistics import Interval
 from experiments.results.table_layout import MINUS, NEVER
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.judging.claim import Claim, ClaimsSpec, Comparison
 from experiments.judging.network_cost import cost_of
-from experiments.judging.statistics import Interval, SceneTest, Verdict, judge, scene_test, seed_interval
+from experiments.judging.seed_statistics import Interval, SceneTest, Verdict, judge, scene_test, seed_interval
 from experiments.results.finished_runs import read_json, variants_in
 
 

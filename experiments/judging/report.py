@@ -11,7 +11,7 @@ from experiments.judging.network_cost import cost_of
 from experiments.judging.number_format import interval_text, number, signed, spread
 from experiments.judging.outcomes import ArmRun, Outcome, claim_states
 from experiments.judging.printed_tables import judge_printed
-from experiments.judging.statistics import CONFIDENCE
+from experiments.judging.seed_statistics import CONFIDENCE
 from experiments.judging.training_facts import arm_differences, facts, is_synthetic, on_cpu, profiles
 from experiments.results.table_formats import to_markdown
 from experiments.results.table_layout import MINUS, Sheet

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lightning_modules.metrics.arguments import arguments_of
+from lightning_modules.metrics.metric_arguments import arguments_of
 from lightning_modules.metrics.metric_info import LEFT_OUT, Infos
 from lightning_modules.metrics.protocol import EvalProtocol
 

@@ -1,4 +1,4 @@
-"""A yes or no that a GPU works out, and that the program may ask for later."""
+"""A truth value that a GPU computes, and that the program reads later, without waiting for what is queued since."""
 
 import torch
 from torch import Tensor

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 
 def described(**facts):
-    """Return a :class:`~lightning_modules.data.DepthData` of 48x64 frames that says what it is told to."""
+    """Return a :class:`~lightning_modules.depth_data.DepthData` of 48x64 frames that says what it is told to."""
     name = facts.get("name", "tiny")
     settings = {
         "name": name, "set_name": name, "variant": None, "provides": frozenset(), "classes": 40, "radial": False,

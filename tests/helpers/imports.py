@@ -28,17 +28,15 @@ def find_packages(root: Path = ROOT) -> list[str]:
 
 
 def read_imports(path: Path) -> Iterator[str]:
-    """Yield the dotted name of everything that a file imports, at any depth, and all text that may be such a name.
+    """Yield the dotted name of everything that a file imports, at any depth, also inside functions.
 
-    A table of commands names modules as text, to import the one that is asked for.
+    What a table names as text, to be imported when it is asked for, does not count: commands and old class paths.
     """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)  # cut to what is a module below
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
-            yield node.value
 
 
 def module_graph(root: Path = ROOT) -> nx.DiGraph:

@@ -12,7 +12,7 @@ from experiments.__main__ import main
 from experiments.config.arguments import Changes
 from experiments.config.compose import ConfigError
 from experiments.export import result_pictures as export_pictures
-from experiments.export.export import FrameChoice, RunChoice
+from experiments.export.choices import FrameChoice, RunChoice
 from experiments.export.finished_model import find_run
 from tests.experiments.conftest import tiny
 

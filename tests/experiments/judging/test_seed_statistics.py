@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from experiments.judging.claim import Direction
-from experiments.judging.statistics import judge, scene_test, seed_interval
+from experiments.judging.seed_statistics import judge, scene_test, seed_interval
 
 HIGHER, LOWER = Direction.higher, Direction.lower
 
