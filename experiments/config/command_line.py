@@ -245,7 +245,7 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
         parsed = parser.parse_args(list(arguments))
     except ArgumentError as error:
         raise ConfigError(f"{_slip(str(error), parser)}; `{parser.prog} --help` lists the options") from error
-    values: dict[str, Any] = parser.instantiate_classes(parsed).as_dict()
+    values: dict[str, Any] = parser.instantiate(parsed).as_dict()
     return values
 
 

@@ -23,6 +23,9 @@ _EXPECTED = re.compile(
 #: Keys at the top of a configuration.
 TOP = ("model", "data", "trainer", "run", "seed_everything", "ckpt_path", "base", "tests", "profile", "profiles")
 
+#: Sections of `evaluate` that configure one class.
+PARTS = {"protocol": "lightning_modules.metrics.EvalProtocol"}
+
 #: Characters of a value that are printed.
 LONGEST = 100
 
@@ -70,6 +73,8 @@ def _suggest(key: str, composition: Composition) -> str:
     """The full name of the key that is likely meant: a near one, or one that is so called elsewhere."""
     known = _all_keys(composition)
     parent, _, name = key.rpartition(".")
+    if parent in PARTS and (near := nearest(name, _parameters(locate(PARTS[parent])))):
+        return f"; did you mean `{parent}.{near[0]}`?"
     siblings = {full.rpartition(".")[2]: full for full in known if full.rpartition(".")[0] == parent} if parent else {}
     if near := nearest(name, siblings):
         return f"; did you mean `{siblings[near[0]]}`?"

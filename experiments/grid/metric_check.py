@@ -1,4 +1,4 @@
-"""Refuses a sweep by a figure that its runs would not have, before hours are spent on them."""
+"""Refuses a sweep by a metric that its runs would not have, before hours are spent on them."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,6 +6,7 @@ from functools import cache
 from experiments.config.arguments import take_flag
 from experiments.config.compose import ConfigError, compose
 from experiments.config.parts import parse_parts, parts_parser
+from experiments.config.suggest import nearest
 from experiments.grid.jobs import Job
 from experiments.grid.search_space import Sweep
 
@@ -18,11 +19,13 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
         jobs: of its points.
 
     Raises:
-        ConfigError: naming file, metric and run, if nothing is held out to validate on.
+        ConfigError: naming file, metric and run, if it is misspelt, or nothing is held out to validate on.
     """
     if not sweep.metric.startswith("val/"):
         return
     figure = sweep.metric.removeprefix("val/")
+    for named in dict.fromkeys(tuple(take_flag(job.arguments[1:], "--config", "-c")[0]) for job in jobs):
+        _check_name(sweep, named)
     unvalidated = cache(_unvalidated)  # most points differ in flags of the method only
     for job in jobs:
         configs, flags = take_flag(job.arguments[1:], "--config", "-c")
@@ -33,6 +36,20 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
                 "held out for validation: set `data.init_args.val_scenes` (`-- --data.init_args.val_scenes=0.1`), or "
                 f"rank by a test figure, `test/{name}/{figure}`"
             )
+
+
+def _check_name(sweep: Sweep, configs: tuple[str, ...]) -> None:
+    """Refuse a misspelt metric of validation, of a method of the suite; others may log metrics of their own."""
+    method = str((compose(configs).config.get("model") or {}).get("class_path", ""))
+    if not method.startswith("lightning_modules.") or sweep.metric.startswith("val/loss_"):
+        return
+    from lightning_modules.metrics.depth_errors import KEYS
+
+    known = ["val/loss", *(f"val/{name}" for name in KEYS)]
+    if sweep.metric not in known and (near := nearest(sweep.metric, known)):
+        raise ConfigError(
+            f"{sweep.path}: key `metric.name`: validation has no metric `{sweep.metric}`; did you mean `{near[0]}`?"
+        )
 
 
 def _unvalidated(configs: tuple[str, ...], flags: tuple[str, ...]) -> str | None:

@@ -155,9 +155,11 @@ class TestRemoved:
     def test_in_files(self):
         arguments = {"gone": {"a": 1}, "derived": [{"class_path": "datamodules.Gone"}, "datamodules.EdgeTarget"]}
         content = {"data": {"init_args": arguments}, "profiles": {"quick": {"data": {"init_args": {"gone": 2}}}}}
-        Path("old.yaml").write_text(yaml.safe_dump({**content, "x": {"class_path": "datamodules.Gone"}}))
+        Path("old.yaml").write_text(
+            yaml.safe_dump({**content, "profile": "quick", "x": {"class_path": "datamodules.Gone"}})
+        )
         with pytest.warns(UserWarning, match="accepted without effect") as caught:
-            composition = compose(["old.yaml", "profile/quick"])
+            composition = compose(["old.yaml"])
         assert len(caught) == 1
         for gone in ("`data.init_args.gone` (nothing read it)", "`datamodules.Gone` (no method read it)"):
             assert str(caught[0].message).count(gone) == 1

@@ -222,7 +222,7 @@ class TestMissing:
         source = write(workplace / "mine", guess, numbers=(5, 8))
         line = complaint(source)
         assert "2 of 4 predictions are missing, the first of frame 6 (counted from 1)" in line
-        assert "--allow_missing true" in line
+        assert "with `--allow_missing`" in line
 
     def test_may_be_allowed(self, workplace, guess, no_pictures, capsys):
         source = write(workplace / "mine", guess, numbers=(5, 8))
@@ -274,7 +274,7 @@ class TestBadInput:
         source = write(workplace / "mine", guess)
         run(source)
         before = Path("out/metrics.json").read_bytes()
-        with pytest.raises(ConfigError, match="out: holds figures already"):
+        with pytest.raises(ConfigError, match="out: holds metrics already"):
             run(source)
         assert Path("out/metrics.json").read_bytes() == before
 
@@ -284,7 +284,7 @@ class TestBadInput:
             source, "--protocol=nyu_eigne"
         )
         assert "no data configuration `nyuv3`; did you mean `nyuv2`" in complaint(source, "--data", "nyuv3")
-        assert "--protocol.crpo" in complaint(source, "--protocol.crpo", "none")
+        assert "did you mean `protocol.crop`" in complaint(source, "--protocol.crpo", "none")
         assert "no group `dpeth`" in complaint(source, groups="[dpeth]")
         with pytest.raises(ConfigError, match="needs a data set"):
             evaluate(["--predictions", str(source)])
