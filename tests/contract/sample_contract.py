@@ -75,7 +75,7 @@ def check_sample(sample: Sample, data: DepthDataModule, *, training: bool) -> No
     assert depth[valid].min() >= data.min_depth
     assert depth[valid].max() <= data.max_depth
     if "semantics" in sample:
-        assert sample["semantics"].max() <= getattr(data, "classes", 40)
+        assert sample["semantics"].max() <= data.classes
     if "superpixels" in sample:
         assert sample["superpixels"].max() < data.superpixels.count(*image_size)
     assert (sample["intrinsics"] @ torch.tensor([0.0, 0.0, 1.0]))[2] > 0  # what lies ahead is seen

@@ -7,6 +7,7 @@ import torch
 from datamodules import NYUv2DataModule
 from tests.contract.assembly import DATA
 from tests.contract.methods import METHODS
+from tests.helpers.tiny_method import TinyMethod
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 #: Of the constant image, 0..255.
@@ -40,3 +41,16 @@ def test_a_constant_image_comes_as_the_method_declares(name, ready, constant):
 def test_methods_differ_in_it(ready):
     """Else the test above could not tell the method's from a default."""
     assert len({ready(name).method.normalization for name in METHODS}) > 2
+
+
+class Undeclared(TinyMethod):
+    """A method without a backbone that does not say how its images are normalised."""
+
+    normalization = property(lambda self: super(TinyMethod, self).normalization)
+
+
+def test_a_method_that_declares_none_is_told_so_before_training(ready):
+    tiny = ready("without_backbone")
+    method = Undeclared(protocol=tiny.method.protocol)
+    with pytest.raises(ValueError, match="Undeclared declares no `normalization`"):
+        method.check_data(tiny.data, training=True)
