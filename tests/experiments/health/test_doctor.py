@@ -112,8 +112,9 @@ def test_a_missing_system_library_names_its_packages(monkeypatch):
     ("installed", "stops", "words"),
     [
         (None, True, "timm is not installed"),
-        (Version("0.9"), True, "timm 0.9 does not fit: need >=1.0.31"),
-        (Version("999.0"), False, "timm 999.0 in place of"),
+        (Version("0.9"), True, "timm 0.9 does not fit: need <1.1,>=1.0.31"),
+        (Version("1.1"), True, "timm 1.1 does not fit: need <1.1,>=1.0.31"),
+        (Version("1.0.999"), False, "timm 1.0.999 in place of"),
         (Version("1.0.31+local"), None, ""),
     ],
 )
