@@ -10,9 +10,10 @@ from typing import Any
 
 from callbacks.records.history import read_history
 from experiments.config.compose import ConfigError
-from experiments.results.changed_tests import TESTS, find_tests
+from experiments.results.changed_tests import find_tests
 from experiments.results.finished_runs import RunResult, read_run
 from experiments.results.run_files import leave_out, read_json, read_yaml
+from experiments.results.run_place import OfRun, folder_of_test
 
 #: Columns of ``per_image.csv`` that name the frame.
 FRAME_COLUMNS = ("dataset", "index", "scene", "frame")
@@ -35,7 +36,7 @@ class FrameTable:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(OfRun):
     """A run's folder.
 
     Attributes:
@@ -43,18 +44,12 @@ class RunRecord:
         test: name of a further test, whose figures are shown; empty for the run's own.
     """
 
-    folder: Path
     test: str = ""
 
     @property
     def place(self) -> Path:
         """Where the test's figures and pictures lie."""
-        return self.folder / TESTS / self.test if self.test else self.folder
-
-    @property
-    def experiment(self) -> str:
-        """Name of the experiment."""
-        return self.folder.parent.name
+        return folder_of_test(self.folder, self.test)
 
     @cached_property
     def results(self) -> tuple[RunResult, ...]:

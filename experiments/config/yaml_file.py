@@ -1,4 +1,4 @@
-"""One YAML file of a configuration: its content, and the line in which each key stands."""
+"""Reads YAML files: any file of the suite's, and a configuration with the line in which each of its keys stands."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +13,11 @@ from experiments.config.old_names import drop_removed, rename
 
 #: The parser in C where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+#: What PyYAML raises for a damaged file, beside its own errors: it takes cut numbers, dates and tags at their word.
+YAML_ERRORS = (
+    yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 #: Keys that hold names of files; a single name may stand without brackets.
 NAME_LISTS = ("base", "tests")
@@ -40,11 +45,34 @@ class ConfigFile:
 
 
 def read_config(path: Path) -> ConfigFile:
-    """Read a file.
+    """Read a configuration file.
 
     Raises:
-        ConfigError: if it is no YAML in UTF-8, no mapping, has a key twice, or a list where a mapping belongs.
+        ConfigError: if it is not YAML in UTF-8, not a mapping, has a key twice, or a list where a mapping belongs.
     """
+    node, content = _parse(path)
+    content = content or {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping, this file holds a {type(content).__name__}")
+    lines = {}
+    if isinstance(node, yaml.MappingNode):
+        lines = dict(_lines(node, path))
+        _refuse_other_types(node, path)
+    content, removed = drop_removed(rename(content))
+    return ConfigFile(path, _checked(content, path, lines), lines, tuple(removed))
+
+
+def read_yaml_file(path: Path) -> Any:
+    """Return the content of a YAML file of any kind; None if it is empty.
+
+    Raises:
+        ConfigError: if the file cannot be read, or is not YAML in UTF-8, naming the file and, where known, the line.
+    """
+    return _parse(path)[1]
+
+
+def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
+    """Return the node of a file, which knows its lines, and the content; None and None if the file is empty."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -55,20 +83,12 @@ def read_config(path: Path) -> ConfigFile:
     try:
         loader = LOADER(text)
         node = loader.get_single_node()
-        content = {} if node is None else loader.construct_document(node) or {}
-    except yaml.YAMLError as error:
+        return node, None if node is None else loader.construct_document(node)
+    except YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        reason = getattr(error, "problem", None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"{path}:{where} is not valid YAML: {reason}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping, this file holds a {type(content).__name__}")
-    lines = {}
-    if isinstance(node, yaml.MappingNode):
-        lines = dict(_lines(node, path))
-        _refuse_other_types(node, path)
-    content, removed = drop_removed(rename(content))
-    return ConfigFile(path, _checked(content, path, lines), lines, tuple(removed))
 
 
 def _refuse_other_types(node: yaml.Node, path: Path) -> None:

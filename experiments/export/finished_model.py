@@ -10,6 +10,7 @@ from experiments.config.compose import ConfigError, compose
 from experiments.config.parts import parse_parts, parts_parser
 from experiments.config.suggest import known_experiments, nearest
 from experiments.results.run_folder import find_checkpoint
+from experiments.results.run_place import OfRun
 from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules import DepthModule
 
@@ -26,32 +27,21 @@ NOT_NEEDED = (
 
 
 @dataclass(frozen=True)
-class FinishedModel:
+class FinishedModel(OfRun):
     """What a run has learnt.
 
     Attributes:
-        folder: the run's own, ``<root>/<experiment>/<run>``.
+        folder: the run's folder, ``<root>/<experiment>/<run>``.
         checkpoint: file whose weights the method has.
         module: the method.
         datamodule: the data that it was trained on, or those that the command line names instead.
         precision: of the run's trainer.
     """
 
-    folder: Path
     checkpoint: Path
     module: DepthModule
     datamodule: DepthDataModule
     precision: str
-
-    @property
-    def experiment(self) -> str:
-        """Name of the experiment."""
-        return self.folder.parent.name
-
-    @property
-    def run(self) -> str:
-        """Name of the run within its experiment."""
-        return self.folder.name
 
 
 def find_run(name: str, root: Path, which: str) -> tuple[Path, Path]:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.config.arguments import named_file
 from experiments.config.compose import EXPERIMENTS, ConfigError
+from experiments.config.yaml_file import read_yaml_file
 
 SWEEPS = EXPERIMENTS / "sweeps"
 
@@ -92,10 +91,7 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         ConfigError: if it is not one, or searches in a way that needs W&B's server, naming the key.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml_file(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a sweep is a mapping with `method` and `parameters`")
     method = content.get("method")

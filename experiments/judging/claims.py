@@ -107,9 +107,8 @@ def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: s
     Raises:
         ConfigError: if a file of a run cannot be read.
     """
-    from experiments.judging.number_format import interval_text
     from experiments.judging.outcomes import judge_claims
-    from experiments.judging.report import figure_name, write_report
+    from experiments.judging.report import figure_name, interval_text, write_report
     from experiments.judging.report_plot import write_figure
 
     outcomes = judge_claims(spec, runs)

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.arguments import named_file
 from experiments.config.compose import EXPERIMENTS, ConfigError
+from experiments.config.yaml_file import read_yaml_file
 from experiments.judging.claim import (
     COSTS,
     FEWEST_SEEDS,
@@ -87,10 +87,7 @@ def read_claims(path: Path) -> ClaimsSpec:
     Raises:
         ConfigError: if it is not one, naming the key.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml_file(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a claims file is a mapping with `title`, `paper`, `seeds`, `arms` and `claims`")
     if not isinstance(content.get("claims"), list) or not content["claims"]:

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from callbacks.pictures import picture_files
 from experiments.judging.claim import ClaimsSpec, Direction
-from experiments.judging.number_format import interval_text
 from experiments.judging.outcomes import ArmRun, Outcome
 from experiments.judging.printed_tables import pairs_of_arms
+from experiments.judging.report import interval_text
 from experiments.results.table_layout import MINUS
 
 COLUMNS = 3

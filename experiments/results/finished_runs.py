@@ -12,13 +12,14 @@ from experiments.config.compose import ConfigError
 from experiments.results.changed_tests import TESTS
 from experiments.results.published import ORACLES, oracle_mark
 from experiments.results.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
+from experiments.results.run_place import OfRun, folder_of_test
 
 #: Ends the name of a test set where a method was given predicted semantics instead of its true ones.
 PREDICTED_SEMANTICS = "_predicted_semantics"
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(OfRun):
     """Figures of one run on one test set.
 
     Attributes:
@@ -29,7 +30,6 @@ class RunResult:
         test: name of a further test of the run; empty for its own.
     """
 
-    folder: Path
     dataset: str
     figures: dict[str, float]
     environment: dict[str, Any]
@@ -38,17 +38,7 @@ class RunResult:
     @property
     def place(self) -> Path:
         """Where the test's records lie."""
-        return self.folder / TESTS / self.test if self.test else self.folder
-
-    @property
-    def experiment(self) -> str:
-        """Name of the experiment."""
-        return self.folder.parent.name
-
-    @property
-    def run(self) -> str:
-        """Name of the run within its experiment."""
-        return self.folder.name
+        return folder_of_test(self.folder, self.test)
 
     @property
     def oracle(self) -> str:
@@ -174,7 +164,7 @@ def read_run(folder: Path, test: str = "") -> list[RunResult]:
     Raises:
         ConfigError: if a file cannot be read, naming it.
     """
-    place = folder / TESTS / test if test else folder
+    place = folder_of_test(folder, test)
     check_records(place)
     path, environment = place / "metrics.json", read_json(folder / "environment.json")
     by_dataset: dict[str, dict[str, float]] = {}

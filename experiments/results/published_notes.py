@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.compose import EXPERIMENTS, ConfigError
+from experiments.config.yaml_file import read_yaml_file
 from experiments.results.published import PublishedRow, PublishedTable, read_published
 
 
@@ -78,10 +78,7 @@ def read_notes(path: Path = EXPERIMENTS / "notes/published.yaml") -> tuple[Publi
     Raises:
         ConfigError: naming file and note, if it is not of the form above, or names what is in no table.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml_file(path)
     if not isinstance(content, list):
         raise ConfigError(f"{path}: need a list of notes, each with `tables` and `note`")
     tables = {table.name: table for table in read_published()}

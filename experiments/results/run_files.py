@@ -8,18 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.config.error import ConfigError
 from experiments.config.old_names import rename
-
-#: The parser in C where PyYAML was built with it: a run's configuration takes it a quarter of the time.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-#: What PyYAML raises of a damaged file, beside its own errors: it takes cut numbers, dates and tags at their word.
-YAML_ERRORS = (
-    yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
-)  # fmt: skip
+from experiments.config.yaml_file import read_yaml_file
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -47,14 +38,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if it is not a YAML mapping.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except YAML_ERRORS as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml_file(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: need a YAML mapping, got {type(content).__name__}")
     renamed: dict[str, Any] = rename(content)

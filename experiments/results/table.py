@@ -36,6 +36,7 @@ def table(
     Raises:
         ConfigError: for an unknown table, or a run whose files cannot be read.
     """
+    from datamodules.files import write_text_atomically
     from experiments.results.finished_runs import read_runs
     from experiments.results.published import read_published, select_tables
 
@@ -49,7 +50,7 @@ def table(
         sys.stdout.write(text)
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
+        write_text_atomically(output, text)
         print(output)
 
 

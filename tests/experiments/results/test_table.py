@@ -411,7 +411,7 @@ def test_tests_on_several_sets_in_one_run_each_have_their_record(runs, show):
         ),
         ("metrics.json", '{"test/nyuv2/abs_rel": "0.1"}', r"metrics\.json: need .* got `test/nyuv2/abs_rel: 0.1`"),
         ("environment.json", "", r"one/environment\.json: not JSON"),
-        ("config.yaml", "a: [", r"one/config\.yaml: not YAML"),
+        ("config.yaml", "a: [", r"one/config\.yaml: line 1 is not valid YAML"),
     ],
 )
 def test_a_run_with_a_broken_file_is_left_out_in_one_line(runs, name, content, message, capsys):
