@@ -147,7 +147,7 @@ def check_metrics(names: Sequence[str], runs: "Sequence[RunRecord]") -> None:
     Raises:
         ConfigError: naming it and the nearest.
     """
-    known = {metric for run in runs for result in run.results for metric in result.figures}
+    known = {metric for run in runs for result in run.results for metric in result.metrics}
     for name in names:
         if known and name not in known and name not in METRICS:
             raise ConfigError(f"--metrics: no run has a metric `{name}`; {did_you_mean(name, known)}")
@@ -175,7 +175,7 @@ def print_table(results: "Sequence[RunResult]", sets: Sequence[str], metrics: Se
 
     table = Table("experiment", "run", "test set", "seed", "commit", *metrics, title=title)
     for result, name in zip(results, sets, strict=True):
-        values = [f"{result.figures[name]:.4f}" if name in result.figures else "" for name in metrics]
+        values = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in metrics]
         table.add_row(result.title, result.run, name, result.seed, result.commit, *values)
     said = dict.fromkeys(
         f"{result.dataset}: {'; '.join(result.said_of_data)}" for result in results if result.said_of_data

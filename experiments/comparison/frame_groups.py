@@ -1,4 +1,4 @@
-"""Which runs were tested on the same frames: only their figures on a test set can be compared."""
+"""Which runs were tested on the same frames: only their metrics on a test set can be compared."""
 
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
@@ -6,7 +6,7 @@ from string import ascii_lowercase
 from experiments.comparison.run_records import FrameTable, RunRecord
 
 #: What the letters mean.
-DIFFERENT_FRAMES = "runs with different letters were tested on different frames of a set: their figures do not compare"
+DIFFERENT_FRAMES = "runs with different letters were tested on different frames of a set: their metrics do not compare"
 
 
 def frame_labels(runs: Sequence[RunRecord], frames: Mapping[tuple[int, str], FrameTable]) -> dict[tuple[int, str], str]:
@@ -14,7 +14,7 @@ def frame_labels(runs: Sequence[RunRecord], frames: Mapping[tuple[int, str], Fra
 
     Args:
         runs: compared.
-        frames: (position of a run, test set) to figures of single images; a result without them has no letter.
+        frames: (position of a run, test set) to per-image metrics; a result without them has no letter.
 
     Returns:
         (position, test set) of each result to ``nyuv2``, or ``nyuv2 (a: 654 frames)``.

@@ -1,6 +1,6 @@
 "use strict";
 
-// One state, one function a section that draws it anew. Figures of single images, histories and pictures stand in
+// One state, one function a section that draws it anew. Per-image metrics, histories and pictures stand in
 // script elements of their own and are parsed when they are asked for.
 
 const COLORS = ["#1f77b4", "#e07b1a", "#2a9d5c", "#c2509b", "#8a63c9", "#a38a00", "#1ba3b8", "#8a8f98"];
@@ -113,7 +113,7 @@ function swatch(run) {
   return element;
 }
 
-// --- table of figures ------------------------------------------------------------------------------------------------
+// --- table of metrics ------------------------------------------------------------------------------------------------
 
 const TEXT_COLUMNS = [
   ["experiment", "experiment"], ["name", "run"], ["dataset", "test set"], ["data", "trained on"],
@@ -124,7 +124,7 @@ function allRows() {
   const rows = data.results.map((result) => ({
     ...data.runs[result.run], run: result.run, dataset: result.label, set: result.dataset, differs: result.label !== result.dataset,
     synthetic: result.synthetic, published: result.published, mark: result.mark,
-    value: (metric) => result.figures[position[metric]],
+    value: (metric) => result.metrics[position[metric]],
   }));
   const tested = new Set(data.results.map((result) => result.run));
   data.runs.forEach((run, number) => {
@@ -154,7 +154,7 @@ function selectRows() {
   const set = $("test-set").value;
   const published = $("show-published").checked;
   const fitting = rows.filter((row) => (!set || row.set === set) && words.every((word) => row.text.includes(word)));
-  // synthetic figures never stand beside published ones
+  // synthetic values never stand beside published ones
   shown = fitting.filter((row) => (published ? !row.synthetic : row.run !== null));
   apart = fitting.filter((row) => published && row.synthetic).length;
   const { column, descending } = state.sort;
@@ -242,11 +242,11 @@ function drawRow(row) {
     }
     element.append(cell);
   }
-  element.append(...state.metrics.map((metric) => figureCell(row, metric)));
+  element.append(...state.metrics.map((metric) => metricCell(row, metric)));
   return element;
 }
 
-function figureCell(row, metric) {
+function metricCell(row, metric) {
   const value = row.value(metric);
   const top = row.run !== null && value !== null && value !== undefined && best[`${row.dataset} ${metric}`] === value;
   const cell = make("td", { className: "number" }, make("span", { className: top ? "best" : "", textContent: format(value) }));
@@ -334,7 +334,7 @@ function short(value) {
   return size && size < 0.001 ? value.toExponential(0) : String(+value.toPrecision(4));
 }
 
-/** Grid, ticks and frame of a plot; returns functions from figures to pixels. */
+/** Grid, ticks and frame of a plot; returns functions from values to pixels. */
 function axes(pen, box, xRange, yRange, { log = false, xTitle = "", yTitle = "" } = {}) {
   const of = log ? Math.log : (value) => value;
   const x = (value) => box.left + ((value - xRange[0]) / (xRange[1] - xRange[0])) * box.width;
@@ -422,7 +422,7 @@ function curveChart(name, histories) {
     const xRange = extent(curves.flatMap((curve) => curve[axis]));
     const { pen, width, height } = context(canvas);
     if (!yRange || !xRange) {
-      reading.textContent = log ? "No positive figure." : "No finite figure.";
+      reading.textContent = log ? "No positive value." : "No finite value.";
       return;
     }
     const box = { left: 48, top: 8, width: width - 60, height: height - 32 };
@@ -465,12 +465,12 @@ function dot(pen, x, y, radius) {
 // --- frames ----------------------------------------------------------------------------------------------------------
 
 const comparable = data.results.filter((result) => result.frames);
-let pairs = []; // frames that both runs have, with both figures and their places on the canvas
+let pairs = []; // frames that both runs have, with both values and their places on the canvas
 
 const labelOf = (run, set) => comparable.find((result) => result.run === run && result.dataset === set)?.label;
 const framesOf = (run, set) => block(`frames-${run}-${set}`);
 
-/** Take over the chosen runs as A and B, as far as they have figures of single images. */
+/** Take over the chosen runs as A and B, as far as they have per-image metrics. */
 function pairUp() {
   const sets = [...new Set(comparable.map((result) => result.dataset))].sort();
   const has = (run, set) => comparable.some((result) => result.run === run && result.dataset === set);
@@ -493,11 +493,11 @@ function drawFrames() {
   options($("frame-a"), runs, state.a, label);
   options($("frame-b"), runs, state.b, label);
   const [a, b] = [framesOf(state.a, state.frameSet), framesOf(state.b, state.frameSet)];
-  const metrics = a && b ? Object.keys(a.figures).filter((name) => name in b.figures) : [];
+  const metrics = a && b ? Object.keys(a.metrics).filter((name) => name in b.metrics) : [];
   if (!metrics.includes(state.frameMetric)) state.frameMetric = metrics.includes("abs_rel") ? "abs_rel" : metrics[0] ?? null;
   options($("frame-metric"), metrics, state.frameMetric);
   const lacking = state.chosen.filter((run) => !comparable.some((result) => result.run === run));
-  $("frame-note").textContent = lacking.length ? `Without figures of single images: ${lacking.map(label).join(", ")}` : "";
+  $("frame-note").textContent = lacking.length ? `Without per-image metrics: ${lacking.map(label).join(", ")}` : "";
   matchFrames(a, b);
   if (!pairs.some((pair) => pair.index === state.pinned)) state.pinned = null;
   state.hovered = null;
@@ -510,7 +510,7 @@ function matchFrames(a, b) {
   if (!a || !b || state.frameMetric === null) return;
   const place = new Map(namesOf(b).map((name, row) => [name, row]));
   const names = namesOf(a);
-  const [x, y] = [a.figures[state.frameMetric], b.figures[state.frameMetric]];
+  const [x, y] = [a.metrics[state.frameMetric], b.metrics[state.frameMetric]];
   a.index.forEach((index, row) => {
     const other = place.get(names[row]);
     if (other === undefined || x[row] === null || y[other] === null) return;
@@ -627,15 +627,15 @@ function drawPictures() {
 
 function figuresOf(pair, columns) {
   const [a, b] = [framesOf(state.a, state.frameSet), framesOf(state.b, state.frameSet)];
-  const names = [...new Set([state.frameMetric, ...state.metrics])].filter((name) => name in a.figures && name in b.figures).slice(0, 8);
+  const names = [...new Set([state.frameMetric, ...state.metrics])].filter((name) => name in a.metrics && name in b.metrics).slice(0, 8);
   const lines = names.map((name) => {
-    const [x, y] = [a.figures[name][pair.rowA], b.figures[name][pair.rowB]];
+    const [x, y] = [a.metrics[name][pair.rowA], b.metrics[name][pair.rowB]];
     const sign = (x === null || y === null ? 0 : Math.sign(x - y)) * (a.better[name] || 0);
     return make("tr", {}, make("td", { textContent: name }),
       make("td", { className: sign > 0 ? "number better" : "number", textContent: format(x) }),
       make("td", { className: sign < 0 ? "number better" : "number", textContent: format(y) }));
   });
-  const heads = ["figure", "A", "B"].map((textContent, number) => make("th", { className: number ? "plain number" : "plain", scope: "col", textContent }));
+  const heads = ["metric", "A", "B"].map((textContent, number) => make("th", { className: number ? "plain number" : "plain", scope: "col", textContent }));
   const element = make("div", {}, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines)));
   element.style.gridColumn = `span ${columns}`;
   return element;

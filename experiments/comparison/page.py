@@ -21,7 +21,7 @@ def write_page(
 ) -> int:
     """Write the page.
 
-    Figures of single images and pictures stand in blocks of their own, which the page reads when they are asked for.
+    Per-image metrics and pictures stand in blocks of their own, which the page reads when they are asked for.
 
     Args:
         path: file to write, replaced atomically.

@@ -12,7 +12,7 @@ from experiments.comparison.flat_config import differences
 from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.results.finished_runs import RunResult
-from experiments.results.measured import figures_of, objection, remarks
+from experiments.results.measured import metrics_of, objection, remarks
 from experiments.results.metric_facts import facts_on, sign_of
 from experiments.results.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
 from experiments.results.published_notes import all_notes
@@ -27,18 +27,18 @@ def page_data(
     page: Path,
     frames: Mapping[tuple[int, str], FrameTable],
 ) -> Json:
-    """All but the figures of single images, which :func:`frame_data` gives.
+    """All but the per-image metrics, which :func:`frame_data` gives.
 
     Args:
         runs: in the order in which the page knows them.
         tables: published ones to compare with.
         title: of the page.
         page: file that will hold it; run folders are linked relative to it.
-        frames: (position of a run, test set) to figures of images.
+        frames: (position of a run, test set) to per-image metrics.
     """
     results = [(number, result) for number, run in enumerate(runs) for result in run.results]
     labels = frame_labels(runs, frames)
-    names = sorted({name for _, result in results for name in result.figures}, key=_rank)
+    names = sorted({name for _, result in results for name in result.metrics}, key=_rank)
     return {
         "title": title,
         "different_frames": DIFFERENT_FRAMES,
@@ -52,7 +52,7 @@ def page_data(
                 "label": labels[number, result.dataset],
                 "synthetic": result.dataset.startswith("rooms"),
                 "mark": result.oracle,
-                "figures": [shorten(result.figures.get(name)) for name in names],
+                "metrics": [shorten(result.metrics.get(name)) for name in names],
                 "published": published_for(result, tables),
                 "frames": f"frames-{number}-{result.dataset}" if (number, result.dataset) in frames else None,
             }
@@ -74,7 +74,7 @@ def page_data(
 
 
 def run_data(run: RunRecord, page: Path) -> Json:
-    """What the page says of a run besides its figures."""
+    """What the page says of a run besides its metrics."""
     record = RunResult(run.folder, "", {}, run.environment)
     data = run.environment.get("data") or {}
     thumbnails = run.thumbnails()
@@ -103,7 +103,7 @@ def run_data(run: RunRecord, page: Path) -> Json:
 
 
 def history_data(lines: Iterable[Json]) -> dict[str, Json]:
-    """Name of a figure to its steps, epochs and values."""
+    """Metric name to its steps, epochs and values."""
     curves: dict[str, Json] = {}
     for line in lines:
         for name, value in line.items():
@@ -117,7 +117,7 @@ def history_data(lines: Iterable[Json]) -> dict[str, Json]:
 
 
 def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[str, list[Json]]:
-    """Figure's name to what was published of the same method on the same data, and what sets the run apart.
+    """Metric key to what was published of the same method on the same data, and what sets the run apart.
 
     Raises:
         ConfigError: if a record of the run cannot be read.
@@ -128,7 +128,7 @@ def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[s
             if row.experiment != result.experiment or objection(row, result):
                 continue
             notes = list(remarks(result, TEST_DATA[row.test_data]))
-            comparable = figures_of(result, list(row.values))
+            comparable = metrics_of(result, list(row.values))
             doubts = published_notes(table, row)
             for key, value in published_values({name: row.values[name] for name in comparable}).items():
                 said = {"value": value, "source": f"{table.title}, {row.method}", "remarks": notes}
@@ -137,30 +137,30 @@ def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[s
 
 
 def published_values(values: Mapping[str, str]) -> dict[str, float]:
-    """Figure's name in ``metrics.json`` to the published figure; what testing does not give is left out."""
+    """Metric key in ``metrics.json`` to the published value; what testing does not give is left out."""
     keys = {name: METRICS[name].key for name in values}
     return {key: float(values[name]) for name, key in keys.items() if key is not None}
 
 
 def published_notes(table: PublishedTable, row: PublishedRow) -> dict[str, list[str]]:
-    """Figure's name in ``metrics.json`` to the notes on the published figure; those without are left out."""
+    """Metric key in ``metrics.json`` to the notes on the published value; those without are left out."""
     found = {METRICS[name].key: all_notes(table, row, name) for name in row.values}
     return {key: notes for key, notes in found.items() if key is not None and notes}
 
 
 def frame_data(table: FrameTable) -> Json:
-    """Figures of single images, in columns."""
+    """Per-image metrics, in columns."""
     return {
         "index": [index for index, _, _ in table.frames],
         "scene": [scene for _, scene, _ in table.frames],
         "frame": [frame for _, _, frame in table.frames],
-        "figures": {name: [shorten(value) for value in values] for name, values in table.figures.items()},
-        "better": {name: sign_of(name) for name in table.figures},
+        "metrics": {name: [shorten(value) for value in values] for name, values in table.metrics.items()},
+        "better": {name: sign_of(name) for name in table.metrics},
     }
 
 
 def shorten(value: float | None) -> float | int | None:
-    """Five significant digits; None where there is no finite figure, for which JSON has no word."""
+    """Five significant digits; None where there is no finite value, for which JSON has no word."""
     if value is None or not math.isfinite(value):
         return None
     short = float(f"{value:.5g}")
@@ -168,7 +168,7 @@ def shorten(value: float | None) -> float | int | None:
 
 
 def _rank(name: str) -> tuple[int, int, str]:
-    """Order of figures: those of published tables first, counts and baselines last."""
+    """Order of metrics: those of published tables first, counts and baselines last."""
     published = [metric.key for metric in METRICS.values()]
     late = (sign_of(name) == 0) + 2 * name.startswith("baseline_")
     return late, published.index(name) if name in published else len(published), name

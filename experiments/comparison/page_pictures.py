@@ -19,7 +19,7 @@ def embedded_pictures(
 
     Args:
         runs: in the order in which the page knows them.
-        frames: figures of images, by which frames are ordered.
+        frames: per-image metrics, by which frames are ordered.
         budget: bytes of base64.
     """
     having: dict[tuple[str, int], list[int]] = {}
@@ -29,7 +29,7 @@ def embedded_pictures(
                 having.setdefault((dataset, index), []).append(number)
     errors: dict[tuple[str, int], list[float]] = {}
     for (_, dataset), table in frames.items():
-        for (index, _, _), error in zip(table.frames, table.figures.get("abs_rel", ()), strict=False):
+        for (index, _, _), error in zip(table.frames, table.metrics.get("abs_rel", ()), strict=False):
             if math.isfinite(error):
                 errors.setdefault((dataset, index), []).append(error)
     means = {frame: sum(values) / len(values) for frame, values in errors.items()}

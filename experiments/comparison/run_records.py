@@ -24,15 +24,15 @@ TRACES = ("config.yaml", "metrics.json", "history.jsonl")
 
 @dataclass(frozen=True)
 class FrameTable:
-    """Figures of single images of one test set.
+    """Per-image metrics of one test set.
 
     Attributes:
         frames: (index, scene, frame) of each image, in the data set's order.
-        figures: metric name to one figure an image, NaN where an image has none.
+        metrics: metric name to one value per image, NaN where an image has none.
     """
 
     frames: tuple[tuple[int, str, str], ...]
-    figures: dict[str, list[float]]
+    metrics: dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -41,26 +41,26 @@ class RunRecord(OfRun):
 
     Attributes:
         folder: ``<root>/<experiment>/<run>``.
-        test: name of a further test, whose figures are shown; empty for the run's own.
+        test: name of a further test, whose metrics are shown; empty for the run's own.
     """
 
     test: str = ""
 
     @property
     def place(self) -> Path:
-        """Where the test's figures and pictures lie."""
+        """Where the test's metrics and pictures lie."""
         return folder_of_test(self.folder, self.test)
 
     @cached_property
     def results(self) -> tuple[RunResult, ...]:
-        """The run's figures, one per test set; none for a run that is not finished."""
+        """The run's metrics, one per test set; none for a run that is not finished."""
         return tuple(read_run(self.folder, self.test))
 
     def is_readable(self, *, frames: bool) -> bool:
         """Whether all files that a reader of the run needs can be read; says which cannot.
 
         Args:
-            frames: whether figures of single images are needed.
+            frames: whether per-image metrics are needed.
         """
         return self._is_recorded and (not frames or self._has_frames)
 
@@ -102,7 +102,7 @@ class RunRecord(OfRun):
         return read_history(self.folder / "history.jsonl")
 
     def frame_tables(self) -> dict[str, FrameTable]:
-        """Test set to figures of its images; empty where there is no ``per_image.csv``.
+        """Map each test set to its per-image metrics; empty where there is no ``per_image.csv``.
 
         Raises:
             ConfigError: naming file and line, if it cannot be read.
@@ -122,8 +122,8 @@ class RunRecord(OfRun):
                     raise ConfigError(f"{path}: need the columns {','.join(FRAME_COLUMNS)} first; test the run again")
                 for cells in reader:
                     number = reader.line_num
-                    dataset, index, scene, frame, *figures = cells
-                    values = [float(cell) if cell else math.nan for cell in figures]
+                    dataset, index, scene, frame, *numbers = cells
+                    values = [float(cell) if cell else math.nan for cell in numbers]
                     if len(cells) != len(header):
                         raise ValueError(f"{len(cells)} cells under {len(header)} columns")
                     rows.setdefault(dataset, []).append(((int(index), scene, frame), values))

@@ -17,7 +17,7 @@ from experiments.results.run_files import read_json
 
 NAME = "segdepth comparison"
 
-#: Figures that get a panel of their own on each test set, where they are measured.
+#: Metrics that get a panel of their own on each test set, where they are measured.
 TEST_METRICS = ("abs_rel", "rmse", "delta1", "boundary_acc", "boundary_comp", "object_abs_rel")
 
 #: Pictures that runs log.
@@ -53,14 +53,14 @@ def publish(runs: Sequence[RunRecord], project: str, memory: Path) -> str:
     try:
         entity, _, name = project.rpartition("/")
         owner = entity or wandb.Api().default_entity or ""
-        return "W&B: " + ", ".join(save(modules, owner, name, test_figures(runs), memory))
+        return "W&B: " + ", ".join(save(modules, owner, name, panel_keys(runs), memory))
     except Exception as error:  # whatever the service says: the page is already written
         return f"W&B: no workspace or report ({' '.join(str(error).split()) or type(error).__name__})"
 
 
-def test_figures(runs: Sequence[RunRecord]) -> list[str]:
-    """``test/<data set>/<metric>`` of those figures that get a panel."""
-    measured = {(result.dataset, name) for run in runs for result in run.results for name in result.figures}
+def panel_keys(runs: Sequence[RunRecord]) -> list[str]:
+    """``test/<data set>/<metric>`` of those metrics that get a panel."""
+    measured = {(result.dataset, name) for run in runs for result in run.results for name in result.metrics}
     return [
         f"test/{dataset}/{name}"
         for dataset in sorted({dataset for dataset, _ in measured})
@@ -69,7 +69,7 @@ def test_figures(runs: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def save(modules: Modules, entity: str, project: str, figures: Sequence[str], memory: Path) -> list[str]:
+def save(modules: Modules, entity: str, project: str, metrics: Sequence[str], memory: Path) -> list[str]:
     """Save both, and remember where.
 
     Returns:
@@ -78,8 +78,8 @@ def save(modules: Modules, entity: str, project: str, figures: Sequence[str], me
     known = read_json(memory)
     own = known.get(f"{entity}/{project}", {})
     made = {
-        "workspace": make_workspace(modules, entity, project, figures),
-        "report": make_report(modules, entity, project, figures),
+        "workspace": make_workspace(modules, entity, project, metrics),
+        "report": make_report(modules, entity, project, metrics),
     }
     classes = {"workspace": modules.workspaces.Workspace, "report": modules.reports.Report}
     contents = {"workspace": ("sections", "runset_settings"), "report": ("blocks",)}
@@ -101,25 +101,25 @@ def load(kind: Any, address: str | None) -> Any:
         return None
 
 
-def panels(reports: Any, figures: Sequence[str]) -> dict[str, list[Any]]:
+def panels(reports: Any, metrics: Sequence[str]) -> dict[str, list[Any]]:
     """Title of a section to its panels; new ones at each call, as the package gives each an id."""
     curves = ("val/abs_rel", "val/delta1", "train/loss")
     return {
         "Curves": [reports.LinePlot(title=name, x="trainer/global_step", y=[name]) for name in curves],
-        "Test figures": [
-            reports.BarPlot(title=f"{name} ({in_words(name)})", metrics=[name], groupby="group") for name in figures
+        "Test metrics": [
+            reports.BarPlot(title=f"{name} ({in_words(name)})", metrics=[name], groupby="group") for name in metrics
         ],
         "Pictures": [reports.MediaBrowser(title=name, media_keys=[name], num_columns=2) for name in MEDIA],
         "Configuration": [reports.RunComparer(diff_only="split")],
     }
 
 
-def in_words(figure: str) -> str:
+def in_words(metric: str) -> str:
     """Return which way a metric is better."""
-    return {1: "higher is better", -1: "lower is better", 0: "a count"}[sign_of(figure)]
+    return {1: "higher is better", -1: "lower is better", 0: "a count"}[sign_of(metric)]
 
 
-def make_workspace(modules: Modules, entity: str, project: str, figures: Sequence[str]) -> Any:
+def make_workspace(modules: Modules, entity: str, project: str, metrics: Sequence[str]) -> Any:
     """The workspace, not yet saved."""
     module = modules.workspaces
     return module.Workspace(
@@ -128,17 +128,17 @@ def make_workspace(modules: Modules, entity: str, project: str, figures: Sequenc
         name=NAME,
         sections=[
             module.Section(name=title, panels=parts, is_open=True)
-            for title, parts in panels(modules.reports, figures).items()
+            for title, parts in panels(modules.reports, metrics).items()
         ],
         runset_settings=module.RunsetSettings(groupby=[module.Metric("Group")]),
     )
 
 
-def make_report(modules: Modules, entity: str, project: str, figures: Sequence[str]) -> Any:
+def make_report(modules: Modules, entity: str, project: str, metrics: Sequence[str]) -> Any:
     """The report, not yet saved."""
     module = modules.reports
     blocks = []
-    for title, parts in panels(module, figures).items():
+    for title, parts in panels(module, metrics).items():
         runset = module.Runset(entity=entity, project=project, groupby=["group"])
         blocks += [module.H2(title), module.PanelGrid(runsets=[runset], panels=parts)]
     return module.Report(entity=entity, project=project, title=NAME, blocks=blocks, width="fluid")

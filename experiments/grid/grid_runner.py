@@ -124,10 +124,10 @@ class GridRunner:
             )
         running[slot] = Running(job, process, lock, time.monotonic())
         where = f" on GPU {slot.gpu}" if slot.gpu else ""
-        self.say(f"{self._place(job)} {job.title}: {'goes on' if job.has_begun else 'starts'}{where}")
+        self.say(f"{self._place(job)} {job.title}: {'resumes' if job.has_begun else 'starts'}{where}")
 
     def _conclude(self, ended: Running) -> None:
-        """Say how a job ended; what counts is that its figures are there."""
+        """Say how a job ended; what counts is that its metrics are there."""
         unlock(ended.lock)
         job, seconds = ended.job, time.monotonic() - ended.start
         if not job.is_finished:

@@ -59,7 +59,7 @@ class Job:
         return any((self.folder / "checkpoints").glob("last*.ckpt"))
 
     def command(self) -> list[str]:
-        """Arguments of `segdepth` that start the run, or go on with it."""
+        """Arguments of `segdepth` that start the run, or resume it."""
         where = ["--run.root", str(self.folder.parent.parent), "--run.name", self.name]
         return [*self.arguments, *where, f"--run.tags+={self.group}", "--run.resume=true"]
 

@@ -23,7 +23,7 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
     """
     if not sweep.metric.startswith("val/"):
         return
-    figure = sweep.metric.removeprefix("val/")
+    metric = sweep.metric.removeprefix("val/")
     for named in dict.fromkeys(tuple(take_flag(job.arguments[1:], "--config", "-c")[0]) for job in jobs):
         _check_name(sweep, named)
     unvalidated = cache(_unvalidated)  # most points differ in flags of the method only
@@ -34,7 +34,7 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
             raise ConfigError(
                 f"{sweep.path}: key `metric.name`: {job.experiment} on {name} has no `{sweep.metric}`, as nothing is "
                 "held out for validation: set `data.init_args.val_scenes` (`-- --data.init_args.val_scenes=0.1`), or "
-                f"rank by a test figure, `test/{name}/{figure}`"
+                f"rank by a test metric, `test/{name}/{metric}`"
             )
 
 

@@ -1,4 +1,4 @@
-"""The figures of a sweep: a table for the terminal and `sweep.csv`, best first."""
+"""The metrics of a sweep: a table for the terminal and `sweep.csv`, best first."""
 
 import csv
 import io
@@ -17,23 +17,23 @@ from experiments.grid.jobs import Job
 from experiments.grid.search_space import Sweep
 from experiments.results.run_files import leave_out, read_json
 
-#: Test figures of the table; the CSV file has all.
+#: Test metrics of the table; the CSV file has all.
 SHOWN = ("abs_rel", "rmse", "delta1")
 
 Row = dict[str, Any]
 
 
 def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[Row]:
-    """One row per point: run, status, parameters, the sweep's metric and all test figures; best first.
+    """One row per point: run, status, parameters, the sweep's metric and all test metrics; best first.
 
     A point without a finite metric comes last.
     """
     rows = []
     for job in jobs:
-        figures = _figures(job)
-        own = {sweep.metric: figures.get(sweep.metric, best_score(job, sweep.metric))} if sweep.metric else {}
+        metrics = _metrics(job)
+        own = {sweep.metric: metrics.get(sweep.metric, best_score(job, sweep.metric))} if sweep.metric else {}
         run: Row = {"run": job.title, "status": status[job.folder]}
-        rows.append({**run, **job.point, **own, **figures})
+        rows.append({**run, **job.point, **own, **metrics})
     sign = -1 if sweep.goal == "maximize" else 1
 
     def order(row: Row) -> tuple[bool, float]:
@@ -44,9 +44,9 @@ def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[
 
 
 def best_score(job: Job, metric: str) -> float:
-    """A validation figure of a finished run's best checkpoint; NaN if nothing tells.
+    """A validation metric of a finished run's best checkpoint; NaN if nothing tells.
 
-    Where the checkpoint was chosen by another figure, the validation at which that one had its best value tells.
+    Where the checkpoint was chosen by another metric, the validation at which that one had its best value tells.
     """
     path = job.folder / "checkpoints" / "best.ckpt"
     if not job.is_finished or not path.exists():
@@ -77,20 +77,20 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def table(sweep: Sweep, rows: Sequence[Row]) -> Table:
-    """Parameters, the sweep's metric and the usual test figures."""
+    """Parameters, the sweep's metric and the usual test metrics."""
     tests = [key for row in rows for key in row if key.startswith("test/") and key.rpartition("/")[2] in SHOWN]
-    figures = list(dict.fromkeys([*filter(None, [sweep.metric]), *tests]))
+    metrics = list(dict.fromkeys([*filter(None, [sweep.metric]), *tests]))
     shown = Table(
-        *(name.rpartition(".")[2] for name in sweep.parameters), *figures, "status",
+        *(name.rpartition(".")[2] for name in sweep.parameters), *metrics, "status",
         title=f"{sweep.name}, by {sweep.metric or 'no metric'}", title_justify="left",
     )  # fmt: skip
     for row in rows:
-        values = [f"{row[key]:.4f}" if isinstance(row.get(key), int | float) else "" for key in figures]
+        values = [f"{row[key]:.4f}" if isinstance(row.get(key), int | float) else "" for key in metrics]
         shown.add_row(*(str(row[name]) for name in sweep.parameters), *values, row["status"])
     return shown
 
 
-def _figures(job: Job) -> dict[str, Any]:
+def _metrics(job: Job) -> dict[str, Any]:
     """The run's ``metrics.json``; nothing of a run whose file is broken, which is said."""
     try:
         content = read_json(job.folder / "metrics.json")

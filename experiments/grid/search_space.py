@@ -30,7 +30,7 @@ class Sweep:
         name: stem of the file.
         path: the file.
         method: ``grid`` or ``random``.
-        metric: figure that ranks the runs, or "".
+        metric: metric that ranks the runs, or "".
         goal: ``minimize`` or ``maximize``.
         parameters: dotted name of a flag -> how its values are chosen.
         command: what a run is started with before the flags of its point: ``exp --config ...``.

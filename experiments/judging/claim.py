@@ -13,7 +13,7 @@ COSTS = ("cost/parameters", "cost/gflops", "cost/gflops_blocks")
 
 
 class Direction(Enum):
-    """Which figure is the better one."""
+    """Whether a lower or a higher value is better."""
 
     lower = "lower"
     higher = "higher"
@@ -53,7 +53,7 @@ class Relation(Enum):
 
 
 class Percentage(Enum):
-    """What a stated percentage is of: by how much a figure is better than another, or which part of it it is."""
+    """What a stated percentage is of: by how much one value is better than another, or what part of it."""
 
     improvement = "improvement"
     share = "share"
@@ -61,14 +61,14 @@ class Percentage(Enum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """``arm`` has a better figure than ``than``.
+    """``arm`` has a better value of a metric than ``than``.
 
     Attributes:
         arm: of which it is claimed.
         than: arm that it is compared with.
         metric: end of a key of ``metrics.json``: ``delta1``, or ``nyuv2/delta1`` for one test set; or a cost of the
             network, such as ``cost/gflops``.
-        direction: which figure is better.
+        direction: whether lower or higher is better.
         margin: in the metric's unit, by how much ``arm`` has to be better; negative if it may be worse by that much.
     """
 
@@ -86,14 +86,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PrintedComparison:
-    """The same of two figures that the paper prints, where they are not those of the arms themselves.
+    """The same of two values that the paper prints, where they are not those of the arms themselves.
 
     Attributes:
         arm: row of ``published.csv``, by its method or experiment.
         than: likewise.
         metric: as ``published.csv`` calls it.
         than_metric: likewise, of the row ``than``.
-        direction: which figure is better.
+        direction: whether lower or higher is better.
     """
 
     arm: str
@@ -128,7 +128,7 @@ class Claim:
         comparisons: of the arms, by which runs decide; none if no run can.
         of: of how many of these it speaks.
         printed: by which the paper's own tables decide; empty: by the rows of the arms' experiments.
-        stated: percentage that the printed figures must give.
+        stated: percentage that the printed values must give.
     """
 
     text: str

@@ -93,7 +93,7 @@ def _list(files: Sequence[str], root: Path, output: Path | None, flags: RunFlags
 
 
 def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: str) -> list[Path]:
-    """Write the report and its figure, a picture of the same name, where more than costs are compared.
+    """Write the report, and a plot beside it under the same name where more than costs are compared.
 
     Args:
         report: its path.
@@ -108,7 +108,7 @@ def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: s
         ConfigError: if a file of a run cannot be read.
     """
     from experiments.judging.outcomes import judge_claims
-    from experiments.judging.report import figure_name, interval_text, write_report
+    from experiments.judging.report import interval_text, metric_name, write_report
     from experiments.judging.report_plot import write_figure
 
     outcomes = judge_claims(spec, runs)
@@ -119,7 +119,7 @@ def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: s
     write_report(report, spec, runs, outcomes, figure, command)
     for outcome in outcomes:
         difference = interval_text(outcome.interval)
-        print(f"  {outcome.verdict:<15}{figure_name(outcome):<28}{difference:<32}{outcome.claim.text}")
+        print(f"  {outcome.verdict:<15}{metric_name(outcome):<28}{difference:<32}{outcome.claim.text}")
     return [report] if figure is None else [report, figure]
 
 

@@ -138,7 +138,7 @@ def _pairs(entry: ClaimEntry) -> list[tuple[str, str]]:
 
 
 def _direction(entry: ClaimEntry, metric: str) -> Direction | None:
-    """Which figure is better, if it is told or known."""
+    """Return whether lower or higher is better, if it is told or known."""
     if entry.direction is not None or metric in COSTS:
         return entry.direction or Direction.lower
     published = METRICS.get(metric)

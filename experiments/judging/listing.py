@@ -25,7 +25,7 @@ from experiments.results.table_layout import Sheet
 #: Flags of a run that only say where it lies, or which of an arm's runs it is.
 OWN_FLAGS = ("--run.root", "--run.name", "--run.tags+", "--run.resume", "--seed_everything")
 
-#: Printed figures that a line of the list shows.
+#: Printed values that a line of the list shows.
 SHOWN = 2
 
 #: Makes the jobs of a claims file with flags for every run, as `segdepth claims` does.
@@ -131,7 +131,7 @@ def _measured(
         seeds = len({run.seed for run in own})
         for state in (state for state in states if state.claim is claim):
             tested = f"{state.dataset}, " if state.dataset and not place.startswith(f"{state.dataset},") else ""
-            missing = "" if state.dataset else "no such figure, "
+            missing = "" if state.dataset else "no such metric, "
             yield Measured(state.verdict, f"{tested}{missing}{place}, {seeds} seeds")
     if nothing:
         yield Measured("not run")
@@ -181,12 +181,12 @@ def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
     console = Console(width=table_width(Console(markup=False).width), markup=False)
     for file, title in titles.items():
         table = Table(
-            "claim", "source", "the paper's figures say", "runs say", title=f"{file}: {title}", show_lines=True
+            "claim", "source", "the paper's tables say", "runs say", title=f"{file}: {title}", show_lines=True
         )
         for line in (line for line in listed if line.file == file):
             printed = Text(line.printed.verdict, STYLES[line.printed.verdict])
-            if figures := line.printed.text(SHOWN):
-                printed.append(f"\n{figures}", "default")
+            if values := line.printed.text(SHOWN):
+                printed.append(f"\n{values}", "default")
             measured = Text("\n").join(Text(one.text, STYLES[one.state]) for one in line.measured)
             table.add_row(Text(line.claim.text), Text(line.claim.source), printed, measured)
         console.print(table)
@@ -197,7 +197,7 @@ def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
 
 
 def _notes(listed: Sequence[Listed]) -> list[str]:
-    """Notes on the printed figures of some lines, each once."""
+    """Notes on the printed values of some lines, each once."""
     return [f"* {note}" for note in dict.fromkeys(note for line in listed for note in line.printed.notes)]
 
 
@@ -205,7 +205,7 @@ def counts(listed: Sequence[Listed]) -> str:
     """How many claims there are, and how they stand."""
     printed = _tally([line.printed.verdict for line in listed])
     measured = _tally([line.measured[0].state for line in listed])
-    return f"{len(listed)} claims. By the paper's own figures: {printed}. By runs (the latest): {measured}."
+    return f"{len(listed)} claims. By the paper's own tables: {printed}. By runs (the latest): {measured}."
 
 
 def _tally(words: Sequence[str]) -> str:
@@ -220,7 +220,7 @@ def list_markdown(listed: Sequence[Listed], specs: Mapping[str, ClaimsSpec], com
         specs: name of a file to its content.
         command: that makes the page again.
     """
-    header = ["claim", "source", "the paper's figures say", "runs say"]
+    header = ["claim", "source", "the paper's tables say", "runs say"]
     sheets = []
     for file, spec in specs.items():
         own = [line for line in listed if line.file == file]

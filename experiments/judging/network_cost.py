@@ -60,12 +60,12 @@ def cost_of(parts: Sequence[Sequence[str]]) -> dict[str, float]:
 def _cost(words: tuple[str, ...]) -> dict[str, float]:
     model, batch = published_network(words)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the counter does not know every fused kernel
-        figures = (
+        values = (
             sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             gflops(lambda: model(batch)),
             gflops_inside(model, Block, batch),
         )
-    return dict(zip(COSTS, figures, strict=True))
+    return dict(zip(COSTS, values, strict=True))
 
 
 def published_network(words: Sequence[str]) -> tuple[DepthModule, Batch]:

@@ -31,8 +31,8 @@ class ArmRun:
     record: RunRecord
 
     @cached_property
-    def figures(self) -> dict[str, float]:
-        """``metrics.json``, NaN for a figure that is not finite; empty if the run is not finished, or broken."""
+    def metrics(self) -> dict[str, float]:
+        """``metrics.json``, NaN for a value that is not finite; empty if the run is not finished, or broken."""
         if not self.record.is_readable(frames=True):
             return {}
         content = read_json(self.record.folder / "metrics.json")
@@ -46,17 +46,17 @@ class ArmRun:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A comparison of a claim held against the figures of one test set, or against costs.
+    """A comparison of a claim held against the metrics of one test set, or against costs.
 
     Attributes:
         claim: the claim.
         comparison: one of its comparisons.
         key: of ``metrics.json``; the comparison's ``metric`` where no run has it, and of costs.
-        pairs: seed to the figures of ``arm`` and ``than``; NaN where a run does not have it.
+        pairs: seed to the values of ``arm`` and ``than``; NaN where a run has none.
         interval: of the mean difference, ``arm`` minus ``than``, over the seeds that have both.
         verdict: what follows from it.
-        reason: why nothing can be decided, if figures are lacking.
-        scenes: the same difference over scenes; None without figures of single images.
+        reason: why nothing can be decided, if metrics are lacking.
+        scenes: the same difference over scenes; None without per-image metrics.
     """
 
     claim: Claim
@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def dataset(self) -> str:
-        """Name of the test set; empty where no run has the figure."""
+        """Name of the test set; empty where no run has the metric."""
         return self.key.split("/")[1] if self.key.startswith("test/") else ""
 
 
@@ -85,7 +85,7 @@ class ClaimState:
 
     Attributes:
         claim: the claim.
-        dataset: name of the test set; empty where no run has the figures, and of costs.
+        dataset: name of the test set; empty where no run has the metrics, and of costs.
         verdict: of all its comparisons together.
         outcomes: of each.
     """
@@ -120,7 +120,7 @@ def claim_states(outcomes: Sequence[Outcome]) -> list[ClaimState]:
 
 
 def judge_claims(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[Outcome]:
-    """The outcome of each comparison of each claim, on each test set that has the figure."""
+    """The outcome of each comparison of each claim, on each test set that has the metric."""
     by_place = {(run.arm, run.seed): run for run in runs}
     outcomes = []
     for claim, comparison in spec.comparisons:
@@ -157,9 +157,9 @@ def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
     ``delta1`` is that of every test set but variants of one; ``nyuv2/delta1`` that of one; ``noise2/delta1`` and
     ``*_noise2/delta1`` that of the variant ``noise2`` of every test set.
     """
-    keys = sorted({key for run in runs for key in run.figures if key.startswith("test/")})
+    keys = sorted({key for run in runs for key in run.metrics if key.startswith("test/")})
     variants = {
-        name: shown["variant"] for run in runs if run.figures for name, shown in variants_in(run.record.folder).items()
+        name: shown["variant"] for run in runs if run.metrics for name, shown in variants_in(run.record.folder).items()
     }
     return [key for key in keys if _names(metric, key, variants)]
 
@@ -176,7 +176,7 @@ def _outcome(
     spec: ClaimsSpec, claim: Claim, comparison: Comparison, key: str, runs: Mapping[tuple[str, int], ArmRun]
 ) -> Outcome:
     arms = (comparison.arm, comparison.than)
-    first, second = ([runs[arm, seed].figures.get(key, math.nan) for seed in spec.seeds] for arm in arms)
+    first, second = ([runs[arm, seed].metrics.get(key, math.nan) for seed in spec.seeds] for arm in arms)
     pairs = dict(zip(spec.seeds, zip(first, second, strict=True), strict=True))
     differences = [first - second for first, second in pairs.values()]
     reason = "; ".join(filter(None, (_lacking(runs[arm, seed], key) for seed in spec.seeds for arm in arms)))
@@ -193,13 +193,13 @@ def _outcome(
 
 
 def _lacking(run: ArmRun, key: str) -> str:
-    """What is wrong with a run's figure, or nothing."""
+    """What is wrong with a run's value of a metric; empty if nothing is."""
     place = f"{run.arm}, seed {run.seed}"
-    if not run.figures:
+    if not run.metrics:
         return f"{place}: not finished"
-    if key not in run.figures:
+    if key not in run.metrics:
         return f"{place}: has no `{key}`"
-    return "" if math.isfinite(run.figures[key]) else f"{place}: not finite"
+    return "" if math.isfinite(run.metrics[key]) else f"{place}: not finite"
 
 
 def _over_scenes(key: str, pairs: Sequence[tuple[ArmRun, ArmRun]]) -> SceneTest | None:
@@ -219,6 +219,6 @@ def _over_scenes(key: str, pairs: Sequence[tuple[ArmRun, ArmRun]]) -> SceneTest 
 
 
 def _by_frame(table: FrameTable, metric: str) -> dict[tuple[int, str, str], float]:
-    """Frame to its figure, of the frames that have one."""
-    values = zip(table.frames, table.figures.get(metric, []), strict=False)
+    """Map each frame that has a value of a metric to that value."""
+    values = zip(table.frames, table.metrics.get(metric, []), strict=False)
     return {frame: value for frame, value in values if math.isfinite(value)}

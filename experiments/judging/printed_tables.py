@@ -27,17 +27,17 @@ PrintVerdict = Literal["supports", "contradicts", "equal", "not printed"]
 
 @dataclass(frozen=True)
 class PrintedPair:
-    """Two printed figures.
+    """Two printed values.
 
     Attributes:
         place: tables and test set.
         label: of the metric.
-        arm: printed figure of the claimed arm.
+        arm: printed value of the claimed arm.
         than: of the other.
         names: what their rows are called.
         direction: which is better.
         margin: see :class:`~experiments.judging.claim.Comparison`.
-        notes: on both figures.
+        notes: on both values.
     """
 
     place: str
@@ -51,7 +51,7 @@ class PrintedPair:
 
     @property
     def bears_out(self) -> bool | None:
-        """Whether the claimed figure is better by more than the margin; None if it is so to the digit."""
+        """Whether the claimed value is better by more than the margin; None if it is so to the digit."""
         gap = self.direction.sign * (Decimal(self.arm) - Decimal(self.than)) - Decimal(str(self.margin))
         return None if gap == 0 else gap > 0
 
@@ -60,7 +60,7 @@ class PrintedPair:
         return _percent(float(self.arm), float(self.than), self.direction, kind)
 
     def gives(self, stated: Stated) -> bool:
-        """Whether a stated percentage may be that of the figures before they were rounded."""
+        """Whether a stated percentage may be that of the values before they were rounded."""
         reach = [_rounding(self.arm), _rounding(self.than)]
         possible = [
             _percent(float(self.arm) + one * reach[0], float(self.than) + other * reach[1], self.direction, stated.kind)
@@ -74,11 +74,11 @@ class PrintedPair:
     def text(self, stated: Stated | None) -> str:
         """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, behind a stated percentage."""
         names = f" ({self.names[0]}; {self.names[1]})" if self.names[0] != self.names[1] else ""
-        figures = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
+        values = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
         if stated is None:
-            return figures
+            return values
         digits = max(1, _decimals(stated.percent))
-        return f"{self.percent(stated.kind):.{digits}f} %: ".replace("-", MINUS) + figures
+        return f"{self.percent(stated.kind):.{digits}f} %: ".replace("-", MINUS) + values
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class PrintedOutcome:
 
     Attributes:
         verdict: of them.
-        pairs: figures of which it speaks, those that decide first.
+        pairs: values of which it speaks, those that decide first.
         stated: percentage that they must give, if one is stated.
-        covered: comparisons of the claim for which figures are printed.
+        covered: comparisons of the claim for which values are printed.
         asked: comparisons of the claim.
     """
 
@@ -101,14 +101,14 @@ class PrintedOutcome:
 
     @property
     def notes(self) -> list[str]:
-        """Notes on the figures, each once."""
+        """Notes on the values, each once."""
         return list(dict.fromkeys(note for pair in self.pairs for note in pair.notes))
 
     def text(self, most: int | None = None) -> str:
-        """The figures; of many the first; and of how many comparisons they are, if not of all.
+        """The values; of many the first; and of how many comparisons they are, if not of all.
 
         Args:
-            most: figures that are shown; all by default.
+            most: values that are shown; all by default.
         """
         shown = [pair.text(self.stated) for pair in self.pairs[:most]]
         if self.stated is not None and shown:
@@ -135,7 +135,7 @@ def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
 
 
 def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[list[PrintedPair]]:
-    """Printed figures of each comparison of a claim: of those that it names, or of its arms' experiments."""
+    """Printed values of each comparison of a claim: of those that it names, or of its arms' experiments."""
     if claim.printed:
         return [_pairs(comparison, _rows_of(spec.paper, comparison)) for comparison in claim.printed]
     return [pairs_of_arms(spec, comparison) for comparison in claim.comparisons]
@@ -171,7 +171,7 @@ def _alike(one: TableRow, other: TableRow) -> bool:
 
 
 def _pairs(comparison: PrintedComparison, rows: Sequence[tuple[TableRow, TableRow]]) -> list[PrintedPair]:
-    """Figures of rows beside each other: of one table if there are such, and of the same data if there are such."""
+    """Values of rows beside each other: of one table if there are such, and of the same data if there are such."""
     within = [both for both in rows if both[0][0] is both[1][0]] or rows
     kept = [both for both in within if _alike(*both)] or within
     pairs: dict[tuple[str, str], PrintedPair] = {}
@@ -182,7 +182,7 @@ def _pairs(comparison: PrintedComparison, rows: Sequence[tuple[TableRow, TableRo
 
 
 def _rows(paper: str, name: str, metric: str) -> Iterator[TableRow]:
-    """Rows of a method, or of an experiment, that have a figure."""
+    """Rows of a method, or of an experiment, in which the metric is printed."""
     for table in _tables():
         if table.paper == paper:
             yield from (

@@ -82,16 +82,16 @@ def how_sheets(spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[S
 
 def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
     """One line a claim and test set."""
-    header = ["claim", "source", "figure", "claimed of", "compared with", f"difference [{LEVEL}]", "verdict"]
+    header = ["claim", "source", "metric", "claimed of", "compared with", f"difference [{LEVEL}]", "verdict"]
     lines, notes = [], []
     for outcome in outcomes:
         claim, compared = outcome.claim, outcome.comparison
         if outcome.reason:
             notes.append(f"{compared.metric}: undecided, {outcome.reason}")
         own, other = (spread([pair[side] for pair in outcome.pairs.values()]) for side in (0, 1))
-        figure = f"{figure_name(outcome)} {ARROWS[compared.direction]}"
+        metric = f"{metric_name(outcome)} {ARROWS[compared.direction]}"
         arms = [f"{compared.arm} {own}", f"{compared.than} {other}"]
-        lines.append([claim.text, claim.source, figure, *arms, interval_text(outcome.interval), outcome.verdict])
+        lines.append([claim.text, claim.source, metric, *arms, interval_text(outcome.interval), outcome.verdict])
     notes += [
         f"{metric} with a margin of {signed(margin)}: the difference is held against that, not against 0"
         for metric, margin in dict.fromkeys((o.comparison.metric, o.comparison.margin) for o in outcomes)
@@ -102,7 +102,7 @@ def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
         header,
         len(header),
         [lines] if lines else [],
-        ["figures are mean ± standard deviation over the seeds", *dict.fromkeys(notes)],
+        ["values are mean ± standard deviation over the seeds", *dict.fromkeys(notes)],
     )
 
 
@@ -119,17 +119,17 @@ def claim_sheet(outcomes: Sequence[Outcome]) -> Sheet:
 
 
 def printed_sheet(spec: ClaimsSpec) -> Sheet:
-    """Every claim against the figures that the paper prints, with the notes on those."""
+    """Every claim against the values that the paper prints, with the notes on those."""
     lines, notes = [], []
     for claim in spec.claims:
         outcome = judge_printed(spec, claim)
         place = "; ".join(dict.fromkeys(pair.place for pair in outcome.pairs))
         lines.append([claim.text, claim.source, outcome.verdict, outcome.text(), place])
         notes += outcome.notes
-    header = ["claim", "source", "by the printed figures", "figures, the claimed one first", "of"]
+    header = ["claim", "source", "by the printed values", "values, the claimed one first", "of"]
     meaning = "computed from published.csv; equal: as many digits as are printed do not tell"
     starred = [f"* {note}" for note in dict.fromkeys(notes)]
-    return Sheet("Printed figures", header, len(header), [lines], [meaning, *starred])
+    return Sheet("Printed values", header, len(header), [lines], [meaning, *starred])
 
 
 def cost_sheet(spec: ClaimsSpec) -> Sheet:
@@ -147,7 +147,7 @@ def cost_sheet(spec: ClaimsSpec) -> Sheet:
 
 
 def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outcome]) -> Sheet:
-    """Every figure of every run, and the differences of each pair."""
+    """Every run's value of each metric, and the differences of each pair."""
     groups = []
     for key in dict.fromkeys(outcome.key for outcome in outcomes if not outcome.comparison.is_cost):
         about = [outcome for outcome in outcomes if outcome.key == key]
@@ -155,13 +155,13 @@ def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outc
         arms = [arm for arm in spec.arms if any(arm in pair for pair in compared)]
         lines = []
         for arm in arms:
-            values = [run.figures.get(key, math.nan) for run in runs if run.arm == arm]
-            lines.append([figure_name(about[0]), arm, *map(number, values), spread(values)])
+            values = [run.metrics.get(key, math.nan) for run in runs if run.arm == arm]
+            lines.append([metric_name(about[0]), arm, *map(number, values), spread(values)])
         for (arm, than), outcome in compared.items():
             values = list(outcome.differences.values())
-            lines.append([figure_name(about[0]), f"{arm} {MINUS} {than}", *map(signed, values), spread(values, signed)])
+            lines.append([metric_name(about[0]), f"{arm} {MINUS} {than}", *map(signed, values), spread(values, signed)])
         groups.append(lines)
-    header = ["figure", "arm", *(f"seed {seed}" for seed in spec.seeds), "mean ± std"]
+    header = ["metric", "arm", *(f"seed {seed}" for seed in spec.seeds), "mean ± std"]
     return Sheet("Every seed", header, 2, groups)
 
 
@@ -172,8 +172,8 @@ def scene_sheet(outcomes: Sequence[Outcome]) -> Sheet:
         if (found := outcome.scenes) is not None:
             pair = f" {MINUS} ".join(arms_compared(outcome.comparison))
             p_value = "" if math.isnan(found.p_value) else f"{found.p_value:.2g}"
-            lines.append([figure_name(outcome), pair, str(found.scenes), interval_text(found.interval), p_value])
-    header = ["figure", "arms", "scenes", f"difference [{LEVEL}]", "Wilcoxon p"]
+            lines.append([metric_name(outcome), pair, str(found.scenes), interval_text(found.interval), p_value])
+    header = ["metric", "arms", "scenes", f"difference [{LEVEL}]", "Wilcoxon p"]
     notes = [
         "secondary: over the test scenes, each averaged over its frames and the seeds; tells whether these networks "
         "would differ on other scenes, not whether others trained alike would, and decides nothing above"
@@ -191,27 +191,27 @@ def run_sheet(runs: Sequence[ArmRun]) -> Sheet:
     lines = []
     for run in runs:
         folder, environment = run.record.folder, run.record.environment
-        state = "tested" if run.figures else "not finished"
+        state = "tested" if run.metrics else "not finished"
         lines.append(
             [run.arm, str(run.seed), f"{folder.parent.name}/{folder.name}", environment.get("started", ""), state]
         )
     return Sheet("Runs", ["arm", "seed", "run", "started", "state"], 5, [lines])
 
 
-def figure_name(outcome: Outcome) -> str:
+def metric_name(outcome: Outcome) -> str:
     """Metric, and test set where there is one: ``rooms/delta1``."""
     return outcome.key.removeprefix("test/")
 
 
 def finished(runs: Sequence[ArmRun]) -> list[ArmRun]:
-    """Those of some runs that have figures."""
-    return [run for run in runs if run.figures]
+    """Those of some runs that have metrics."""
+    return [run for run in runs if run.metrics]
 
 
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
-    """What the runs are, before any figure; of those that are not finished nothing is known for sure."""
+    """What the runs are, before any of their values; of those that are not finished nothing is known for sure."""
     if not spec.comparisons:
-        return "Figures that the paper prints, alone: nothing here can be trained."
+        return "Values that the paper prints, alone: nothing here can be trained."
     if not spec.trained:
         return "Costs of networks, which no training decides."
     done = finished(runs)
@@ -220,7 +220,7 @@ def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
     said = []
     if is_synthetic(done):
         said.append(
-            "on **Rooms**, the built-in synthetic set: no figure here is of the paper's data, nor comparable with one"
+            "on **Rooms**, the built-in synthetic set: no value here is of the paper's data, nor comparable with one"
         )
     remarks = dict.fromkeys(r for run in done for r in run.record.environment.get("data", {}).get("remarks", ()))
     if remarks:
@@ -256,8 +256,8 @@ def _picture(figure: Path | None) -> list[str]:
     if figure is None:
         return []
     return [
-        f"![Every seed's figure and the mean of each arm]({figure.name})",
-        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published figures, where there are any, are "
+        f"![Every seed's value and the mean of each arm]({figure.name})",
+        "*Dots: seeds. Bars: their means. Lines join the runs of a seed. Published values, where there are any, are "
         "of the data named beside them.*",
     ]
 
@@ -388,20 +388,20 @@ FACTS: dict[str, Callable[[ArmRun], str]] = {
 
 
 def number(value: float) -> str:
-    """A figure; a dash for one that is not there."""
+    """Return a value in four decimals; a dash for NaN or infinity."""
     return f"{value:.4f}".replace("-", MINUS) if math.isfinite(value) else NEVER
 
 
 def signed(value: float) -> str:
-    """A difference, with its sign."""
+    """Return a difference in four decimals with its sign; a dash for NaN or infinity."""
     return f"{value:+.4f}".replace("-", MINUS) if math.isfinite(value) else NEVER
 
 
 def spread(values: Sequence[float], write: Callable[[float], str] = number) -> str:
-    """Mean and standard deviation of the figures that are there.
+    """Return the mean and standard deviation of the finite values, as ``0.1234 ± 0.0012``.
 
     Args:
-        values: figures; those that are not finite are left out.
+        values: of a metric, one per run; those that are not finite are left out.
         write: writes the mean: :func:`number`, or :func:`signed` for differences.
     """
     known = [value for value in values if math.isfinite(value)]
@@ -412,7 +412,7 @@ def spread(values: Sequence[float], write: Callable[[float], str] = number) -> s
 
 
 def interval_text(interval: Interval) -> str:
-    """``+0.0100 [-0.0200, +0.0400]``."""
+    """Return a mean with its interval, as ``+0.0100 [-0.0200, +0.0400]``; the mean alone where there is no interval."""
     if math.isnan(interval.low):
         return signed(interval.mean)
     return f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"

@@ -62,7 +62,7 @@ def _panel(ax: Axes, key: str, spec: ClaimsSpec, runs: Sequence[ArmRun], about: 
     arms = arms_of(spec, about)
     places = np.arange(len(arms))
     offsets = np.linspace(-0.13, 0.13, len(spec.seeds))
-    by_run = {(run.arm, run.seed): run.figures.get(key, math.nan) for run in runs}
+    by_run = {(run.arm, run.seed): run.metrics.get(key, math.nan) for run in runs}
     values = np.array([[by_run.get((arm, seed), math.nan) for seed in spec.seeds] for arm in arms])
     values[~np.isfinite(values)] = math.nan
     for place, arm, own in zip(places, arms, values, strict=True):

@@ -69,8 +69,8 @@ def judge(differences: Sequence[float], direction: Direction, margin: float = 0.
     lies wholly on the other, and is undecided else, with fewer than three seeds, or with one that is not finite.
 
     Args:
-        differences: claimed arm's figure minus the other's, one per seed.
-        direction: which figure is better.
+        differences: claimed arm's value minus the other's, one per seed.
+        direction: whether lower or higher is better.
         margin: by how much it has to be better.
     """
     if len(differences) < FEWEST_SEEDS or not np.isfinite(differences).all():

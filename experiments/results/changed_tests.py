@@ -1,4 +1,4 @@
-"""Tests of a run under other options than its own: they stand beside the run's figures, never in their place.
+"""Tests of a run under other options than its own: they stand beside the run's metrics, never in their place.
 
 ``<run>/tests/<name>/`` then holds what a test leaves in a run's folder, with the record of what it was made with.
 """
@@ -18,10 +18,10 @@ from experiments.config.old_keys import with_new_keys
 from experiments.config.run_settings import TESTS as TESTS
 from experiments.results.run_files import read_yaml
 
-#: What a test may change without changing a figure: where files are, who reads them, and what gives test sets of other
-#: names. Weights come from the checkpoint, and the losses of training play no part. Protocols and further test sets are
-#: compared by :func:`tests_of`.
-SAME_FIGURES = (
+#: Options that a test may change without changing a metric's value: where files are, who reads them, and what gives
+#: test sets of other names. Weights come from the checkpoint, and training losses play no part. Protocols and further
+#: test sets are compared by :func:`tests_of`.
+SAME_METRICS = (
     *ONLY_TRAINING,
     *(f"data.init_args.{name}" for name in (
         "root", "store", "num_workers", "eval_batch_size", "variants", "extra_tests",
@@ -29,7 +29,7 @@ SAME_FIGURES = (
     *(f"model.init_args.{name}" for name in ("pretrained", "depth_loss", "protocol", "test_protocols")),
 )  # fmt: skip
 
-#: Options of the trainer that change figures.
+#: Options of the trainer that change the values of metrics.
 OF_TRAINER = ("precision", "limit_test_batches", "fast_dev_run")
 
 #: Most characters of a name that is made of options.
@@ -65,7 +65,7 @@ def tests_of(config: Mapping[str, Any]) -> dict[str, TestSet]:
 
 
 def recorded_tests(folder: Path) -> dict[str, TestSet]:
-    """How a run was tested on each data set, or would be, first: those are the figures that are its own.
+    """How a run was tested on each data set, or would be, first: those are the metrics that are its own.
 
     Args:
         folder: of the run.
@@ -131,7 +131,7 @@ def name_of(changed: Mapping[str, Any]) -> str:
 
 
 def find_tests(folder: Path) -> list[str]:
-    """Names of a run's further tests that have figures."""
+    """Names of a run's further tests that have metrics."""
     return sorted(path.parent.name for path in folder.glob(f"{TESTS}/*/metrics.json"))
 
 
@@ -145,7 +145,7 @@ def _is_own(checkpoint: Path, folder: Path, config: Mapping[str, Any]) -> bool:
 
 def _differences(mine: Any, theirs: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Dotted keys in both whose values differ; a key that only one has is of another version of the suite."""
-    if any(f"{key}.".startswith(f"{idle}.") for idle in SAME_FIGURES):
+    if any(f"{key}.".startswith(f"{idle}.") for idle in SAME_METRICS):
         return
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         for name in sorted(mine.keys() & theirs.keys()):

@@ -1,4 +1,4 @@
-"""Finished runs: their figures, and the record of how they were trained and tested."""
+"""Finished runs: their metrics, and the record of how they were trained and tested."""
 
 import glob
 import math
@@ -20,18 +20,18 @@ PREDICTED_SEMANTICS = "_predicted_semantics"
 
 @dataclass(frozen=True)
 class RunResult(OfRun):
-    """Figures of one run on one test set.
+    """Metrics of one run on one test set.
 
     Attributes:
         folder: the run's own, ``<root>/<experiment>/<run>``.
         dataset: name of the test set, as in metric keys.
-        figures: metric name to figure.
+        metrics: metric name to value.
         environment: record of the command that made the run; empty where there is none.
         test: name of a further test of the run; empty for its own.
     """
 
     dataset: str
-    figures: dict[str, float]
+    metrics: dict[str, float]
     environment: dict[str, Any]
     test: str = ""
 
@@ -72,7 +72,7 @@ class RunResult(OfRun):
 
     @property
     def said_of_data(self) -> tuple[str, ...]:
-        """What must be said of the test set's frames beside figures, such as where their file says they come from."""
+        """What must be said of the test set's frames beside metrics, such as where their file says they come from."""
         return tuple(self.tested_with[0].get("data", {}).get("remarks", ()))
 
     @cached_property
@@ -170,8 +170,8 @@ def read_run(folder: Path, test: str = "") -> list[RunResult]:
     by_dataset: dict[str, dict[str, float]] = {}
     for key, value in read_json(path).items():
         stage, dataset, metric = (*key.split("/", 2), "", "")[:3]
-        value = math.nan if value is None else value  # as RunSummary writes a figure that is not finite
+        value = math.nan if value is None else value  # as RunSummary writes a value that is not finite
         if stage != "test" or not metric or not isinstance(value, int | float):
             raise ConfigError(f"{path}: need `test/<data set>/<metric>: number`, got `{key}: {value}`")
         by_dataset.setdefault(dataset, {})[metric] = value
-    return [RunResult(folder, name, figures, environment, test) for name, figures in sorted(by_dataset.items())]
+    return [RunResult(folder, name, metrics, environment, test) for name, metrics in sorted(by_dataset.items())]

@@ -1,7 +1,7 @@
-"""Which measured figures may stand beside a published row.
+"""Which measured values may stand beside a published row.
 
 A run counts if it was trained on the row's training data and tested on the row's test data. What else sets it apart
-from the paper (a quick profile, fewer frames, another protocol) is remarked, so that the figure is never taken for more
+from the paper (a quick profile, fewer frames, another protocol) is remarked, so that the value is never taken for more
 than it is.
 """
 
@@ -28,11 +28,11 @@ Choice = Literal["latest", "mean"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of one run, or means over runs that differ in their seed.
+    """Metrics of one run, or means over runs that differ in their seed.
 
     Attributes:
         results: the runs, newest first.
-        values: published metric name to figure; what was not measured is absent.
+        values: published metric name to value; what was not measured is absent.
         deviations: standard deviation over the runs (n - 1), where there are several.
         remarks: what sets the runs apart from the paper.
     """
@@ -59,7 +59,7 @@ def measure(
     expected = TEST_DATA[row.test_data]
     own = [result for result in reversed(results) if result.experiment == (experiment or row.experiment)]
     own = [result for result in own if objection(row, result, variant) is None]
-    own = [result for result in own if figures_of(result, list(row.shown))]
+    own = [result for result in own if metrics_of(result, list(row.shown))]
     return summarize(own, list(row.shown), expected, choice)
 
 
@@ -79,7 +79,7 @@ def measure_rooms(
 ) -> list[Measurement]:
     """What was measured of an experiment on Rooms, once per format that Rooms were written in."""
     own = [result for result in reversed(results) if result.experiment == experiment]
-    own = [result for result in own if result.dataset.startswith("rooms") and figures_of(result, metrics)]
+    own = [result for result in own if result.dataset.startswith("rooms") and metrics_of(result, metrics)]
     own = [result for result in own if not result.variant.get("corruption")]
     by_dataset = [[r for r in own if r.dataset == name] for name in sorted({result.dataset for result in own})]
     return [m for group in by_dataset if (m := summarize(group, metrics, Conditions("rooms"), choice))]
@@ -111,7 +111,7 @@ def objection(row: PublishedRow, result: RunResult, variant: str = "") -> str | 
 def summarize(
     results: Sequence[RunResult], metrics: Sequence[str], expected: Conditions, choice: Choice
 ) -> Measurement | None:
-    """Figures of the latest result, or means; ``results`` are newest first."""
+    """Metrics of the latest result, or means; ``results`` are newest first."""
     if not results:
         return None
     newest = min(results, key=lambda result: bool(remarks(result, expected)))  # min takes the first of equals
@@ -122,9 +122,9 @@ def summarize(
             if remarks(result, expected) == said:
                 by_seed.setdefault(result.seed, result)
         chosen = list(by_seed.values())
-    figures = [figures_of(result, metrics) for result in chosen]
-    common = [metric for metric in metrics if all(metric in values for values in figures)]
-    columns = {metric: [values[metric] for values in figures] for metric in common}
+    found = [metrics_of(result, metrics) for result in chosen]
+    common = [metric for metric in metrics if all(metric in values for values in found)]
+    columns = {metric: [values[metric] for values in found] for metric in common}
     several = len(chosen) > 1
     return Measurement(
         results=tuple(chosen),
@@ -134,25 +134,25 @@ def summarize(
     )
 
 
-def figures_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
-    """Published metric name to the run's figure, where it has one in the published unit."""
+def metrics_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
+    """Published metric name to the run's value, where it has one in the published unit."""
     unit = protocol_of(result).get("unit", 1.0)
-    figures = {}
+    values = {}
     for name in metrics:
         metric = METRICS[name]
         if metric.unit not in (None, unit):
             continue
-        if metric.key in result.figures:
-            figures[name] = result.figures[metric.key]
+        if metric.key in result.metrics:
+            values[name] = result.metrics[metric.key]
         elif metric.logged and (value := best_logged(result, metric.logged, metric.better)) is not None:
-            figures[name] = value
-    return figures
+            values[name] = value
+    return values
 
 
 def best_logged(result: RunResult, name: str, arrow: Literal["↑", "↓"]) -> float | None:
-    """Best value of a figure of validation in the history of a run's training; None where it was not logged."""
+    """Best value of a validation metric in the history of a run's training; None where it was not logged."""
     from callbacks.records.history import (
-        read_history,  # imports torch, which tables without such a figure start without
+        read_history,  # imports torch, which tables without such a metric start without
     )
 
     logged = [line.get(name) for line in read_history(result.folder / "history.jsonl")]
@@ -200,7 +200,7 @@ def limits(trainer: Mapping[str, Any]) -> list[str]:
 
 
 def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
-    """What boundary figures were found with, and what spoils them; no reason to take another run."""
+    """What boundary metrics were found with, and what spoils them; no reason to take another run."""
     if not any(name.startswith("boundary_eps") for name in measurement.values):
         return ()
     said = []
@@ -210,7 +210,7 @@ def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
         thresholds = [f"{boundary[name]:g}" if name in boundary else "unrecorded" for name in ("low", "high")]
         from lightning_modules.metrics.boundary import empty_remark  # imports torch
 
-        said += [f"Canny {' / '.join(dict.fromkeys(thresholds))}", empty_remark(result.figures)]
+        said += [f"Canny {' / '.join(dict.fromkeys(thresholds))}", empty_remark(result.metrics)]
     return tuple(dict.fromkeys(filter(None, said)))
 
 

@@ -26,11 +26,11 @@ class Metric:
 
     Attributes:
         label: what the column is called.
-        key: name of the figure in ``metrics.json``; None if testing does not give it.
-        logged: name of a validation figure in ``history.jsonl``, whose best value is the measured one; None of others.
-        unit: metres per unit that the published figure is in; None for figures without a unit of depth.
+        key: name of the metric in ``metrics.json``; None if testing does not give it.
+        logged: name of a validation metric in ``history.jsonl``, whose best value is the measured one; None of others.
+        unit: metres per unit that the published value is in; None for metrics without a unit of depth.
         note: what a reader must know to compare it.
-        also: names of further columns in which the same printed figure stands, where it is not clear what was measured.
+        also: names of further columns in which the same printed value stands, where it is not clear what was measured.
     """
 
     label: str
@@ -62,14 +62,14 @@ METRICS = {
     "rmse_unit": Metric("RMSE (/10 m)", "rmse", unit=10.0),
     "best_val_depth_loss": Metric(
         "best val. loss", None, unit=10.0, logged="val/loss_depth",
-        note="The best validation depth loss is the lowest val/loss_depth of the training, no test figure; the paper "
+        note="The best validation depth loss is the lowest val/loss_depth of the training, no test metric; the paper "
         "gives no weights of its terms, so it compares only with the same weights.",
     ),
     "pixel_accuracy": Metric("pixel acc.", "pixel_accuracy"),
     "boundary_eps_a": Metric(
         "ε_a truncated (px)", "boundary_acc", also=("boundary_eps_a_untruncated",),
         note="ε_a and ε_c are printed as average chamfer distances in two directions, without constants: the same "
-        "figure stands under both definitions, truncated as iBims-1 has them, and untruncated. Canny's thresholds are "
+        "value stands under both definitions, truncated as iBims-1 has them, and untruncated. Canny's thresholds are "
         "those of the remark.",
     ),
     "boundary_eps_a_untruncated": Metric("ε_a untruncated (px)", "chamfer_pred_to_gt"),
@@ -146,7 +146,7 @@ OTHER_READINGS = {
     "depth_anything_v2_small_hypersim": ("depth_anything_v2_small_hypersim_matched",),
 }
 
-#: Variants of a test set whose figures stand beside a published row, with what they are called there.
+#: Variants of a test set whose metrics stand beside a published row, with what they are called there.
 GEOMETRIES = {"whole": "whole frames", "squeezed": "squeezed frames"}
 
 #: Data sets that a run may have been trained on to be compared; NYUv2-OC++ annotates NYUv2's test frames only.
@@ -182,7 +182,7 @@ class PublishedRow:
         method: its name in the table.
         train_data: it was trained on.
         test_data: it was tested on.
-        values: metric to figure, as printed.
+        values: metric name to value, as printed.
     """
 
     experiment: str
@@ -193,13 +193,13 @@ class PublishedRow:
 
     @property
     def shown(self) -> dict[str, str]:
-        """Metric to figure, as printed, under each definition that it may have."""
+        """Metric name to value, as printed, under each definition that it may have."""
         return {name: value for metric, value in self.values.items() for name in (metric, *METRICS[metric].also)}
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper (or a figure, or figures in its text), by its short names."""
+    """A table of a paper (or of a figure, or of values in its text), by its short names."""
 
     paper: str
     table: str
@@ -226,7 +226,7 @@ def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[Published
     """All published tables, in the file's order.
 
     Raises:
-        ConfigError: naming file and line, if a name is unknown, a figure no number, or a cell there twice.
+        ConfigError: naming file and line, if a name is unknown, a value no number, or a cell there twice.
     """
     known: dict[str, Mapping[str, object]] = {
         "paper": PAPERS, "train_data": TRAIN_DATA, "test_data": TEST_DATA, "metric": METRICS

@@ -1,4 +1,4 @@
-"""Notes on published figures: ``notes/published.yaml``, and which rows and figures each is of."""
+"""Notes on published values: ``notes/published.yaml``, and which rows and columns each is of."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,16 +55,16 @@ def column_notes(table: PublishedTable, metric: str) -> list[str]:
     return [note.note for note in _of(table) if not note.rows and metric in note.metrics]
 
 
-def figure_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
-    """Notes of a single figure."""
+def value_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
+    """Notes of a single value."""
     return [note.note for note in _of(table) if note.rows and metric in note.metrics and note.names_row(row)]
 
 
 def all_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
-    """Notes of a figure, its row and its column, for where it is shown apart from its table."""
+    """Notes of a value, its row and its column, for where it is shown apart from its table."""
     if metric not in row.shown:
         return []
-    return [*figure_notes(table, row, metric), *row_notes(table, row), *column_notes(table, metric)]
+    return [*value_notes(table, row, metric), *row_notes(table, row), *column_notes(table, metric)]
 
 
 def _of(table: PublishedTable) -> list[PublishedNote]:

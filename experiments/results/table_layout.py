@@ -1,4 +1,4 @@
-"""What a table shows: published and measured figures of each method below each other, with their difference."""
+"""What a table shows: published and measured values of each method below each other, with their difference."""
 
 import math
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ from experiments.results.published import (
     oracle_mark,
     training_frames,
 )
-from experiments.results.published_notes import all_notes, column_notes, figure_notes, row_notes, table_notes
+from experiments.results.published_notes import all_notes, column_notes, row_notes, table_notes, value_notes
 
-#: A published figure that was never measured. A cell that was never published is blank.
+#: A published value that was never measured. A cell that was never published is blank.
 NEVER = "\N{EN DASH}"
 
 MINUS = "\N{MINUS SIGN}"
@@ -51,7 +51,7 @@ class Sheet:
     Attributes:
         title: above the table.
         header: names of the columns.
-        text_columns: how many of them hold text; the others hold figures.
+        text_columns: how many of them hold text; the others hold numbers.
         groups: lines that belong together.
         notes: below the table.
     """
@@ -84,8 +84,8 @@ class RunNotes:
         return [f"[{number}] {line}" for number, line in enumerate(self.lines, start=1)]
 
 
-class FigureNotes:
-    """Letters the notes on published figures that a sheet shows."""
+class ValueNotes:
+    """Letters the notes on published values that a sheet shows."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -137,9 +137,9 @@ def network_facts(result: RunResult) -> dict[str, str]:
 
 
 def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet:
-    """Published figures beside measured ones: two or three lines a method, one for those of other papers."""
+    """Published values beside measured ones: two or three lines a method, one for those of other papers."""
     sheet = Sheet(f"{table.title} ({table.name})", header(table.metrics), text_columns=4)
-    runs, doubts = RunNotes(), FigureNotes()
+    runs, doubts = RunNotes(), ValueNotes()
     sheet.header[4:] = [
         doubts.after(name, column_notes(table, metric))
         for name, metric in zip(sheet.header[4:], table.metrics, strict=True)
@@ -150,7 +150,7 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
         names = [method_name(row.method, mark, row.experiment), row.train_data, row.test_data]
         marked |= bool(mark)
         names[0] = doubts.after(names[0], row_notes(table, row))
-        printed = [(row.shown.get(metric, ""), figure_notes(table, row, metric)) for metric in table.metrics]
+        printed = [(row.shown.get(metric, ""), value_notes(table, row, metric)) for metric in table.metrics]
         lines = [[*names, "published", *(doubts.after(value, notes if value else []) for value, notes in printed)]]
         if row.experiment:
             measured = measure(row, results, choice)
@@ -179,24 +179,24 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
 def measured_lines(
     row: PublishedRow, measured: Measurement | None, metrics: Sequence[str], runs: RunNotes, what: str = ""
 ) -> list[list[str]]:
-    """The measured line of a method and, if there is a figure, the line of differences; ``what`` else it is."""
+    """The measured line of a method and, if there is a value, the line of differences; ``what`` else it is."""
     if measured is None:
         return [["", "", "", "measured", *(NEVER if metric in row.shown else "" for metric in metrics)]]
-    figures, differences = [], []
+    values, differences = [], []
     for metric in metrics:
         published, value = row.shown.get(metric), measured.values.get(metric)
         if published is None or value is None:
-            figures.append("" if published is None else NEVER)
+            values.append("" if published is None else NEVER)
             differences.append("")
             continue
         text = f"{value:.{decimals(published)}f}"
-        figures.append(with_deviation(text, measured.deviations.get(metric), decimals(published)))
+        values.append(with_deviation(text, measured.deviations.get(metric), decimals(published)))
         differences.append(difference(text, published))
-    return [["", "", "", label(measured, runs, what), *figures], ["", "", "", "difference", *differences]]
+    return [["", "", "", label(measured, runs, what), *values], ["", "", "", "difference", *differences]]
 
 
 def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet | None:
-    """What the table's methods reach on Rooms, apart from any published figure; None if nothing was measured there."""
+    """What the table's methods reach on Rooms, apart from any published value; None if nothing was measured there."""
     sheet = Sheet(f"{table.title}: the methods on Rooms (synthetic)", header(table.metrics), text_columns=4)
     runs = RunNotes()
     marked = False
@@ -212,7 +212,7 @@ def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Cho
             marked |= bool(newest.oracle)
             sheet.groups.append([[*names, label(measured, runs), *cells]])
     sheet.notes = [
-        "Rooms are rendered: these figures compare the methods with each other, never with a published figure.",
+        "Rooms are rendered: these values compare the methods with each other, never with a published value.",
         *([ORACLE_NOTE] if marked else []),
         *runs.numbered(),
     ]
@@ -220,7 +220,7 @@ def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Cho
 
 
 def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> list[dict[str, str]]:
-    """One record per figure, as :data:`CSV_COLUMNS`; figures on Rooms have no published one beside them."""
+    """One record per value, as :data:`CSV_COLUMNS`; values on Rooms have no published one beside them."""
     lines = []
     for row in table.rows:
         measured = measure(row, results, choice) if row.experiment else None
@@ -249,7 +249,7 @@ def record(
     measured: Measurement | None,
     what: str = "",
 ) -> dict[str, str]:
-    """One figure of (experiment, method, train data, test data); what was not measured is absent."""
+    """One value of (experiment, method, train data, test data); what was not measured is absent."""
     line = dict(zip(CSV_COLUMNS, (table.paper, table.table, *names, metric, published), strict=False))
     line["oracle"] = oracle_mark(ORACLES.get(names[0], ""))
     if measured is None or metric not in measured.values:
@@ -271,8 +271,8 @@ def record(
 
 def header(metrics: Sequence[str]) -> list[str]:
     """Names of the columns, with an arrow to the better side."""
-    figures = [f"{METRICS[metric].label} {METRICS[metric].better}" for metric in metrics]
-    return ["method", "trained on", "tested on", "", *figures]
+    values = [f"{METRICS[metric].label} {METRICS[metric].better}" for metric in metrics]
+    return ["method", "trained on", "tested on", "", *values]
 
 
 def method_name(method: str, mark: str, experiment: str) -> str:
@@ -308,7 +308,7 @@ def label(measured: Measurement, runs: RunNotes, what: str = "") -> str:
 
 
 def decimals(printed: str) -> int:
-    """Decimals of a printed figure, three at least."""
+    """Decimals of a printed value, three at least."""
     return max(3, len(printed.partition(".")[2]))
 
 

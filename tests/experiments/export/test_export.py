@@ -72,7 +72,7 @@ def test_hierarchies_of_two_runs(trained, monkeypatch):
         counts = [len(np.unique(level)) for level in result.segments]
         assert all(count <= bound for count, bound in zip(counts[1:], most, strict=True))
         assert result.index == 5
-        assert 0 <= result.figures["level1_achievable_accuracy"] <= 1
+        assert 0 <= result.metrics["level1_achievable_accuracy"] <= 1
     assert len(np.unique(drawn["shed_hybrid/two"].segments[3])) == 1
 
 

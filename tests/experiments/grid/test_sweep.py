@@ -246,7 +246,7 @@ def test_a_validation_figure_where_nothing_is_held_out_is_refused_at_the_start(p
         "three.yaml: key `metric.name`: net on nyuv2 has no `val/abs_rel`, as nothing is held out for validation: set "
         "`data.init_args.val_scenes`"
     )
-    assert str(caught.value).endswith("or rank by a test figure, `test/nyuv2/abs_rel`")
+    assert str(caught.value).endswith("or rank by a test metric, `test/nyuv2/abs_rel`")
     assert starts(place) == []
 
 

@@ -139,7 +139,7 @@ def test_a_broken_run_counts_as_one_that_is_not_finished(place, capsys):
         run.mkdir(parents=True)
         (run / "metrics.json").write_text('{"test/rooms/rmse": 1.0}' if arm == "old" else '{"test/ro')
         runs.append(ArmRun(arm, 0, RunRecord(run)))
-    assert [bool(run.figures) for run in runs] == [True, False]
+    assert [bool(run.metrics) for run in runs] == [True, False]
     assert matching_keys(runs, "rmse") == ["test/rooms/rmse"]
     assert "new/seed-0/metrics.json: not JSON" in capsys.readouterr().err
 

@@ -112,7 +112,7 @@ def test_the_list_is_printed_and_written(place, capsys):
     output = capsys.readouterr().out
     assert "supports" in output
     assert "δ1 0.846 against 0.839 (SHED; DPT)" in output
-    assert "3 claims. By the paper's own figures: 2 supports, 1 not printed." in output
+    assert "3 claims. By the paper's own tables: 2 supports, 1 not printed." in output
     assert "By runs (the latest): 2 holds, 1 cannot be run." in output
     assert sorted(place.rglob("*")) == before
     claims(["--list", "mine.yaml", "--output", "docs/list.md"])

@@ -7,17 +7,17 @@ import pytest
 import yaml
 
 from experiments.comparison.page_data import page_data
-from experiments.comparison.page_data import published_notes as published_figure_notes
+from experiments.comparison.page_data import published_notes as published_value_notes
 from experiments.config.compose import ConfigError
 from experiments.results import published_notes
 from experiments.results.published import read_published
 from experiments.results.published_notes import (
     all_notes,
     column_notes,
-    figure_notes,
     read_notes,
     row_notes,
     table_notes,
+    value_notes,
 )
 from tests.helpers.commands import command
 
@@ -48,7 +48,7 @@ def test_a_note_is_of_what_it_names(tmp_path, monkeypatch):
     assert table_notes(of_table) == ["of all"]
     assert (row_notes(of_table, dpt), row_notes(of_table, shed)) == (["of DPT"], [])
     assert (column_notes(of_table, "rmse"), column_notes(of_table, "log10")) == (["of RMSE"], [])
-    assert (figure_notes(of_table, dpt, "rmse"), figure_notes(of_table, shed, "rmse")) == (["of one"], [])
+    assert (value_notes(of_table, dpt, "rmse"), value_notes(of_table, shed, "rmse")) == (["of one"], [])
     assert all_notes(of_table, dpt, "rmse") == ["of one", "of DPT", "of RMSE"]
     assert all_notes(of_table, dpt, "object_rmse") == []
     assert table_notes(TABLES["shed/table1"]) == []
@@ -100,6 +100,6 @@ def test_values_that_cannot_be_right_are_marked(tmp_path, capsys):
 
 def test_the_comparison_page_has_them(tmp_path):
     hypersim = row("shed/table2", "shed_hybrid_hypersim")
-    assert list(published_figure_notes(TABLES["shed/table2"], hypersim)) == ["abs_rel"]
+    assert list(published_value_notes(TABLES["shed/table2"], hypersim)) == ["abs_rel"]
     data = page_data([], [TABLES["shed/table2"]], "", tmp_path / "page.html", {})
     assert [list(line["notes"]) for line in data["published"]] == [[], [], ["abs_rel"], ["abs_rel"]]

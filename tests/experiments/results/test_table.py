@@ -411,7 +411,7 @@ def test_tests_on_several_sets_in_one_run_each_have_their_record(runs, show):
         ),
         ("metrics.json", '{"test/nyuv2/abs_rel": "0.1"}', r"metrics\.json: need .* got `test/nyuv2/abs_rel: 0.1`"),
         ("environment.json", "", r"one/environment\.json: not JSON"),
-        ("config.yaml", "a: [", r"one/config\.yaml: line 1 is not valid YAML"),
+        ("config.yaml", "a: [", r"one/config\.yaml: line \d is not valid YAML"),
     ],
 )
 def test_a_run_with_a_broken_file_is_left_out_in_one_line(runs, name, content, message, capsys):
@@ -500,7 +500,7 @@ def test_boundary_figures_stand_under_both_definitions(runs, show):
     assert measured[4:8] == ["2.500", "6.250", "3.250", "1.500"]
     minus = "\N{MINUS SIGN}"
     assert [f"{minus}3.213", "+0.537", "+2.642", "+0.892"] in [line[4:8] for line in markdown_lines(text, "difference")]
-    assert "the same figure stands under both definitions" in text
+    assert "the same value stands under both definitions" in text
     (line,) = csv_lines(show("shed/table1", "--format", "csv"), metric="boundary_eps_a_untruncated", measured="6.25")
     assert (line["published"], line["remarks"]) == ("5.713", "Canny 0.15 / 0.3")
 
