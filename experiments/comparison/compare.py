@@ -154,7 +154,7 @@ def check_metrics(names: Sequence[str], runs: "Sequence[RunRecord]") -> None:
 
 
 def readable_frames(run: "RunRecord") -> "dict[str, FrameTable]":
-    """Metrics of single images, where they can be read: the table of runs needs them only to mark what is no pair."""
+    """Return the per-image metrics that can be read; the table needs them only to mark runs that are not comparable."""
     return run.frame_tables() if run.is_readable(frames=True) else {}
 
 

@@ -8,7 +8,7 @@ NAMES = ("run.", "trainer.default_root_dir", "trainer.logger.", "output", "predi
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, str]:
-    """Dotted key to value, as text: ``model.init_args.width: 64``.
+    """Map dotted keys to values as text: ``model.init_args.width: 64``.
 
     In a list of objects the class takes the place of the number: ``trainer.callbacks.Panels.frames: 4``.
     """
@@ -23,7 +23,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """A value as YAML writes it."""
+    """Return a value as YAML writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -34,7 +34,7 @@ def as_text(value: Any) -> str:
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]:
-    """Keys in which configurations differ, each with its value in every one; None where it is absent.
+    """Return the keys in which configurations differ, each with its value in every one; None where it is absent.
 
     What names a run is left out, and so is a configuration that is empty: nothing is recorded of it.
     """

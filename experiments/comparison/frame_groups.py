@@ -10,7 +10,7 @@ DIFFERENT_FRAMES = "runs with different letters were tested on different frames 
 
 
 def frame_labels(runs: Sequence[RunRecord], frames: Mapping[tuple[int, str], FrameTable]) -> dict[tuple[int, str], str]:
-    """How a table names the test set of each result: with a letter where runs were tested on different frames of it.
+    """Return a table's name of each result's test set: with a letter where runs were tested on different frames of it.
 
     Args:
         runs: compared.

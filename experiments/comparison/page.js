@@ -613,7 +613,7 @@ function drawPictures() {
   const sources = [state.a, state.b].map((run) => strip(run, state.frameSet, pair.index));
   const any = sources.find((source) => source !== null);
   const parts = any ? [tile(any, "image", "frame"), tile(any, "truth", "frame")] : [];
-  parts.push(figuresOf(pair, parts.length ? 1 : 3));
+  parts.push(metricsOf(pair, parts.length ? 1 : 3));
   [state.a, state.b].forEach((run, number) => {
     const dot = make("span", { className: "swatch" });
     dot.style.background = COLORS[number];
@@ -625,7 +625,7 @@ function drawPictures() {
   $("pictures").replaceChildren(...parts);
 }
 
-function figuresOf(pair, columns) {
+function metricsOf(pair, columns) {
   const [a, b] = [framesOf(state.a, state.frameSet), framesOf(state.b, state.frameSet)];
   const names = [...new Set([state.frameMetric, ...state.metrics])].filter((name) => name in a.metrics && name in b.metrics).slice(0, 8);
   const lines = names.map((name) => {

@@ -19,7 +19,7 @@ MEGABYTE = 1_000_000
 def write_page(
     path: Path, runs: Sequence[RunRecord], tables: Sequence[PublishedTable], title: str, embed_mb: float = 25
 ) -> int:
-    """Write the page.
+    """Write the comparison page, one HTML file.
 
     Per-image metrics and pictures stand in blocks of their own, which the page reads when they are asked for.
 
@@ -58,7 +58,7 @@ def write_page(
 
 
 def json_block(name: str, content: Any) -> str:
-    """A script element of inert JSON.
+    """Return a script element that holds inert JSON.
 
     A ``<`` within it is written as JSON's escape, so that no name of a run or scene can end the element.
     """

@@ -27,7 +27,7 @@ def page_data(
     page: Path,
     frames: Mapping[tuple[int, str], FrameTable],
 ) -> Json:
-    """All but the per-image metrics, which :func:`frame_data` gives.
+    """Return all data of the page but the per-image metrics, which :func:`frame_data` gives.
 
     Args:
         runs: in the order in which the page knows them.
@@ -74,7 +74,7 @@ def page_data(
 
 
 def run_data(run: RunRecord, page: Path) -> Json:
-    """What the page says of a run besides its metrics."""
+    """Return what the page says of a run besides its metrics."""
     record = RunResult(run.folder, "", {}, run.environment)
     data = run.environment.get("data") or {}
     thumbnails = run.thumbnails()
@@ -103,7 +103,7 @@ def run_data(run: RunRecord, page: Path) -> Json:
 
 
 def history_data(lines: Iterable[Json]) -> dict[str, Json]:
-    """Metric name to its steps, epochs and values."""
+    """Map each metric of the history to its steps, epochs and values."""
     curves: dict[str, Json] = {}
     for line in lines:
         for name, value in line.items():
@@ -117,7 +117,7 @@ def history_data(lines: Iterable[Json]) -> dict[str, Json]:
 
 
 def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[str, list[Json]]:
-    """Metric key to what was published of the same method on the same data, and what sets the run apart.
+    """Map metric keys to what was published of the same method on the same data, and what sets the run apart.
 
     Raises:
         ConfigError: if a record of the run cannot be read.
@@ -137,19 +137,19 @@ def published_for(result: RunResult, tables: Sequence[PublishedTable]) -> dict[s
 
 
 def published_values(values: Mapping[str, str]) -> dict[str, float]:
-    """Metric key in ``metrics.json`` to the published value; what testing does not give is left out."""
+    """Map keys of ``metrics.json`` to published values; what testing does not give is left out."""
     keys = {name: METRICS[name].key for name in values}
     return {key: float(values[name]) for name, key in keys.items() if key is not None}
 
 
 def published_notes(table: PublishedTable, row: PublishedRow) -> dict[str, list[str]]:
-    """Metric key in ``metrics.json`` to the notes on the published value; those without are left out."""
+    """Map keys of ``metrics.json`` to the notes on the published value; those without notes are left out."""
     found = {METRICS[name].key: all_notes(table, row, name) for name in row.values}
     return {key: notes for key, notes in found.items() if key is not None and notes}
 
 
 def frame_data(table: FrameTable) -> Json:
-    """Per-image metrics, in columns."""
+    """Return per-image metrics, in columns."""
     return {
         "index": [index for index, _, _ in table.frames],
         "scene": [scene for _, scene, _ in table.frames],
@@ -160,7 +160,7 @@ def frame_data(table: FrameTable) -> Json:
 
 
 def shorten(value: float | None) -> float | int | None:
-    """Five significant digits; None where there is no finite value, for which JSON has no word."""
+    """Round to five significant digits; None where the value is not finite, for which JSON has no word."""
     if value is None or not math.isfinite(value):
         return None
     short = float(f"{value:.5g}")
@@ -168,7 +168,7 @@ def shorten(value: float | None) -> float | int | None:
 
 
 def _rank(name: str) -> tuple[int, int, str]:
-    """Order of metrics: those of published tables first, counts and baselines last."""
+    """Return the sort key of a metric: those of published tables first, counts and baselines last."""
     published = [metric.key for metric in METRICS.values()]
     late = (sign_of(name) == 0) + 2 * name.startswith("baseline_")
     return late, published.index(name) if name in published else len(published), name

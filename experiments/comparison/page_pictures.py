@@ -12,7 +12,7 @@ Key = tuple[int, str]
 def embedded_pictures(
     runs: Sequence[RunRecord], frames: Mapping[Key, FrameTable], budget: float
 ) -> dict[Key, dict[int, str]]:
-    """Base64 of JPEG pictures: (position of a run, test set) to index to picture.
+    """Return JPEG pictures in base64: (position of a run, test set) to index to picture.
 
     A frame is taken for all runs that have it, so that it can be compared, and the frames with the largest mean error
     first; the other pictures are linked to where they lie.

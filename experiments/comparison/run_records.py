@@ -37,7 +37,7 @@ class FrameTable:
 
 @dataclass(frozen=True)
 class RunRecord(OfRun):
-    """A run's folder.
+    """The folder of one run.
 
     Attributes:
         folder: ``<root>/<experiment>/<run>``.
@@ -57,7 +57,7 @@ class RunRecord(OfRun):
         return tuple(read_run(self.folder, self.test))
 
     def is_readable(self, *, frames: bool) -> bool:
-        """Whether all files that a reader of the run needs can be read; says which cannot.
+        """Return whether all files that a reader of the run needs can be read; warn of those that cannot.
 
         Args:
             frames: whether per-image metrics are needed.
@@ -142,7 +142,7 @@ class RunRecord(OfRun):
         return tables
 
     def thumbnails(self) -> dict[str, list[int]]:
-        """Test set to the indices of frames that have a picture."""
+        """Map each test set to the indices of frames that have a picture."""
         found: dict[str, list[int]] = {}
         for path in sorted((self.place / "thumbnails").glob("*/*.jpg")):
             if path.stem.isdigit():
@@ -150,12 +150,12 @@ class RunRecord(OfRun):
         return found
 
     def thumbnail(self, dataset: str, index: int) -> Path:
-        """Where the picture of a frame lies."""
+        """Return the path of a frame's picture."""
         return self.place / "thumbnails" / dataset / f"{index:04d}.jpg"
 
 
 def find_runs(root: Path, experiments: Sequence[str] = (), *, frames: bool = True, test: str = "") -> list[RunRecord]:
-    """Every run under ``root``, in the order of their names; broken ones are left out, with a warning.
+    """Return every run under ``root``, in the order of their names; broken ones are left out, with a warning.
 
     Args:
         root: folder of all runs.

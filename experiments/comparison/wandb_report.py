@@ -33,7 +33,7 @@ class Modules:
 
 
 def publish(runs: Sequence[RunRecord], project: str, memory: Path) -> str:
-    """Make the workspace and the report, or bring those made before up to date.
+    """Create the workspace and the report, or update those made before.
 
     Args:
         runs: whose test sets get panels; W&B shows all runs of the project, grouped by experiment.
@@ -59,7 +59,7 @@ def publish(runs: Sequence[RunRecord], project: str, memory: Path) -> str:
 
 
 def panel_keys(runs: Sequence[RunRecord]) -> list[str]:
-    """``test/<data set>/<metric>`` of those metrics that get a panel."""
+    """Return ``test/<data set>/<metric>`` of those metrics that get a panel."""
     measured = {(result.dataset, name) for run in runs for result in run.results for name in result.metrics}
     return [
         f"test/{dataset}/{name}"
@@ -70,7 +70,7 @@ def panel_keys(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def save(modules: Modules, entity: str, project: str, metrics: Sequence[str], memory: Path) -> list[str]:
-    """Save both, and remember where.
+    """Save workspace and report, and remember their addresses.
 
     Returns:
         Addresses of workspace and report.
@@ -94,7 +94,7 @@ def save(modules: Modules, entity: str, project: str, metrics: Sequence[str], me
 
 
 def load(kind: Any, address: str | None) -> Any:
-    """A workspace or report saved before; None if there is none, or it was deleted since."""
+    """Return a workspace or report saved before; None if there is none, or it was deleted since."""
     try:
         return kind.from_url(address) if address else None
     except Exception:  # the package raises what GraphQL answers, of no one class
@@ -102,7 +102,7 @@ def load(kind: Any, address: str | None) -> Any:
 
 
 def panels(reports: Any, metrics: Sequence[str]) -> dict[str, list[Any]]:
-    """Title of a section to its panels; new ones at each call, as the package gives each an id."""
+    """Map section titles to their panels; new ones at each call, as the package gives each an id."""
     curves = ("val/abs_rel", "val/delta1", "train/loss")
     return {
         "Curves": [reports.LinePlot(title=name, x="trainer/global_step", y=[name]) for name in curves],
@@ -120,7 +120,7 @@ def in_words(metric: str) -> str:
 
 
 def make_workspace(modules: Modules, entity: str, project: str, metrics: Sequence[str]) -> Any:
-    """The workspace, not yet saved."""
+    """Return the workspace, not yet saved."""
     module = modules.workspaces
     return module.Workspace(
         entity=entity,
@@ -135,7 +135,7 @@ def make_workspace(modules: Modules, entity: str, project: str, metrics: Sequenc
 
 
 def make_report(modules: Modules, entity: str, project: str, metrics: Sequence[str]) -> Any:
-    """The report, not yet saved."""
+    """Return the report, not yet saved."""
     module = modules.reports
     blocks = []
     for title, parts in panels(module, metrics).items():

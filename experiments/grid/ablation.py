@@ -54,7 +54,7 @@ def ablation(paper: str, /, *, machine: MachineOptions, run_flags: RunFlags) -> 
 
 
 def ablation_jobs(group: str, tables: "Sequence[PublishedTable]", root: Path, extra: Sequence[str]) -> list[Job]:
-    """A job per experiment of the tables, in their order; an experiment that several rows share is run once.
+    """Return a job per experiment of the tables, in their order; an experiment that several rows share is run once.
 
     Args:
         group: names the whole; logs and locks lie in ``<root>/<group>``.
@@ -80,7 +80,7 @@ def ablation_jobs(group: str, tables: "Sequence[PublishedTable]", root: Path, ex
 
 
 def results_of(jobs: Sequence[Job], root: Path) -> "list[RunResult]":
-    """Metrics of the finished among some jobs."""
+    """Return the metrics of those jobs that are finished."""
     from experiments.results.finished_runs import read_runs
 
     folders = {job.folder for job in jobs}

@@ -127,7 +127,7 @@ class GridRunner:
         self.say(f"{self._place(job)} {job.title}: {'resumes' if job.has_begun else 'starts'}{where}")
 
     def _conclude(self, ended: Running) -> None:
-        """Say how a job ended; what counts is that its metrics are there."""
+        """Report how a job ended: it succeeded if its metrics are there."""
         unlock(ended.lock)
         job, seconds = ended.job, time.monotonic() - ended.start
         if not job.is_finished:
@@ -170,7 +170,7 @@ class GridRunner:
 
 
 def clock(seconds: float) -> str:
-    """A duration, to two units."""
+    """Return a duration in its two largest units."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

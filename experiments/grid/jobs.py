@@ -55,7 +55,7 @@ class Job:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint to resume from."""
         return any((self.folder / "checkpoints").glob("last*.ckpt"))
 
     def command(self) -> list[str]:
@@ -65,7 +65,7 @@ class Job:
 
 
 def make_jobs(sweep: Sweep, points: Sequence[Point], root: Path, extra: Sequence[str] = ()) -> list[Job]:
-    """The jobs of a sweep's points.
+    """Return the jobs of a sweep's points.
 
     Args:
         sweep: the sweep; its parameter ``experiment``, if it has one, picks the first configuration.
@@ -101,7 +101,7 @@ def make_job(
     root: Path,
     composed: Callable[[tuple[str, ...]], Composition] = compose,
 ) -> Job:
-    """A job whose run is named after its configuration.
+    """Return a job whose run is named after its configuration.
 
     Args:
         group: name of what the run is made for; its logs and locks lie in ``<root>/<group>``.

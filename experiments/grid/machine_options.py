@@ -8,7 +8,7 @@ from jsonargparse.typing import PositiveInt
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """What of the machine a command may use.
+    """How much of the machine a command may use.
 
     Attributes:
         runs_root: folder of all runs.

@@ -12,7 +12,7 @@ from experiments.grid.search_space import Sweep
 
 
 def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
-    """Check that every run has the sweep's metric, if it is one of validation.
+    """Check that every run logs the sweep's metric, if it is a validation metric.
 
     Args:
         sweep: the sweep.
@@ -39,7 +39,7 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
 
 
 def _check_name(sweep: Sweep, configs: tuple[str, ...]) -> None:
-    """Refuse a misspelt metric of validation, of a method of the suite; others may log metrics of their own."""
+    """Refuse a misspelt validation metric, of a method of the suite; others may log metrics of their own."""
     method = str((compose(configs).config.get("model") or {}).get("class_path", ""))
     if not method.startswith("lightning_modules.") or sweep.metric.startswith("val/loss_"):
         return
@@ -53,7 +53,7 @@ def _check_name(sweep: Sweep, configs: tuple[str, ...]) -> None:
 
 
 def _unvalidated(configs: tuple[str, ...], flags: tuple[str, ...]) -> str | None:
-    """Name of the data that a run would train on without validation; None if it validates, or has no data to ask."""
+    """Return the data that a run would train on without validation; None if it validates, or has no data to ask."""
     composition = compose(configs, flags)
     if "class_path" not in (composition.config.get("data") or {}):
         return None

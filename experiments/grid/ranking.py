@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[Row]:
-    """One row per point: run, status, parameters, the sweep's metric and all test metrics; best first.
+    """Return one row per point: run, status, parameters, the sweep's metric and all test metrics; best first.
 
     A point without a finite metric comes last.
     """
@@ -44,7 +44,7 @@ def rank(sweep: Sweep, jobs: Sequence[Job], status: Mapping[Path, str]) -> list[
 
 
 def best_score(job: Job, metric: str) -> float:
-    """A validation metric of a finished run's best checkpoint; NaN if nothing tells.
+    """Return a validation metric of a finished run's best checkpoint; NaN if no record has it.
 
     Where the checkpoint was chosen by another metric, the validation at which that one had its best value tells.
     """
@@ -68,7 +68,7 @@ def best_score(job: Job, metric: str) -> float:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """All columns of all rows; what a row does not have stays empty."""
+    """Write all columns of all rows as CSV; what a row does not have stays empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
@@ -77,7 +77,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def table(sweep: Sweep, rows: Sequence[Row]) -> Table:
-    """Parameters, the sweep's metric and the usual test metrics."""
+    """Return a table of the parameters, the sweep's metric and the usual test metrics."""
     tests = [key for row in rows for key in row if key.startswith("test/") and key.rpartition("/")[2] in SHOWN]
     metrics = list(dict.fromkeys([*filter(None, [sweep.metric]), *tests]))
     shown = Table(
@@ -91,7 +91,7 @@ def table(sweep: Sweep, rows: Sequence[Row]) -> Table:
 
 
 def _metrics(job: Job) -> dict[str, Any]:
-    """The run's ``metrics.json``; nothing of a run whose file is broken, which is said."""
+    """Return a run's ``metrics.json``; empty, with a warning, if the file is broken."""
     try:
         content = read_json(job.folder / "metrics.json")
     except ConfigError as error:

@@ -47,7 +47,7 @@ class Sweep:
     run_cap: int | None
 
     def points(self, count: int | None = None, seed: int = 0) -> list[Point]:
-        """The points in the order in which they are run, each once.
+        """Return the points in the order in which they are run, each once.
 
         Args:
             count: most points that are wanted; None takes ``run_cap``, and of a grid without one, all.
@@ -72,12 +72,12 @@ class Sweep:
 
 
 def flags(point: Point) -> list[str]:
-    """Command line of a point, in the words of ``wandb agent``."""
+    """Return the command line of a point, as ``wandb agent`` writes it."""
     return [f"--{name}={value}" for name, value in point.items()]
 
 
 def find_sweep(name: str) -> Path:
-    """Path of a sweep file: a file, or the name of one that comes with the suite.
+    """Return the path of a sweep file: a file, or the name of one that comes with the suite.
 
     Raises:
         ConfigError: if there is none, with the list of those that there are.
@@ -121,7 +121,7 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def _flatten(path: Path, parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Nested ``parameters`` under dotted names."""
+    """Yield nested ``parameters`` under dotted names."""
     for key, chosen in parameters.items():
         name = f"{prefix}{key}"
         if not isinstance(chosen, dict):
@@ -133,7 +133,7 @@ def _flatten(path: Path, parameters: Mapping[str, Any], prefix: str = "") -> Ite
 
 
 def _own_command(path: Path, command: Any) -> tuple[str, ...]:
-    """What of a ``command`` is said to segdepth; how it is started differs between W&B's agent and here."""
+    """Return the words of ``command`` from ``exp`` on; the start of the program differs from that of W&B's agent."""
     words = [str(word) for word in command] if isinstance(command, list) else []
     if "exp" not in words or "${args}" not in words:
         raise ConfigError(
@@ -143,7 +143,7 @@ def _own_command(path: Path, command: Any) -> tuple[str, ...]:
 
 
 def _grid_values(path: Path, name: str, chosen: Mapping[str, Any]) -> Sequence[Any]:
-    """All values of a parameter.
+    """Return all values of a parameter.
 
     A null has no form on the command line that W&B's agent and jsonargparse agree on: it writes None.
     """
@@ -159,7 +159,7 @@ def _grid_values(path: Path, name: str, chosen: Mapping[str, Any]) -> Sequence[A
 
 
 def _draw(path: Path, name: str, chosen: Mapping[str, Any], generator: random.Random) -> Any:
-    """A value of a parameter in a random search, by W&B's rules for what is not said."""
+    """Draw a value of a parameter in a random search, with W&B's defaults."""
     if "value" in chosen or "values" in chosen:
         values = _grid_values(path, name, chosen)
         return generator.choices(values, weights=chosen.get("probabilities"))[0]
@@ -187,5 +187,5 @@ def _draw(path: Path, name: str, chosen: Mapping[str, Any], generator: random.Ra
 
 
 def _distinct(points: Iterator[Point]) -> list[Point]:
-    """Points without repetitions, in order."""
+    """Return points without repetitions, in order."""
     return list({tuple(flags(point)): point for point in points}.values())

@@ -60,7 +60,7 @@ def sweep(
 
 
 def run_jobs(jobs: "Sequence[Job]", slots: "Sequence[Slot]") -> dict[Path, str]:
-    """Run what is not finished, and say how it goes.
+    """Run the jobs that are not finished, and report their progress.
 
     Returns:
         State of each job, by its run folder.
@@ -82,7 +82,7 @@ def run_jobs(jobs: "Sequence[Job]", slots: "Sequence[Slot]") -> dict[Path, str]:
 
 
 def exit_if_failed(jobs: "Sequence[Job]", status: Mapping[Path, str]) -> None:
-    """Name the jobs that failed.
+    """Exit with an error that names the failed jobs, if there are any.
 
     Raises:
         SystemExit: with status 1 if there are any.
@@ -97,7 +97,7 @@ def exit_if_failed(jobs: "Sequence[Job]", status: Mapping[Path, str]) -> None:
 
 
 def make_slots(devices: str = "auto", jobs: int | None = None) -> "list[Slot]":
-    """Room for processes: one per GPU, or one on the CPU, unless ``jobs`` says how many.
+    """Return room for processes: one per GPU, or one on the CPU, unless ``jobs`` says how many.
 
     Args:
         devices: number of GPUs to use, ``auto`` for all that are visible; 0 is the CPU.
@@ -122,7 +122,7 @@ def make_slots(devices: str = "auto", jobs: int | None = None) -> "list[Slot]":
 
 
 def jobs_at_a_time(devices: str, todo: int) -> int | None:
-    """Runs at a time where nobody says: on a CPU one per core, which is faster than one on several cores."""
+    """Return the default number of runs at a time: on a CPU one per core, which beats one run on several cores."""
     from experiments.health.machine import usable_cores, visible_gpus
 
     if devices != "0" and visible_gpus():

@@ -20,19 +20,19 @@ class Direction(Enum):
 
     @property
     def sign(self) -> int:
-        """What turns a difference so that positive is better."""
+        """Factor by which a difference is positive if better."""
         return 1 if self is Direction.higher else -1
 
 
 class Quantifier(Enum):
-    """Of how many of its comparisons a claim speaks."""
+    """How many of its comparisons a claim is about."""
 
     all = "all"
     most = "most"
     any = "any"
 
     def decide(self, right: int, wrong: int, total: int) -> bool | None:
-        """Whether a claim is right; None if that is open.
+        """Return whether a claim is right; None if that is open.
 
         Args:
             right: comparisons that bear it out.
@@ -53,7 +53,7 @@ class Relation(Enum):
 
 
 class Percentage(Enum):
-    """What a stated percentage is of: by how much one value is better than another, or what part of it."""
+    """What a stated percentage is: how much better one value is than another, or the part that it is of it."""
 
     improvement = "improvement"
     share = "share"
@@ -80,13 +80,13 @@ class Comparison:
 
     @property
     def is_cost(self) -> bool:
-        """Whether it is of costs, which need no training."""
+        """Whether costs are compared, which need no training."""
         return self.metric in COSTS
 
 
 @dataclass(frozen=True)
 class PrintedComparison:
-    """The same of two values that the paper prints, where they are not those of the arms themselves.
+    """A comparison of two values that the paper prints, where these are not the values of the arms themselves.
 
     Attributes:
         arm: row of ``published.csv``, by its method or experiment.
@@ -170,5 +170,5 @@ class ClaimsSpec:
         return [arm for arm in self.arms if arm in needed]
 
     def arm_words(self, arm: str) -> list[str]:
-        """Words of an arm: the experiment, then its flags; of the first part of a sum."""
+        """Return the words of an arm: the experiment, then its flags; of the first part of a sum."""
         return shlex.split(self.arms[arm][0])

@@ -93,7 +93,7 @@ def _list(files: Sequence[str], root: Path, output: Path | None, flags: RunFlags
 
 
 def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: str) -> list[Path]:
-    """Write the report, and a plot beside it under the same name where more than costs are compared.
+    """Write the report and, where more than costs are compared, a plot beside it under the same name.
 
     Args:
         report: its path.
@@ -124,7 +124,7 @@ def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: s
 
 
 def claim_jobs(spec: "ClaimsSpec", root: Path, extra: Sequence[str]) -> Jobs:
-    """The runs of all arms that are trained: the same flags for all, then the arm's own, then the seed.
+    """Return the runs of all arms that are trained: the same flags for all, then the arm's own, then the seed.
 
     An arm's configuration files come before those of all arms, as an experiment comes before a profile. All arms of a
     seed come first, so that what is interrupted leaves whole comparisons.

@@ -73,7 +73,7 @@ class ClaimEntry:
 
 
 def find_claims(name: str) -> Path:
-    """Path of a claims file: a file, or the name of one that comes with the suite.
+    """Return the path of a claims file: a file, or the name of one that comes with the suite.
 
     Raises:
         ConfigError: if there is none, with the list of those that there are.
@@ -125,14 +125,14 @@ def _typed(path: Path, kind: type[T], content: Any, place: str) -> T:
 
 
 def _listed(value: Any) -> list[str]:
-    """A list of what is written as one or as a list; empty for nothing."""
+    """Return a list of what is written as one or as a list; empty for nothing."""
     if value is None:
         return []
     return [str(each) for each in value] if isinstance(value, list) else [value]
 
 
 def _pairs(entry: ClaimEntry) -> list[tuple[str, str]]:
-    """Arms that are compared."""
+    """Return the pairs of arms that are compared."""
     crossed = itertools.product(_listed(entry.arm), _listed(entry.than))
     return [*crossed, *((arm, than) for arm, than in entry.pairs)]
 
@@ -147,7 +147,7 @@ def _direction(entry: ClaimEntry, metric: str) -> Direction | None:
 
 
 def _claim(entry: ClaimEntry) -> Claim:
-    """A claim of which :func:`_problems_of_claim` found nothing."""
+    """Build a claim of which :func:`_problems_of_claim` found nothing."""
 
     def direction(metric: str) -> Direction:
         return cast(Direction, _direction(entry, metric))
@@ -176,7 +176,7 @@ def _claim(entry: ClaimEntry) -> Claim:
 
 
 def _problems(entry: FileEntry) -> Iterator[tuple[str, str]]:
-    """Keys, and what is wrong with them that their types do not tell."""
+    """Yield keys, and what is wrong with them beyond their types."""
     if entry.paper not in PAPERS:
         yield "paper", f"need one of {', '.join(PAPERS)}, got {entry.paper}"
     for name, words in entry.arms.items():
@@ -235,7 +235,7 @@ def _problems_of_printed(entry: ClaimEntry, printed: PrintedEntry, paper: str) -
 
 
 def _problems_of_runs(spec: ClaimsSpec) -> Iterator[tuple[str, str]]:
-    """What is wrong with arms and seeds for what the claims need."""
+    """Yield what is wrong with arms and seeds for what the claims need."""
     seeds = list(spec.seeds)
     if spec.trained and (len(seeds) < FEWEST_SEEDS or len(set(seeds)) < len(seeds)):
         yield "seeds", f"need {FEWEST_SEEDS} different ones or more, for their spread, got {seeds}"
@@ -246,13 +246,13 @@ def _problems_of_runs(spec: ClaimsSpec) -> Iterator[tuple[str, str]]:
 
 @cache
 def _row_names(paper: str) -> list[str]:
-    """What rows of a paper's tables are called: methods and experiments."""
+    """Return the names of the rows of a paper's tables: methods and experiments."""
     rows = [row for table in read_published() if table.paper == paper for row in table.rows]
     return list(dict.fromkeys(name for row in rows for name in (row.method, row.experiment) if name))
 
 
 def claim_files(names: Sequence[str] = ()) -> list[Path]:
-    """Claims files of some names; all that come with the suite without.
+    """Return the claims files of some names; all that come with the suite if there are no names.
 
     Raises:
         ConfigError: if there is none of a name.

@@ -52,7 +52,7 @@ class Measured:
 
     @property
     def text(self) -> str:
-        """For a reader."""
+        """What a reader is shown."""
         return f"{self.state} ({self.where})" if self.where else self.state
 
 
@@ -76,7 +76,7 @@ class Listed:
 def list_claims(
     specs: Mapping[str, ClaimsSpec], root: Path, extra: Sequence[str] | None, make_jobs: MakeJobs
 ) -> list[Listed]:
-    """All claims of some files, in order; nothing is trained.
+    """Return all claims of some files, in order; nothing is trained.
 
     Args:
         specs: name of a file to its content.
@@ -100,7 +100,7 @@ def list_claims(
 
 
 def _costs_only(spec: ClaimsSpec) -> ClaimsSpec:
-    """A file with the claims that are of costs alone."""
+    """Return a file with the claims that are of costs alone."""
     claims = tuple(claim for claim in spec.claims if all(c.is_cost for c in claim.comparisons))
     return ClaimsSpec(spec.title, spec.paper, (), spec.arms, claims)
 
@@ -108,7 +108,7 @@ def _costs_only(spec: ClaimsSpec) -> ClaimsSpec:
 def _measured(
     claim: Claim, found: Sequence[tuple[Sequence[ArmRun], Sequence[ClaimState]]], costs: Sequence[ClaimState]
 ) -> Iterator[Measured]:
-    """What is known of a claim: by costs, or by each set of runs that were made alike."""
+    """Yield what is known of a claim: by costs, or by each set of runs that were made alike."""
     if not claim.comparisons:
         yield Measured("cannot be run")
         return
@@ -138,7 +138,7 @@ def _measured(
 
 
 def _commands(root: Path) -> Iterator[list[str]]:
-    """Words after `exp` of the commands that made the finished runs, the newest first."""
+    """Yield the words after `exp` of the commands that made the finished runs, newest first."""
     folders = [path.parent for path in root.glob("*/*/metrics.json")]
     for folder in reversed(in_order(folders, lambda folder: (folder / "metrics.json").stat().st_mtime)):
         words = str(read_json(folder / "environment.json").get("command", "")).split()
@@ -147,7 +147,7 @@ def _commands(root: Path) -> Iterator[list[str]]:
 
 
 def _extras(spec: ClaimsSpec, commands: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Flags beside the arms' own with which any arm was run, each once."""
+    """Return the flags, beside the arms' own, with which any arm was run; each once."""
     arms = [take_flag(spec.arm_words(arm)[1:], "--config", "-c") for arm in spec.trained]
     experiments = [spec.arm_words(arm)[0] for arm in spec.trained]
     found: dict[tuple[str, ...], None] = {}
@@ -168,7 +168,7 @@ def _extras(spec: ClaimsSpec, commands: Sequence[Sequence[str]]) -> list[tuple[s
 
 
 def _runs(spec: ClaimsSpec, root: Path, extra: Sequence[str], make_jobs: MakeJobs) -> list[ArmRun]:
-    """The runs that `segdepth claims` would make with some flags; none if these cannot be used today."""
+    """Return the runs that `segdepth claims` would make with some flags; none if these cannot be used today."""
     try:
         jobs = make_jobs(spec, root, extra)
     except ConfigError:
@@ -197,12 +197,12 @@ def print_list(listed: Sequence[Listed], titles: Mapping[str, str]) -> None:
 
 
 def _notes(listed: Sequence[Listed]) -> list[str]:
-    """Notes on the printed values of some lines, each once."""
+    """Return the notes on the printed values of some lines, each once."""
     return [f"* {note}" for note in dict.fromkeys(note for line in listed for note in line.printed.notes)]
 
 
 def counts(listed: Sequence[Listed]) -> str:
-    """How many claims there are, and how they stand."""
+    """Return a sentence that counts the claims and their verdicts."""
     printed = _tally([line.printed.verdict for line in listed])
     measured = _tally([line.measured[0].state for line in listed])
     return f"{len(listed)} claims. By the paper's own tables: {printed}. By runs (the latest): {measured}."
@@ -213,7 +213,7 @@ def _tally(words: Sequence[str]) -> str:
 
 
 def list_markdown(listed: Sequence[Listed], specs: Mapping[str, ClaimsSpec], command: Sequence[str]) -> str:
-    """The list as a page.
+    """Return the list as a Markdown page.
 
     Args:
         listed: its lines.

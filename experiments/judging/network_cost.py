@@ -23,14 +23,14 @@ Batch = dict[str, Tensor]
 
 
 def gflops(function: Callable[[], object]) -> float:
-    """Floating point operations (two per multiply-add) of a call, in billions."""
+    """Count the floating point operations of a call, in billions; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops() / 1e9
 
 
 def gflops_inside(model: nn.Module, kind: type[nn.Module], batch: Batch) -> float:
-    """GFLOPs of all modules of a kind during one forward, each counted on the inputs it really gets."""
+    """Count the GFLOPs of all modules of a kind during one forward, each on the inputs it really gets."""
     calls: list[Callable[[], object]] = []
 
     def record(module: nn.Module, args: tuple, kwargs: dict) -> None:
@@ -44,7 +44,7 @@ def gflops_inside(model: nn.Module, kind: type[nn.Module], batch: Batch) -> floa
 
 
 def cost_of(parts: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Costs of several experiments' networks together, as published.
+    """Return the costs of several experiments' networks together, at the published size.
 
     Args:
         parts: words of each: the experiment, then flags.
@@ -69,7 +69,7 @@ def _cost(words: tuple[str, ...]) -> dict[str, float]:
 
 
 def published_network(words: Sequence[str]) -> tuple[DepthModule, Batch]:
-    """The network of an experiment with its flags, random weights, and one random frame of the size it is tested at.
+    """Build an experiment's network with its flags, random weights, and one random frame of the size it is tested at.
 
     Flags that concern the data change the frame by way of configuration files only.
 
@@ -97,6 +97,6 @@ def published_network(words: Sequence[str]) -> tuple[DepthModule, Batch]:
 
 
 def grid_superpixels(height: int, width: int, size: int) -> Tensor:
-    """Square superpixels (1, height, width) of a size; their shape does not change the cost."""
+    """Return square superpixels (1, height, width) of a size; their shape does not change the cost."""
     rows, columns = ((torch.arange(side) // size).clamp(max=side // size - 1) for side in (height, width))
     return (rows[:, None] * (width // size) + columns)[None]

@@ -97,7 +97,7 @@ class ClaimState:
 
 
 def claim_states(outcomes: Sequence[Outcome]) -> list[ClaimState]:
-    """Verdicts of whole claims, one for each test set.
+    """Return the verdicts of whole claims, one for each test set.
 
     A comparison whose metric no run has on a test set leaves the claim open there only if no other test set has it:
     which sets have boundaries, or segments, differs.
@@ -120,7 +120,7 @@ def claim_states(outcomes: Sequence[Outcome]) -> list[ClaimState]:
 
 
 def judge_claims(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[Outcome]:
-    """The outcome of each comparison of each claim, on each test set that has the metric."""
+    """Return the outcome of each comparison of each claim, on each test set that has the metric."""
     by_place = {(run.arm, run.seed): run for run in runs}
     outcomes = []
     for claim, comparison in spec.comparisons:
@@ -134,7 +134,7 @@ def judge_claims(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[Outcome]:
 
 
 def _cost_outcome(spec: ClaimsSpec, claim: Claim, comparison: Comparison) -> Outcome:
-    """Costs have no spread: the difference itself decides."""
+    """Judge a comparison of costs, which have no spread: the difference itself decides."""
     arms = (comparison.arm, comparison.than)
     first, second = (cost_of([shlex.split(part) for part in spec.arms[arm]])[comparison.metric] for arm in arms)
     difference = first - second
@@ -152,7 +152,7 @@ def _cost_outcome(spec: ClaimsSpec, claim: Claim, comparison: Comparison) -> Out
 
 
 def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
-    """Keys ``test/<data set>/<metric>`` of ``metrics.json`` of any run that a claim's metric names.
+    """Return the keys ``test/<data set>/<metric>`` of any run's ``metrics.json`` that a claim's metric names.
 
     ``delta1`` is that of every test set but variants of one; ``nyuv2/delta1`` that of one; ``noise2/delta1`` and
     ``*_noise2/delta1`` that of the variant ``noise2`` of every test set.
@@ -165,7 +165,7 @@ def matching_keys(runs: Sequence[ArmRun], metric: str) -> list[str]:
 
 
 def _names(metric: str, key: str, variants: Mapping[str, str]) -> bool:
-    """Whether a claim's metric names a key; ``variants`` are test set to variant."""
+    """Return whether a claim's metric names a key; ``variants`` are test set to variant."""
     _, dataset, own = (*key.split("/", 2), "", "")[:3]
     if "/" not in metric:
         return own == metric and dataset not in variants
@@ -193,7 +193,7 @@ def _outcome(
 
 
 def _lacking(run: ArmRun, key: str) -> str:
-    """What is wrong with a run's value of a metric; empty if nothing is."""
+    """Return what is wrong with a run's value of a metric; empty if nothing is."""
     place = f"{run.arm}, seed {run.seed}"
     if not run.metrics:
         return f"{place}: not finished"
@@ -203,7 +203,7 @@ def _lacking(run: ArmRun, key: str) -> str:
 
 
 def _over_scenes(key: str, pairs: Sequence[tuple[ArmRun, ArmRun]]) -> SceneTest | None:
-    """Test on the difference of each scene: the mean over its frames and the seeds."""
+    """Test the difference of each scene: the mean over its frames and the seeds."""
     _, dataset, metric = (*key.split("/", 2), "", "")[:3]
     by_scene: dict[str, list[float]] = {}
     for pair in pairs:

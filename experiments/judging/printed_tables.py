@@ -51,16 +51,16 @@ class PrintedPair:
 
     @property
     def bears_out(self) -> bool | None:
-        """Whether the claimed value is better by more than the margin; None if it is so to the digit."""
+        """Whether the claimed value is better by more than the margin; None if they are equal to the digit."""
         gap = self.direction.sign * (Decimal(self.arm) - Decimal(self.than)) - Decimal(str(self.margin))
         return None if gap == 0 else gap > 0
 
     def percent(self, kind: Percentage) -> float:
-        """By how much the one is better than the other, or which part of it, per cent."""
+        """Return by how much one value is better than the other, or what part of it, in per cent."""
         return _percent(float(self.arm), float(self.than), self.direction, kind)
 
     def gives(self, stated: Stated) -> bool:
-        """Whether a stated percentage may be that of the values before they were rounded."""
+        """Return whether a stated percentage may be that of the values before they were rounded."""
         reach = [_rounding(self.arm), _rounding(self.than)]
         possible = [
             _percent(float(self.arm) + one * reach[0], float(self.than) + other * reach[1], self.direction, stated.kind)
@@ -120,7 +120,7 @@ class PrintedOutcome:
 
 
 def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
-    """Hold a claim against the tables of its paper."""
+    """Compare a claim with the tables of its paper."""
     found = printed_pairs(spec, claim)
     pairs = [pair for own in found for pair in own]
     covered = sum(bool(own) for own in found)
@@ -135,14 +135,14 @@ def judge_printed(spec: ClaimsSpec, claim: Claim) -> PrintedOutcome:
 
 
 def printed_pairs(spec: ClaimsSpec, claim: Claim) -> list[list[PrintedPair]]:
-    """Printed values of each comparison of a claim: of those that it names, or of its arms' experiments."""
+    """Return the printed values of each comparison of a claim: those that it names, or its arms' experiments'."""
     if claim.printed:
         return [_pairs(comparison, _rows_of(spec.paper, comparison)) for comparison in claim.printed]
     return [pairs_of_arms(spec, comparison) for comparison in claim.comparisons]
 
 
 def pairs_of_arms(spec: ClaimsSpec, comparison: Comparison) -> list[PrintedPair]:
-    """What the paper printed of both arms; nothing for an arm that is more than an experiment."""
+    """Return what the paper printed of both arms; empty for an arm that is more than an experiment."""
     arms = [spec.arms[name] for name in (comparison.arm, comparison.than)]
     if any(len(parts) > 1 or len(parts[0].split()) > 1 for parts in arms):
         return []
@@ -159,19 +159,19 @@ TableRow = tuple[PublishedTable, PublishedRow]
 
 
 def _rows_of(paper: str, comparison: PrintedComparison) -> list[tuple[TableRow, TableRow]]:
-    """Rows of ``arm``, each with every row of ``than``."""
+    """Return rows of ``arm``, each with every row of ``than``."""
     first = _rows(paper, comparison.arm, comparison.metric)
     second = _rows(paper, comparison.than, comparison.than_metric)
     return list(itertools.product(first, second))
 
 
 def _alike(one: TableRow, other: TableRow) -> bool:
-    """Whether two rows were trained and tested on the same data."""
+    """Return whether two rows were trained and tested on the same data."""
     return (one[1].train_data, one[1].test_data) == (other[1].train_data, other[1].test_data)
 
 
 def _pairs(comparison: PrintedComparison, rows: Sequence[tuple[TableRow, TableRow]]) -> list[PrintedPair]:
-    """Values of rows beside each other: of one table if there are such, and of the same data if there are such."""
+    """Return the values of rows in pairs: of one table if there are such, and of the same data if there are such."""
     within = [both for both in rows if both[0][0] is both[1][0]] or rows
     kept = [both for both in within if _alike(*both)] or within
     pairs: dict[tuple[str, str], PrintedPair] = {}
@@ -182,7 +182,7 @@ def _pairs(comparison: PrintedComparison, rows: Sequence[tuple[TableRow, TableRo
 
 
 def _rows(paper: str, name: str, metric: str) -> Iterator[TableRow]:
-    """Rows of a method, or of an experiment, in which the metric is printed."""
+    """Yield the rows of a method, or of an experiment, in which the metric is printed."""
     for table in _tables():
         if table.paper == paper:
             yield from (
@@ -218,7 +218,7 @@ def _percent(arm: float, than: float, direction: Direction, kind: Percentage) ->
 
 
 def _rounding(printed: str) -> float:
-    """Half a unit of the last printed digit."""
+    """Return half a unit of the last printed digit."""
     return 0.5 * 10.0 ** -_decimals(printed)
 
 

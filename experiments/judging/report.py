@@ -70,7 +70,7 @@ def write_report(
 
 
 def how_sheets(spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[Sheet]:
-    """How the runs were made, as far as there are any."""
+    """Return sheets that tell how the runs were made, as far as there are any."""
     done = finished(runs)
     of_all = Sheet("All runs", ["", "of all runs"], 2, [[["command", command], *(facts(done) if done else [])]])
     if not spec.trained:
@@ -81,7 +81,7 @@ def how_sheets(spec: ClaimsSpec, runs: Sequence[ArmRun], command: str) -> list[S
 
 
 def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
-    """One line a claim and test set."""
+    """Return one line per claim and test set."""
     header = ["claim", "source", "metric", "claimed of", "compared with", f"difference [{LEVEL}]", "verdict"]
     lines, notes = [], []
     for outcome in outcomes:
@@ -107,7 +107,7 @@ def verdict_sheet(spec: ClaimsSpec, outcomes: Sequence[Outcome]) -> Sheet:
 
 
 def claim_sheet(outcomes: Sequence[Outcome]) -> Sheet:
-    """Verdicts of the claims that speak of several comparisons."""
+    """Return the verdicts of the claims that are about several comparisons."""
     lines = []
     for state in claim_states(outcomes):
         if len(state.outcomes) > 1:
@@ -119,7 +119,7 @@ def claim_sheet(outcomes: Sequence[Outcome]) -> Sheet:
 
 
 def printed_sheet(spec: ClaimsSpec) -> Sheet:
-    """Every claim against the values that the paper prints, with the notes on those."""
+    """Compare every claim with the values that the paper prints, with the notes on those."""
     lines, notes = [], []
     for claim in spec.claims:
         outcome = judge_printed(spec, claim)
@@ -133,7 +133,7 @@ def printed_sheet(spec: ClaimsSpec) -> Sheet:
 
 
 def cost_sheet(spec: ClaimsSpec) -> Sheet:
-    """What the networks of the arms cost, where a claim is of it."""
+    """Return the costs of the arms' networks, where a claim is about them."""
     compared = [comparison for _, comparison in spec.comparisons if comparison.is_cost]
     metrics = list(dict.fromkeys(comparison.metric for comparison in compared))
     used = {arm for comparison in compared for arm in (comparison.arm, comparison.than)}
@@ -147,7 +147,7 @@ def cost_sheet(spec: ClaimsSpec) -> Sheet:
 
 
 def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outcome]) -> Sheet:
-    """Every run's value of each metric, and the differences of each pair."""
+    """Return every run's value of each metric, and the differences of each pair."""
     groups = []
     for key in dict.fromkeys(outcome.key for outcome in outcomes if not outcome.comparison.is_cost):
         about = [outcome for outcome in outcomes if outcome.key == key]
@@ -166,7 +166,7 @@ def seed_sheet(spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes: Sequence[Outc
 
 
 def scene_sheet(outcomes: Sequence[Outcome]) -> Sheet:
-    """The differences over scenes."""
+    """Return the differences over scenes."""
     lines = []
     for outcome in {(o.key, *arms_compared(o.comparison)): o for o in outcomes}.values():
         if (found := outcome.scenes) is not None:
@@ -182,12 +182,12 @@ def scene_sheet(outcomes: Sequence[Outcome]) -> Sheet:
 
 
 def arms_compared(comparison: Comparison) -> tuple[str, str]:
-    """The arms of a comparison, the claimed one first."""
+    """Return the arms of a comparison, the claimed one first."""
     return comparison.arm, comparison.than
 
 
 def run_sheet(runs: Sequence[ArmRun]) -> Sheet:
-    """The runs."""
+    """Return the arm, seed, folder and state of each run."""
     lines = []
     for run in runs:
         folder, environment = run.record.folder, run.record.environment
@@ -199,17 +199,17 @@ def run_sheet(runs: Sequence[ArmRun]) -> Sheet:
 
 
 def metric_name(outcome: Outcome) -> str:
-    """Metric, and test set where there is one: ``rooms/delta1``."""
+    """Return the metric, with the test set where there is one: ``rooms/delta1``."""
     return outcome.key.removeprefix("test/")
 
 
 def finished(runs: Sequence[ArmRun]) -> list[ArmRun]:
-    """Those of some runs that have metrics."""
+    """Return those of some runs that have metrics."""
     return [run for run in runs if run.metrics]
 
 
 def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
-    """What the runs are, before any of their values; of those that are not finished nothing is known for sure."""
+    """Describe the runs, before any of their values; of those that are not finished nothing is known for sure."""
     if not spec.comparisons:
         return "Values that the paper prints, alone: nothing here can be trained."
     if not spec.trained:
@@ -240,7 +240,7 @@ def _preamble(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> str:
 
 
 def _test_text(spec: ClaimsSpec) -> str:
-    """The stated test."""
+    """Describe the statistical test."""
     count = len(spec.seeds)
     return (
         "**The test.** Runs are paired by seed: within a pair the frames, their order and their augmentation are the "
@@ -252,7 +252,7 @@ def _test_text(spec: ClaimsSpec) -> str:
 
 
 def _picture(figure: Path | None) -> list[str]:
-    """The picture and what it shows."""
+    """Return the plot and its caption."""
     if figure is None:
         return []
     return [
@@ -267,7 +267,7 @@ def _sheets(*sheets: Sheet) -> str:
 
 
 def _kept(path: Path) -> str:
-    """The discussion of an earlier report."""
+    """Return the discussion of an earlier report."""
     if not path.exists():
         return ""
     _, line, text = path.read_text(encoding="utf-8").partition(f"\n{DISCUSSION}\n")
@@ -275,22 +275,22 @@ def _kept(path: Path) -> str:
 
 
 def is_synthetic(runs: Sequence[ArmRun]) -> bool:
-    """Whether any run was trained on Rooms."""
+    """Return whether any run was trained on Rooms."""
     return any(_environment(run, "data", "synthetic") for run in runs)
 
 
 def on_cpu(runs: Sequence[ArmRun]) -> bool:
-    """Whether no run had a GPU to train on, as far as is recorded."""
+    """Return whether no run had a GPU to train on, as far as is recorded."""
     return not any(_environment(run, "hardware", "gpus") for run in runs)
 
 
 def profiles(runs: Sequence[ArmRun]) -> list[str]:
-    """Profiles of the runs, each once."""
+    """Return the profiles of the runs, each once."""
     return list(dict.fromkeys(str(run.record.environment.get("profile") or "none") for run in runs))
 
 
 def facts(runs: Sequence[ArmRun]) -> list[list[str]]:
-    """Name and value of what was done, one value if it is the same of all runs, else one for each arm that has it."""
+    """Return names and values of how the runs were made: one value if all runs share it, else one per arm."""
     rows = []
     for name, fact in FACTS.items():
         by_value: dict[str, list[str]] = {}
@@ -304,7 +304,7 @@ def facts(runs: Sequence[ArmRun]) -> list[list[str]]:
 
 
 def arm_differences(spec: ClaimsSpec, runs: Sequence[ArmRun]) -> list[list[str]]:
-    """Options in which the arms differ, each with its value in every arm, from the runs of one seed."""
+    """Return the options in which the arms differ, each with its value in every arm, from the runs of one seed."""
     seed = next(iter(spec.seeds), None)
     first = {run.arm: run.record.config for run in runs if run.seed == seed}
     found = differences([first.get(arm, {}) for arm in spec.trained])
@@ -320,7 +320,7 @@ def _config(run: ArmRun, *keys: str) -> Any:
 
 
 def _at(tree: Any, keys: Sequence[str]) -> Any:
-    """What lies under keys; None if one is absent."""
+    """Return the value under nested keys; None if one is absent."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree

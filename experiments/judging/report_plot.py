@@ -53,7 +53,7 @@ def write_figure(path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes:
 
 
 def arms_of(spec: ClaimsSpec, about: Sequence[Outcome]) -> list[str]:
-    """Arms that some outcomes are of, in the file's order."""
+    """Return the arms that some outcomes compare, in the file's order."""
     compared = {arm for outcome in about for arm in (outcome.comparison.arm, outcome.comparison.than)}
     return [arm for arm in spec.trained if arm in compared]
 
@@ -85,7 +85,7 @@ def _panel(ax: Axes, key: str, spec: ClaimsSpec, runs: Sequence[ArmRun], about: 
 
 
 def _caption(spec: ClaimsSpec, about: Sequence[Outcome]) -> str:
-    """What stands below a panel: differences, verdicts and what is published, in lines that fit."""
+    """Return the text below a panel: differences, verdicts and what is published, in lines that fit."""
     comparison = about[0].comparison
     quoted = [
         f"published{', doubted' if pair.notes else ''}: {comparison.than} {pair.than}, {comparison.arm} {pair.arm} "
@@ -96,7 +96,7 @@ def _caption(spec: ClaimsSpec, about: Sequence[Outcome]) -> str:
 
 
 def _judgements(about: Sequence[Outcome]) -> list[str]:
-    """For each pair of arms a line with the difference and its interval, and one with the verdicts."""
+    """Return, for each pair of arms, a line with the difference and its interval, and one with the verdicts."""
     by_pair: dict[str, list[str]] = {}
     for outcome in about:
         comparison = outcome.comparison

@@ -27,7 +27,7 @@ class Interval:
     high: float
 
     def improvement(self, direction: Direction) -> "Interval":
-        """The same with positive for better."""
+        """Return the same interval with positive for better."""
         if direction is Direction.higher:
             return self
         return Interval(-self.mean, -self.high, -self.low)
@@ -49,7 +49,7 @@ class SceneTest:
 
 
 def seed_interval(differences: Sequence[float]) -> Interval:
-    """Student's interval of the mean of paired differences, one per seed.
+    """Return Student's 95 % interval of the mean of paired differences, one per seed.
 
     With three seeds it reaches 2.48 standard deviations to either side. It takes the differences to be normal, which
     three values cannot contradict.
@@ -63,7 +63,7 @@ def seed_interval(differences: Sequence[float]) -> Interval:
 
 
 def judge(differences: Sequence[float], direction: Direction, margin: float = 0.0) -> Verdict:
-    """Whether a claimed difference is there.
+    """Judge whether a claimed difference is there.
 
     It holds if the interval of :func:`seed_interval` lies wholly on the claimed side of the margin, does not hold if it
     lies wholly on the other, and is undecided else, with fewer than three seeds, or with one that is not finite.
@@ -82,7 +82,7 @@ def judge(differences: Sequence[float], direction: Direction, margin: float = 0.
 
 
 def scene_test(differences: Sequence[float]) -> SceneTest:
-    """Bootstrap and Wilcoxon over scenes; frames of one scene resemble each other and are no independent sample.
+    """Run bootstrap and Wilcoxon's test over scenes; frames of one scene are alike, so they are no independent sample.
 
     Args:
         differences: one per scene, finite.

@@ -52,7 +52,7 @@ class TestSet:
 
 
 def tests_of(config: Mapping[str, Any]) -> dict[str, TestSet]:
-    """All data sets that a configuration tests on, its own and further ones, by :func:`data_label`."""
+    """Return how a configuration tests on each data set, its own and further ones, by :func:`data_label`."""
     config = with_new_keys(config, warn=False)
     data, model = config.get("data") or {}, (config.get("model") or {}).get("init_args") or {}
     further = (data.get("init_args") or {}).get("extra_tests") or []
@@ -65,7 +65,7 @@ def tests_of(config: Mapping[str, Any]) -> dict[str, TestSet]:
 
 
 def recorded_tests(folder: Path) -> dict[str, TestSet]:
-    """How a run was tested on each data set, or would be, first: those are the metrics that are its own.
+    """Return how a run was tested on each data set first, or would be: the tests whose metrics are the run's own.
 
     Args:
         folder: of the run.
@@ -80,7 +80,7 @@ def recorded_tests(folder: Path) -> dict[str, TestSet]:
 
 
 def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What a test is made with that the run's own on the same data was not: dotted key to value.
+    """Return the options of a test that differ from the run's own test on the same data: dotted key to value.
 
     Args:
         config: of the test, resolved.
@@ -112,7 +112,7 @@ def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def data_label(data: Mapping[str, Any]) -> str:
-    """What tells data sets apart before they are opened: the class, and whether the files are Rooms in its format.
+    """Return what tells data sets apart before they are opened: the class, and whether the files are Rooms'.
 
     Args:
         data: section ``data`` of a configuration.
@@ -124,19 +124,19 @@ def data_label(data: Mapping[str, Any]) -> str:
 
 
 def name_of(changed: Mapping[str, Any]) -> str:
-    """A folder's name for a test: what was changed and to what, shortened, then digits that tell it from any other."""
+    """Return a folder name for a test: changed options and values, shortened, then digits that make it unique."""
     words = [f"{key.rpartition('.')[2]}-{_word(value)}" for key, value in changed.items()]
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(words)).strip("-")[:LONGEST]
     return f"{readable}-{hashlib.sha256(repr(sorted(changed.items())).encode()).hexdigest()[:6]}"
 
 
 def find_tests(folder: Path) -> list[str]:
-    """Names of a run's further tests that have metrics."""
+    """Return the names of a run's further tests that have metrics."""
     return sorted(path.parent.name for path in folder.glob(f"{TESTS}/*/metrics.json"))
 
 
 def _is_own(checkpoint: Path, folder: Path, config: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is the one that a run's own test takes, or one of its own while that one is not there."""
+    """Return whether a checkpoint is the one that a run's own test takes, or one of its own while that is missing."""
     tested = folder / "checkpoints" / f"{(config.get('run') or {}).get('tested') or 'best'}.ckpt"
     if tested.exists():
         return checkpoint.resolve() in (tested.resolve(), previous(tested).resolve())
@@ -144,7 +144,7 @@ def _is_own(checkpoint: Path, folder: Path, config: Mapping[str, Any]) -> bool:
 
 
 def _differences(mine: Any, theirs: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Dotted keys in both whose values differ; a key that only one has is of another version of the suite."""
+    """Return dotted keys in both whose values differ; a key that only one has is of another version of the suite."""
     if any(f"{key}.".startswith(f"{idle}.") for idle in SAME_METRICS):
         return
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
@@ -155,7 +155,7 @@ def _differences(mine: Any, theirs: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _word(value: Any) -> str:
-    """A value in a few letters; a section goes by its name or class."""
+    """Return a value in a few letters; a section goes by its name or class."""
     if isinstance(value, Mapping):
         value = value.get("name") or str(value.get("class_path", "")).rsplit(".", 1)[-1] or "other"
     return "none" if value is None else str(value)

@@ -102,13 +102,13 @@ class RunResult(OfRun):
 
 
 def tested_data(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a record says of the data, then of each further test set."""
+    """Return what a record says of the data, then of each further test set."""
     data = environment.get("data", {})
     return [data, *data.get("extra_tests", [])]
 
 
 def variants_in(folder: Path) -> dict[str, dict[str, Any]]:
-    """Variants of test sets that a run was tested on, by their names in metric keys.
+    """Return the variants of test sets that a run was tested on, by their names in metric keys.
 
     Raises:
         ConfigError: if a record cannot be read.
@@ -122,7 +122,7 @@ def variants_in(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def with_protocol(config: dict[str, Any], number: int) -> dict[str, Any]:
-    """Configuration of a test whose protocol is that of its test set ``number``; 0 is the set that it trained on."""
+    """Return a test's configuration with the protocol of its test set ``number``; 0 is the set that it trained on."""
     model = config.get("model", {})
     arguments = model.get("init_args", {})
     protocols = [arguments.get("protocol"), *(arguments.get("test_protocols") or [])]
@@ -132,7 +132,7 @@ def with_protocol(config: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def read_runs(root: Path, experiments: Sequence[str] = (), test: str = "") -> list[RunResult]:
-    """Results of every run with a ``metrics.json``, oldest first, one per test set.
+    """Read the results of every run with a ``metrics.json``, oldest first, one per test set.
 
     A run of which a file cannot be read is left out, with a warning that names the file.
 
@@ -155,7 +155,7 @@ def read_runs(root: Path, experiments: Sequence[str] = (), test: str = "") -> li
 
 
 def read_run(folder: Path, test: str = "") -> list[RunResult]:
-    """Results of a run, one per test set; none if it is not finished.
+    """Read the results of a run, one per test set; none if it is not finished.
 
     Args:
         folder: of the run.

@@ -68,7 +68,7 @@ def work_in(folder: Path, fix: str, *, fresh: bool = False) -> Iterator[Path]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is at work in a folder."""
+    """Return whether a process is at work in a folder."""
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)
     except OSError:
@@ -121,7 +121,7 @@ def _lock(folder: Path, fix: str) -> int | None:
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
-    """Whether an open file still is the one of its name."""
+    """Return whether an open file is still the one of its name."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
@@ -129,7 +129,7 @@ def _is_named(descriptor: int, path: Path) -> bool:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Whether an open file is locked now, or cannot be locked by anyone."""
+    """Return whether an open file is locked now, or cannot be locked by anyone."""
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -141,7 +141,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _forget() -> None:
-    """Let go, in a forked child, of what the parent holds; the parent's own lock stays."""
+    """Close, in a forked child, the locks that the parent holds; the parent keeps them."""
     for descriptor in _held:
         with contextlib.suppress(OSError):
             os.close(descriptor)

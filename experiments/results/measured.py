@@ -46,7 +46,7 @@ class Measurement:
 def measure(
     row: PublishedRow, results: Sequence[RunResult], choice: Choice, experiment: str | None = None, variant: str = ""
 ) -> Measurement | None:
-    """What was measured of a published row; None if no run may be compared.
+    """Return what was measured of a published row; None if no run may be compared with it.
 
     Args:
         row: of a published table.
@@ -66,7 +66,7 @@ def measure(
 def other_measurements(
     row: PublishedRow, results: Sequence[RunResult], choice: Choice
 ) -> Iterator[tuple[str, Measurement]]:
-    """What else was measured of a row, and what it is: in another geometry, or by another reading of the paper."""
+    """Return what else was measured of a row, each with its name: another geometry, or another reading of the paper."""
     for experiment in (row.experiment, *OTHER_READINGS.get(row.experiment, ())):
         for variant, title in {"": "", **GEOMETRIES}.items():
             other = experiment != row.experiment
@@ -77,7 +77,7 @@ def other_measurements(
 def measure_rooms(
     experiment: str, metrics: Sequence[str], results: Sequence[RunResult], choice: Choice
 ) -> list[Measurement]:
-    """What was measured of an experiment on Rooms, once per format that Rooms were written in."""
+    """Return what was measured of an experiment on Rooms, once for each format that Rooms were written in."""
     own = [result for result in reversed(results) if result.experiment == experiment]
     own = [result for result in own if result.dataset.startswith("rooms") and metrics_of(result, metrics)]
     own = [result for result in own if not result.variant.get("corruption")]
@@ -86,7 +86,7 @@ def measure_rooms(
 
 
 def objection(row: PublishedRow, result: RunResult, variant: str = "") -> str | None:
-    """Why a run's result may not be compared with a published row; None if it may.
+    """Return why a run's result may not be compared with a published row; None if it may.
 
     Raises:
         ConfigError: if a record of the run cannot be read.
@@ -111,7 +111,7 @@ def objection(row: PublishedRow, result: RunResult, variant: str = "") -> str | 
 def summarize(
     results: Sequence[RunResult], metrics: Sequence[str], expected: Conditions, choice: Choice
 ) -> Measurement | None:
-    """Metrics of the latest result, or means; ``results`` are newest first."""
+    """Return the metrics of the latest result, or means; ``results`` are newest first."""
     if not results:
         return None
     newest = min(results, key=lambda result: bool(remarks(result, expected)))  # min takes the first of equals
@@ -135,7 +135,7 @@ def summarize(
 
 
 def metrics_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
-    """Published metric name to the run's value, where it has one in the published unit."""
+    """Map each published metric to the run's value, where the run has one in the published unit."""
     unit = protocol_of(result).get("unit", 1.0)
     values = {}
     for name in metrics:
@@ -150,7 +150,7 @@ def metrics_of(result: RunResult, metrics: Sequence[str]) -> dict[str, float]:
 
 
 def best_logged(result: RunResult, name: str, arrow: Literal["↑", "↓"]) -> float | None:
-    """Best value of a validation metric in the history of a run's training; None where it was not logged."""
+    """Return the best value of a validation metric in the history of a run's training; None where it was not logged."""
     from callbacks.records.history import (
         read_history,  # imports torch, which tables without such a metric start without
     )
@@ -163,7 +163,7 @@ def best_logged(result: RunResult, name: str, arrow: Literal["↑", "↓"]) -> f
 
 
 def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
-    """What sets a run apart from the paper, although it may be compared."""
+    """Return what sets a run apart from the paper, although it may be compared."""
     tested, config = result.tested_with
     said = []
     profile = result.environment.get("profile")
@@ -182,7 +182,7 @@ def remarks(result: RunResult, expected: Conditions) -> tuple[str, ...]:
 
 
 def limits(trainer: Mapping[str, Any]) -> list[str]:
-    """What kept a run from being trained and tested whole."""
+    """Return what kept a run from being trained and tested in full."""
     said = []
     for name in ("limit_train_batches", "limit_test_batches"):
         limit = trainer.get(name)
@@ -200,7 +200,7 @@ def limits(trainer: Mapping[str, Any]) -> list[str]:
 
 
 def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
-    """What boundary metrics were found with, and what spoils them; no reason to take another run."""
+    """Return how boundary metrics were computed, and what distorts them; no reason to take another run."""
     if not any(name.startswith("boundary_eps") for name in measurement.values):
         return ()
     said = []
@@ -215,6 +215,6 @@ def boundary_remarks(measurement: Measurement) -> tuple[str, ...]:
 
 
 def protocol_of(result: RunResult) -> dict[str, Any]:
-    """Evaluation protocol of a test; empty where none is recorded."""
+    """Return the evaluation protocol of a test; empty where none is recorded."""
     _, config = result.tested_with
     return config.get("model", {}).get("init_args", {}).get("protocol") or {}

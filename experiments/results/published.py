@@ -111,7 +111,7 @@ class Conditions:
     rough: bool = False
 
     def has_frames(self, frames: int | None) -> bool:
-        """Whether a number of frames is the paper's, as far as that is known."""
+        """Return whether a number of frames is the paper's, as far as that is known."""
         if self.frames is None:
             return True
         return frames is not None and abs(frames - self.frames) <= (0.05 * self.frames if self.rough else 0)
@@ -223,7 +223,7 @@ class PublishedTable:
 
 
 def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[PublishedTable]:
-    """All published tables, in the file's order.
+    """Read all published tables, in the file's order.
 
     Raises:
         ConfigError: naming file and line, if a name is unknown, a value no number, or a cell there twice.
@@ -259,7 +259,7 @@ def read_published(path: Path = EXPERIMENTS / "published.csv") -> list[Published
 
 
 def training_frames(data: Mapping[str, Any]) -> str:
-    """Number of training frames, and which they are; empty where none is recorded.
+    """Return the number of training frames, and which they are; empty where none is recorded.
 
     Args:
         data: what a run's record says of its data.
@@ -272,7 +272,7 @@ def training_frames(data: Mapping[str, Any]) -> str:
 
 
 def oracle_mark(truth: str) -> str:
-    """How tables and pictures mark a method that reads ground truth at test time; empty for one that does not.
+    """Return the mark of a method that reads ground truth at test time, for tables and pictures; empty for any other.
 
     Args:
         truth: what it reads, such as ``semantics``, as ``DepthModule.oracle`` says.
@@ -281,7 +281,7 @@ def oracle_mark(truth: str) -> str:
 
 
 def tables_of(experiment: str) -> list[str]:
-    """Names of the published tables, ``<paper>/<table>``, that an experiment repeats rows of; none for one's own.
+    """Return the names, ``<paper>/<table>``, of the published tables of which an experiment repeats rows.
 
     An experiment of :data:`OTHER_READINGS` repeats the rows of the one that it reads otherwise.
     """
@@ -290,7 +290,7 @@ def tables_of(experiment: str) -> list[str]:
 
 
 def select_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> list[PublishedTable]:
-    """The tables that names (``shed``, or ``shed/table2``) select, in their own order; all without names.
+    """Return the tables that names (``shed``, or ``shed/table2``) select, in their own order; all without names.
 
     Raises:
         ConfigError: for a name that selects nothing.

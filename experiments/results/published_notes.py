@@ -31,37 +31,37 @@ class PublishedNote:
     metrics: list[str] = field(default_factory=list)
 
     def names_row(self, row: PublishedRow) -> bool:
-        """Whether it is of a row, or of all."""
+        """Return whether the note is on a row, or on all rows."""
         return not self.rows or name_of(row) in self.rows
 
 
 def name_of(row: PublishedRow) -> str:
-    """What a note calls a row."""
+    """Return what a note calls a row: its experiment, or its method where it has none."""
     return row.experiment or row.method
 
 
 def table_notes(table: PublishedTable) -> list[str]:
-    """Notes of a whole table."""
+    """Return the notes on a whole table."""
     return [note.note for note in _of(table) if not note.rows and not note.metrics]
 
 
 def row_notes(table: PublishedTable, row: PublishedRow) -> list[str]:
-    """Notes of a whole row."""
+    """Return the notes on a whole row."""
     return [note.note for note in _of(table) if note.rows and not note.metrics and note.names_row(row)]
 
 
 def column_notes(table: PublishedTable, metric: str) -> list[str]:
-    """Notes of a whole column."""
+    """Return the notes on a whole column."""
     return [note.note for note in _of(table) if not note.rows and metric in note.metrics]
 
 
 def value_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
-    """Notes of a single value."""
+    """Return the notes on a single value."""
     return [note.note for note in _of(table) if note.rows and metric in note.metrics and note.names_row(row)]
 
 
 def all_notes(table: PublishedTable, row: PublishedRow, metric: str) -> list[str]:
-    """Notes of a value, its row and its column, for where it is shown apart from its table."""
+    """Return the notes on a value, its row and its column, for where it is shown apart from its table."""
     if metric not in row.shown:
         return []
     return [*value_notes(table, row, metric), *row_notes(table, row), *column_notes(table, metric)]
@@ -73,7 +73,7 @@ def _of(table: PublishedTable) -> list[PublishedNote]:
 
 @cache
 def read_notes(path: Path = EXPERIMENTS / "notes/published.yaml") -> tuple[PublishedNote, ...]:
-    """All notes, in the file's order.
+    """Read all notes, in the file's order.
 
     Raises:
         ConfigError: naming file and note, if it is not of the form above, or names what is in no table.

@@ -14,7 +14,7 @@ from experiments.config.yaml_file import read_yaml_file
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Content of a JSON file that holds an object; empty if there is no file.
+    """Return the content of a JSON file that holds an object; empty if there is no file.
 
     Raises:
         ConfigError: if it holds anything else.
@@ -33,7 +33,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Content of a run's configuration, in today's names; empty if there is no file.
+    """Return a run's configuration, with old names replaced by today's; empty if there is no file.
 
     Raises:
         ConfigError: if it is not a YAML mapping.
@@ -89,12 +89,12 @@ def _mappings(content: Mapping[str, Any], *keys: str) -> None:
 
 
 def leave_out(error: ConfigError) -> None:
-    """Say that a run is left out, and why."""
+    """Warn that a run is left out, and why."""
     print(f"segdepth: warning: {error}; this run is left out", file=sys.stderr)
 
 
 def started(record: Path) -> float | None:
-    """When the command that wrote an ``environment.json`` began, in seconds since 1970; None where it does not say.
+    """Return when the command that wrote an ``environment.json`` began, in seconds since 1970; None if not recorded.
 
     Raises:
         ConfigError: if it cannot be read.
@@ -107,7 +107,7 @@ def started(record: Path) -> float | None:
 
 
 def records(folder: Path) -> list[Path]:
-    """Records of how a run was made and tested, the newest first.
+    """Return the records of how a run was made and tested, newest first.
 
     Raises:
         ConfigError: if one cannot be read.
@@ -118,7 +118,7 @@ def records(folder: Path) -> list[Path]:
 
 
 def in_order(folders: Iterable[Path], otherwise: Callable[[Path], float], *, tests: bool = False) -> list[Path]:
-    """Folders of runs in the order in which the runs were started, as they recorded it: copying changes file times.
+    """Return run folders in the order in which the runs began, as they recorded it: copying changes file times.
 
     A copy comes before what it was copied from. A run whose record cannot be read is left out, with a warning.
 
@@ -139,7 +139,7 @@ def in_order(folders: Iterable[Path], otherwise: Callable[[Path], float], *, tes
 
 
 def _is_original(folder: Path) -> bool:
-    """Whether a run lies where its configuration says, and not elsewhere as its copy does."""
+    """Return whether a run lies where its configuration says, and not elsewhere as a copy does."""
     try:
         return bool((read_yaml(folder / "config.yaml").get("run") or {}).get("name") == folder.name)
     except (AttributeError, ConfigError):

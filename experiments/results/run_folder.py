@@ -47,7 +47,7 @@ def take_folder(experiment: Path, name: str | None, data: str, profile: str, fix
 
 
 def name_run(data: str, profile: str) -> str:
-    """``<time>-<data set>[-<profile>]``, the same on every process of a run.
+    """Return ``<time>-<data set>[-<profile>]``, the same on every process of a run.
 
     Raises:
         ConfigError: if an outside launcher started several processes that cannot agree on a name.
@@ -71,7 +71,7 @@ def name_run(data: str, profile: str) -> str:
 
 
 def find_checkpoint(root: Path, experiment: str, which: str, run: str | None = None) -> Path:
-    """Newest ``best.ckpt`` or ``last.ckpt`` of an experiment, or that of one of its runs.
+    """Return the newest ``best.ckpt`` or ``last.ckpt`` of an experiment, or that of one of its runs.
 
     A file that cannot be read is passed over, with a warning, for the one before it in the same run
     (``last-previous.ckpt``).
@@ -111,7 +111,7 @@ def resume_checkpoint(run: RunSettings) -> Path | None:
 
 
 def was_requeued() -> bool:
-    """Whether SLURM or torchrun has started this job before."""
+    """Return whether SLURM or torchrun has started this job before."""
     return any(int(os.environ.get(key) or 0) > 0 for key in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
 
 
@@ -120,12 +120,12 @@ def _previous_of(pattern: str) -> str:
 
 
 def _replaced(path: Path) -> Path:
-    """The file of which this one is the one before."""
+    """Return the checkpoint that replaced a ``*-previous.ckpt``."""
     return path.with_name(path.name.replace(f"{PREVIOUS}.", "."))
 
 
 def _newest(files: Sequence[Path]) -> Path:
-    """That of the run which was started last, as it recorded: file times are those of copies, too."""
+    """Return the checkpoint of the run that began last, as recorded: file times are those of copies, too."""
     by_run = {path.parents[1]: path for path in files}
     if len(by_run) == 1:
         return files[0]

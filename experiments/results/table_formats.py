@@ -24,7 +24,7 @@ MARKDOWN = re.compile(r"[\\`*|<>~]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def to_markdown(sheets: Sequence[Sheet]) -> str:
-    """Tables as GitHub renders them, with their notes as a list."""
+    """Return tables as GitHub-flavoured Markdown, with their notes as a list."""
     blocks = []
     for sheet in sheets:
         rules = [":--"] * sheet.text_columns + ["--:"] * (len(sheet.header) - sheet.text_columns)
@@ -36,12 +36,12 @@ def to_markdown(sheets: Sequence[Sheet]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Return text with Markdown's special characters escaped."""
     return MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def to_latex(sheets: Sequence[Sheet]) -> str:
-    r"""Tables for a document with ``\usepackage{booktabs}``, each a float with its notes below."""
+    r"""Return tables for a document with ``\usepackage{booktabs}``, each a float with its notes below."""
     blocks = []
     for sheet in sheets:
         columns = "l" * sheet.text_columns + "r" * (len(sheet.header) - sheet.text_columns)
@@ -69,17 +69,17 @@ def to_latex(sheets: Sequence[Sheet]) -> str:
 
 
 def latex_line(cells: Sequence[str]) -> str:
-    """A line of a tabular."""
+    """Return one line of a tabular."""
     return "    " + " & ".join(map(escape_latex, cells)) + r" \\"
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX sets as it is."""
+    """Return text with LaTeX's special characters escaped."""
     return text.translate(LATEX)
 
 
 def to_csv(records: Sequence[dict[str, str]]) -> str:
-    """Records of :func:`~experiments.results.table_layout.records`, one a line."""
+    """Return records of :func:`~experiments.results.table_layout.records` as CSV, one a line."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

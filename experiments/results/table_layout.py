@@ -101,12 +101,12 @@ class ValueNotes:
 
 
 def letter(number: int) -> str:
-    """``a`` to ``z``, then ``aa`` and so on."""
+    """Return ``a`` to ``z``, then ``aa`` and so on."""
     return (letter(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
 
 
 def describe(result: RunResult) -> str:
-    """A run as a note has it."""
+    """Return the description of a run that a note shows."""
     tested, _ = result.tested_with
     frames = tested.get("data", {}).get("frames", {}).get("test")
     size = result.variant.get("input_size") or tested.get("data", {}).get("input_size")
@@ -129,7 +129,7 @@ def describe(result: RunResult) -> str:
 
 
 def network_facts(result: RunResult) -> dict[str, str]:
-    """Width and first weights of a network, where the method has such options."""
+    """Return width and initial weights of a network, where the method has such options."""
     arguments = (result.tested_with[1].get("model") or {}).get("init_args") or {}
     weights = {"True": "pretrained", "False": "random"}
     facts = {"width": arguments.get("width"), "weights": weights.get(str(arguments.get("pretrained")))}
@@ -137,7 +137,7 @@ def network_facts(result: RunResult) -> dict[str, str]:
 
 
 def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet:
-    """Published values beside measured ones: two or three lines a method, one for those of other papers."""
+    """Lay out published values beside measured ones: two or three lines a method, one for those of other papers."""
     sheet = Sheet(f"{table.title} ({table.name})", header(table.metrics), text_columns=4)
     runs, doubts = RunNotes(), ValueNotes()
     sheet.header[4:] = [
@@ -179,7 +179,7 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
 def measured_lines(
     row: PublishedRow, measured: Measurement | None, metrics: Sequence[str], runs: RunNotes, what: str = ""
 ) -> list[list[str]]:
-    """The measured line of a method and, if there is a value, the line of differences; ``what`` else it is."""
+    """Return a method's measured line and, if it has a value, the line of differences; ``what`` names a variant."""
     if measured is None:
         return [["", "", "", "measured", *(NEVER if metric in row.shown else "" for metric in metrics)]]
     values, differences = [], []
@@ -196,7 +196,7 @@ def measured_lines(
 
 
 def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet | None:
-    """What the table's methods reach on Rooms, apart from any published value; None if nothing was measured there."""
+    """Lay out what the methods reach on Rooms, without any published value; None if nothing was measured there."""
     sheet = Sheet(f"{table.title}: the methods on Rooms (synthetic)", header(table.metrics), text_columns=4)
     runs = RunNotes()
     marked = False
@@ -220,7 +220,7 @@ def rooms_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Cho
 
 
 def records(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> list[dict[str, str]]:
-    """One record per value, as :data:`CSV_COLUMNS`; values on Rooms have no published one beside them."""
+    """Return one record per value, as :data:`CSV_COLUMNS`; values on Rooms have no published one beside them."""
     lines = []
     for row in table.rows:
         measured = measure(row, results, choice) if row.experiment else None
@@ -249,7 +249,7 @@ def record(
     measured: Measurement | None,
     what: str = "",
 ) -> dict[str, str]:
-    """One value of (experiment, method, train data, test data); what was not measured is absent."""
+    """Return one value of (experiment, method, train data, test data); what was not measured is absent."""
     line = dict(zip(CSV_COLUMNS, (table.paper, table.table, *names, metric, published), strict=False))
     line["oracle"] = oracle_mark(ORACLES.get(names[0], ""))
     if measured is None or metric not in measured.values:
@@ -270,19 +270,19 @@ def record(
 
 
 def header(metrics: Sequence[str]) -> list[str]:
-    """Names of the columns, with an arrow to the better side."""
+    """Return the names of the columns, with an arrow to the better side."""
     values = [f"{METRICS[metric].label} {METRICS[metric].better}" for metric in metrics]
     return ["method", "trained on", "tested on", "", *values]
 
 
 def method_name(method: str, mark: str, experiment: str) -> str:
-    """What the paper calls a method, its mark as an oracle, and the experiment that repeats it."""
+    """Return the paper's name of a method, its mark as an oracle, and the experiment that repeats it."""
     name = f"{method}, {mark}" if mark else method
     return f"{name} ({experiment})" if experiment else name
 
 
 def methods(table: PublishedTable) -> dict[str, str]:
-    """Experiments of a table, other readings of it too, and what it calls them first."""
+    """Map the experiments of a table, other readings of it included, to the paper's name for each."""
     names: dict[str, str] = {}
     for row in table.rows:
         if row.experiment:
@@ -292,7 +292,7 @@ def methods(table: PublishedTable) -> dict[str, str]:
 
 
 def why_empty(row: PublishedRow, results: Sequence[RunResult]) -> str:
-    """Why the newest run on a row's own test data is not shown; empty if there is none."""
+    """Return why the newest run on a row's own test data is not shown; empty if there is none."""
     name = TEST_DATA[row.test_data].name
     own = [result for result in results if result.experiment == row.experiment and result.dataset == name]
     reason = objection(row, own[-1]) if own else None
@@ -300,7 +300,7 @@ def why_empty(row: PublishedRow, results: Sequence[RunResult]) -> str:
 
 
 def label(measured: Measurement, runs: RunNotes, what: str = "") -> str:
-    """Name of a measured line: what else it is, what sets it apart from the paper, and which runs it comes from."""
+    """Return the name of a measured line: variant, what sets it apart from the paper, and the runs it comes from."""
     several = len(measured.results)
     mean = [f"mean ± std of {several} seeds"] if several > 1 else []
     remarks = ", ".join([*filter(None, [what]), *mean, *measured.remarks, *boundary_remarks(measured)])
@@ -308,17 +308,17 @@ def label(measured: Measurement, runs: RunNotes, what: str = "") -> str:
 
 
 def decimals(printed: str) -> int:
-    """Decimals of a printed value, three at least."""
+    """Return the number of decimals of a printed value, three at least."""
     return max(3, len(printed.partition(".")[2]))
 
 
 def with_deviation(text: str, deviation: float | None, digits: int) -> str:
-    """A mean and its standard deviation, if it has one."""
+    """Return a mean with its standard deviation, if it has one."""
     return text if deviation is None else f"{text} ± {deviation:.{digits}f}"
 
 
 def difference(measured: str, published: str) -> str:
-    """Measured minus published, as both are shown, so that the lines add up."""
+    """Return measured minus published, both rounded as shown, so that the lines add up."""
     if not math.isfinite(float(measured)):
         return measured
     return f"{Decimal(measured) - Decimal(published):+}".replace("-", MINUS)
