@@ -29,7 +29,7 @@ _held: set[int] = set()
 
 
 @contextmanager
-def work_in(folder: Path, mend: str, *, fresh: bool = False) -> Iterator[Path]:
+def work_in(folder: Path, fix: str, *, fresh: bool = False) -> Iterator[Path]:
     """Make a folder and hold it until the block ends; what is still empty then is removed again.
 
     Only global rank zero does so: the other processes of a command work in the same folder by its leave. On a file
@@ -37,7 +37,7 @@ def work_in(folder: Path, mend: str, *, fresh: bool = False) -> Iterator[Path]:
 
     Args:
         folder: to work in.
-        mend: what to do where another process is at work in it.
+        fix: what to do where another process is at work in it.
         fresh: never take a folder that is there already, but one named like it with ``-2``, ``-3``, ....
 
     Yields:
@@ -54,7 +54,7 @@ def work_in(folder: Path, mend: str, *, fresh: bool = False) -> Iterator[Path]:
     made = [taken, *missing[1:]] if fresh else missing
     descriptor = None
     try:
-        descriptor = _lock(taken, mend)
+        descriptor = _lock(taken, fix)
         yield taken
     finally:
         if descriptor in _held:  # not so in a forked child that unwinds
@@ -95,7 +95,7 @@ def _make(folder: Path, fresh: bool) -> Path:
     raise AssertionError("unreachable: names do not end")
 
 
-def _lock(folder: Path, mend: str) -> int | None:
+def _lock(folder: Path, fix: str) -> int | None:
     """Lock a folder's file; None where that cannot be done.
 
     Raises:
@@ -116,7 +116,7 @@ def _lock(folder: Path, mend: str) -> int | None:
         holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "it does not say which"
         os.close(descriptor)
         if time.monotonic() > patience:
-            raise ConfigError(f"{folder}: another process is at work there ({holder}); {mend}")
+            raise ConfigError(f"{folder}: another process is at work there ({holder}); {fix}")
         time.sleep(0.01)
 
 

@@ -21,7 +21,7 @@ RUN_ENVIRONMENT = "SEGDEPTH_RUN"
 
 
 @contextmanager
-def take_folder(experiment: Path, name: str | None, data: str, profile: str, mend: str) -> Iterator[Path]:
+def take_folder(experiment: Path, name: str | None, data: str, profile: str, fix: str) -> Iterator[Path]:
     """Hold the folder of a run, of which no two commands may write at once.
 
     A run without a name gets :func:`name_run`'s, with ``-2``, ``-3``, ... behind it where another has that one already.
@@ -31,7 +31,7 @@ def take_folder(experiment: Path, name: str | None, data: str, profile: str, men
         name: of the run; None for a new one.
         data: for its name.
         profile: for its name.
-        mend: what to do where another process is at work in the folder.
+        fix: what to do where another process is at work in the folder.
 
     Yields:
         The run's folder.
@@ -40,7 +40,7 @@ def take_folder(experiment: Path, name: str | None, data: str, profile: str, men
         ConfigError: if another process is at work there, or no folder can be made.
     """
     fresh = not name and not os.environ.get(RUN_ENVIRONMENT) and int(os.environ.get("WORLD_SIZE", "1")) == 1
-    with work_in(experiment / (name or name_run(data, profile)), mend, fresh=fresh) as folder:
+    with work_in(experiment / (name or name_run(data, profile)), fix, fresh=fresh) as folder:
         if fresh:
             os.environ[RUN_ENVIRONMENT] = folder.name  # the other processes of this run are told
         yield folder
