@@ -177,7 +177,7 @@ class NYUv2DataModule(DepthDataModule):
             return None
         if found:
             rank_zero_info(
-                f"{printable(self.folder)}: not NYUv2's official frames ({found}): figures bear the folder's name"
+                f"{printable(self.folder)}: not NYUv2's official frames ({found}): metrics bear the folder's name"
             )
         return found
 

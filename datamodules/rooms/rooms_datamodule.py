@@ -47,7 +47,7 @@ class CachedRooms(DepthDataModule):
 
 
 class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
-    """Procedural indoor scenes in the format of NYUv2 and NYUv2-OC++. Its figures say nothing about NYUv2.
+    """Procedural indoor scenes in the format of NYUv2 and NYUv2-OC++. Its metrics say nothing about NYUv2.
 
     Args:
         root: see :class:`CachedRooms`.
@@ -70,7 +70,7 @@ class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
 
 
 class RoomsHyperSimDataModule(CachedRooms, HyperSimDataModule):
-    """Procedural indoor scenes in the format of HyperSim, `rooms_hypersim`. Its figures say nothing about HyperSim.
+    """Procedural indoor scenes in the format of HyperSim, `rooms_hypersim`. Its metrics say nothing about HyperSim.
 
     Args:
         root: see :class:`CachedRooms`.

@@ -6,7 +6,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 
 class ExperimentTrainer(Trainer):
-    """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to figures.
+    """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to metrics.
 
     Attributes:
         tested: weights that :meth:`exp` tests after training, the ``best`` checkpoint or the ``last`` step's.
