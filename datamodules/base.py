@@ -81,7 +81,7 @@ class DepthDataModule(LightningDataModule, ABC):
         num_workers: loader processes per process; None takes up to 8, no more than there are free cores.
         seed: of order, augmentation and held-out scenes.
         mean: of RGB in [0, 1], for normalisation; None takes the method's.
-        std: likewise; None with ``mean``.
+        std: of RGB in [0, 1], for normalisation; set both or neither.
         extra_tests: further data sets whose test parts are tested on in the same run, their frames shown to the network
             as this one's are (:data:`VIEW_OPTIONS`). `tests: [data/...]` in a YAML fills it in.
         variants: further views of all test sets, by name: each is tested on as well, as ``<data set>_<name>``. None in

@@ -51,7 +51,7 @@ class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
 
     Args:
         root: see :class:`CachedRooms`.
-        rooms: likewise.
+        rooms: what is rendered, see :class:`CachedRooms`.
         kwargs: of :class:`NYUv2OCDataModule`.
     """
 
@@ -74,7 +74,7 @@ class RoomsHyperSimDataModule(CachedRooms, HyperSimDataModule):
 
     Args:
         root: see :class:`CachedRooms`.
-        rooms: likewise.
+        rooms: what is rendered, see :class:`CachedRooms`.
         kwargs: of :class:`HyperSimDataModule`.
     """
 

@@ -21,8 +21,8 @@ class RunSettings:
         tags: further tags for W&B.
         monitor: validation metric of which best.ckpt has the lowest, for example ``val/loss_depth``; None leaves
             BestCheckpoint's own, ``val/abs_rel`` unless it is configured otherwise.
-        resume: go on where the run of this name was left, or start it if it was not; the very same command then both
-            starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
+        resume: resume the run of this name where it stopped, or start it if there is none; the very same command then
+            starts a run and resumes it. Implied where SLURM or torchrun has started the job again.
         wait_minutes: how long processes of a run wait for each other before it ends; a `timeout` of the configured
             strategy counts instead.
         tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.

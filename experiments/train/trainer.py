@@ -26,7 +26,7 @@ class ExperimentTrainer(Trainer):
         Args:
             model: the method.
             datamodule: the data.
-            ckpt_path: checkpoint to go on from; ``last`` is the experiment's newest.
+            ckpt_path: checkpoint to resume from; ``last`` is the experiment's newest.
             weights_only: load nothing but tensors and plain values from checkpoints.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
