@@ -62,8 +62,8 @@ class DepthDataModule(LightningDataModule, ABC):
         val_scenes: share of the training scenes that is held out for validation, at least one if positive, where the
             data set has no validation part of its own; 0 trains on all of them and validates on nothing.
         on_bad_sample: ``stop`` at a training frame that cannot be read, or ``skip`` it: the next frame takes its place,
-            a warning names the file, and `train/skipped` counts. In evaluation a bad frame always stops: figures over
-            other frames would be other figures.
+            a warning names the file, and `train/skipped` counts. In evaluation a bad frame always stops: metrics of
+            other frames could not be compared.
         resize: height and width that frames are brought to first; None leaves them. In evaluation only the image is.
         crop: height and width of training crops.
         divide_depth_by_zoom: divide depth of training frames by how much larger they are than in evaluation: a network
@@ -81,7 +81,7 @@ class DepthDataModule(LightningDataModule, ABC):
         num_workers: loader processes per process; None takes up to 8, no more than there are free cores.
         seed: of order, augmentation and held-out scenes.
         mean: of RGB in [0, 1], for normalisation; None takes the method's.
-        std: likewise; None with ``mean``.
+        std: of RGB in [0, 1], for normalisation; set both or neither.
         extra_tests: further data sets whose test parts are tested on in the same run, their frames shown to the network
             as this one's are (:data:`VIEW_OPTIONS`). `tests: [data/...]` in a YAML fills it in.
         variants: further views of all test sets, by name: each is tested on as well, as ``<data set>_<name>``. None in
@@ -395,7 +395,7 @@ class DepthDataModule(LightningDataModule, ABC):
         names = self.test_names()
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(
-                f"two test sets are called `{min(twice)}`, and so would be their figures; leave one out of "
+                f"two test sets are called `{min(twice)}`, and so would be their metrics; leave one out of "
                 "`data.init_args.extra_tests`"
             )
 

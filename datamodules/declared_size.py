@@ -13,13 +13,13 @@ MAX_PIXELS = 100_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def check_declared(shape: Sequence[int], place: str, mend: str, most: int = MAX_PIXELS) -> None:
+def check_declared(shape: Sequence[int], place: str, fix: str, most: int = MAX_PIXELS) -> None:
     """Refuse a map, an image or a stack of them that is too large to be one.
 
     Args:
         shape: as the file declares it.
         place: file, and key in it.
-        mend: what to do.
+        fix: what to do.
         most: elements that it may have.
 
     Raises:
@@ -27,7 +27,7 @@ def check_declared(shape: Sequence[int], place: str, mend: str, most: int = MAX_
     """
     if math.prod(int(length) for length in shape) > most:
         size = "x".join(f"{int(length)}" for length in shape)
-        raise ValueError(f"{place}: declares {size} values, which no frame has; {mend}")
+        raise ValueError(f"{place}: declares {size} values, which no frame has; {fix}")
 
 
 def declared_size(content: bytes) -> tuple[int, int]:
@@ -45,19 +45,19 @@ def declared_size(content: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def dataset_shape(item: Any, place: str, mend: str) -> tuple[int, ...]:
+def dataset_shape(item: Any, place: str, fix: str) -> tuple[int, ...]:
     """Shape of an array of an HDF5 file.
 
     Args:
         item: what the file has under a key.
         place: file and key.
-        mend: what to do.
+        fix: what to do.
 
     Raises:
         ValueError: if it is no array, or has no content (HDF5's null dataspace).
     """
     if not isinstance(item, h5py.Dataset):
-        raise ValueError(f"{place} is a group, not an array; {mend}")
+        raise ValueError(f"{place} is a group, not an array; {fix}")
     if item.shape is None:
-        raise ValueError(f"{place} is an empty array (a null dataspace); {mend}")
+        raise ValueError(f"{place} is an empty array (a null dataspace); {fix}")
     return tuple(item.shape)

@@ -21,7 +21,7 @@ from datamodules.declared_size import check_declared, dataset_shape
 #: Items that are tried before a data set counts as unreadable.
 FIRST_TRIED = 50
 
-MEND = "fetch or make it again"
+FIX = "fetch or make it again"
 
 #: What to do about frames of several sizes, of which each may be whole.
 ONE_SIZE = "frames of one set share one size: bring all to one, or list those of one size alone"
@@ -45,15 +45,13 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
-def unreadable(
-    path: Path, form: str, mend: str = MEND, error: Exception | None = None
-) -> FileNotFoundError | ValueError:
+def unreadable(path: Path, form: str, fix: str = FIX, error: Exception | None = None) -> FileNotFoundError | ValueError:
     """The error to raise in place of a library's that could not read a file: why, as far as error and file tell.
 
     Args:
         path: the file.
         form: what it should be, such as "an HDF5 file".
-        mend: what to do.
+        fix: what to do.
         error: what the library raised.
     """
     if error is not None and "unable to lock file" in str(error):
@@ -68,12 +66,12 @@ def unreadable(
             is_empty = not file.read(1)
         size = path.stat().st_size
     except FileNotFoundError:
-        return FileNotFoundError(f"{printable(path)} is missing: {mend}")
+        return FileNotFoundError(f"{printable(path)} is missing: {fix}")
     except OSError as error:
         return _refused(path, error)
     if is_empty:
-        return ValueError(f"{printable(path)}: truncated: it has no content (0 bytes); {mend}")
-    return ValueError(f"{printable(path)}: truncated, or not {form} ({size:,} bytes); {mend}")
+        return ValueError(f"{printable(path)}: truncated: it has no content (0 bytes); {fix}")
+    return ValueError(f"{printable(path)}: truncated, or not {form} ({size:,} bytes); {fix}")
 
 
 def _refused(path: Path, error: OSError) -> ValueError:
@@ -82,12 +80,12 @@ def _refused(path: Path, error: OSError) -> ValueError:
     return ValueError(f"{printable(path)}: cannot be read ({reason}); check its permissions and the disk")
 
 
-def read_bytes(path: Path, mend: str = MEND) -> bytes:
+def read_bytes(path: Path, fix: str = FIX) -> bytes:
     """Content of a file.
 
     Args:
         path: the file.
-        mend: what to do if it is missing or damaged.
+        fix: what to do if it is missing or damaged.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -96,9 +94,9 @@ def read_bytes(path: Path, mend: str = MEND) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, "a readable file", mend, error) from error
+        raise unreadable(path, "a readable file", fix, error) from error
     if not content:
-        raise unreadable(path, "a readable file", mend)
+        raise unreadable(path, "a readable file", fix)
     return content
 
 
@@ -120,13 +118,13 @@ def read_first(read: Callable[[Item], Content], items: Iterable[Item]) -> Conten
 
 
 @contextmanager
-def open_hdf5(path: Path, form: str = "an HDF5 file", mend: str = MEND) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, form: str = "an HDF5 file", fix: str = FIX) -> Iterator[h5py.File]:
     """Open an HDF5 file for a moment.
 
     Args:
         path: the file.
         form: what it should be.
-        mend: what to do if it is missing or damaged.
+        fix: what to do if it is missing or damaged.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -136,7 +134,7 @@ def open_hdf5(path: Path, form: str = "an HDF5 file", mend: str = MEND) -> Itera
         with h5py.File(path) as file:
             yield file
     except (OSError, RuntimeError, KeyError, MemoryError) as error:  # KeyError: of a listed name that cannot be opened
-        raise unreadable(path, form, mend, error) from error
+        raise unreadable(path, form, fix, error) from error
 
 
 def read_hdf5(
@@ -156,16 +154,16 @@ def read_hdf5(
     """
     with open_hdf5(path) as file:
         if key not in file:
-            raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {MEND}")
+            raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {FIX}")
         place = f"{printable(path)}: key `{key}`"
-        found, dtype = dataset_shape(file[key], place, MEND), file[key].dtype
+        found, dtype = dataset_shape(file[key], place, FIX), file[key].dtype
         if dtype.kind not in {"float": "f", "integer": "iu"}[kind]:
-            raise ValueError(f"{place} is {dtype}, not {kind}; {MEND}")
+            raise ValueError(f"{place} is {dtype}, not {kind}; {FIX}")
         fits = len(found) == len(shape) and all(a == s or s is None for a, s in zip(found, shape, strict=True))
         if not fits or 0 in found:
             wanted = tuple("any" if length is None else length for length in shape)
-            raise ValueError(f"{place} is {found}, not {wanted}; {MEND}")
-        check_declared(found, place, MEND)
+            raise ValueError(f"{place} is {found}, not {wanted}; {FIX}")
+        check_declared(found, place, FIX)
         return np.asarray(file[key][()])
 
 
@@ -203,11 +201,11 @@ def read_table(path: Path, origin: str) -> list[list[str]]:
     try:
         return list(csv.reader(read_lines(path, origin)))
     except csv.Error as error:
-        raise ValueError(f"{printable(path)}: is not a CSV table ({error}); {MEND}") from error
+        raise ValueError(f"{printable(path)}: is not a CSV table ({error}); {FIX}") from error
 
 
 @contextmanager
-def renamed_when_whole(path: Path, mend: str) -> Iterator[Path]:
+def renamed_when_whole(path: Path, fix: str) -> Iterator[Path]:
     """Yield where to write a file, which gets its name when the block ends without an error, and else is removed.
 
     Its folder is made where it is not there. Permissions are those of any new file, not ``tempfile``'s: caches and
@@ -215,7 +213,7 @@ def renamed_when_whole(path: Path, mend: str) -> Iterator[Path]:
 
     Args:
         path: the file.
-        mend: what to do if it cannot be written.
+        fix: what to do if it cannot be written.
 
     Raises:
         WriteError: if it cannot be written, naming it.
@@ -232,13 +230,13 @@ def renamed_when_whole(path: Path, mend: str) -> Iterator[Path]:
         if error.errno is None:  # not the system's: it says itself what is wrong, such as a frame that cannot be read
             raise
         reason = error.strerror or str(error)
-        raise WriteError(error.errno, f"{printable(path)}: cannot be written ({reason}); {mend}") from error
+        raise WriteError(error.errno, f"{printable(path)}: cannot be written ({reason}); {fix}") from error
 
 
 @contextmanager
-def written_atomically(path: Path, mend: str) -> Iterator[BinaryIO]:
+def written_atomically(path: Path, fix: str) -> Iterator[BinaryIO]:
     """Yield a file to write to; appears and raises as :func:`renamed_when_whole` has it."""
-    with renamed_when_whole(path, mend) as partial, partial.open("wb") as file:
+    with renamed_when_whole(path, fix) as partial, partial.open("wb") as file:
         yield file
 
 

@@ -58,7 +58,7 @@ class FrameReader(ABC):
         scenes: scene of every frame.
         frame_numbers: number of every frame in its scene.
         provenance: where the files themselves say that they come from; empty where they do not.
-        depth_remarks: what else must be said of their depth beside figures.
+        depth_remarks: what else must be said of their depth beside metrics.
     """
 
     provenance: str = ""

@@ -16,7 +16,7 @@ class Prediction:
 
     Attributes:
         depth: (B, 1, H, W) planar z in metres, at the size of the input image; None for a method that segments only.
-        covered: (B, 1, H, W) bool, pixels that the depth is said of: no figure is of others; None for all.
+        covered: (B, 1, H, W) bool, pixels that the depth is said of: no metric is of others; None for all.
         semantics: (B, C, H, W) class logits.
         edges: (B, 1, H, W) edge logits.
         image_classes: (B, C) logits that the image shows class c + 1.

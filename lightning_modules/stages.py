@@ -170,7 +170,7 @@ class StagedModule(DepthModule, Generic[S]):
         """Enter the stage of the checkpoint.
 
         Raises:
-            ValueError: if training would go on in a stage that this configuration does not have.
+            ValueError: if training would be resumed in a stage that this configuration does not have.
         """
         names = [stage.name for stage in self.stages]
         name = checkpoint.get("stage")
@@ -179,5 +179,5 @@ class StagedModule(DepthModule, Generic[S]):
         elif self.trainer.state.fn == TrainerFn.FITTING:
             raise ValueError(
                 f"the checkpoint is of stage `{name}`, which `model.init_args.stages` does not have "
-                f"({', '.join(names)}); go on with the configuration that it was trained with"
+                f"({', '.join(names)}); resume with the configuration that it was trained with"
             )

@@ -58,7 +58,7 @@ class HyperSimDataModule(DepthDataModule):
         color: tone-mapped from the ``hdr`` files, or the released 8-bit ``preview``.
         tone_map: of HDR colour: ``apple``, the release's own, or ``semantic_md``.
         labels: whether to read semantics and instances; without them their files are not needed.
-        test_part: ``test``, or ``val``: Semantic-MD reports figures of the frames that it validates on.
+        test_part: ``test``, or ``val``: Semantic-MD reports metrics of the frames that it validates on.
         missing: ``error`` where a frame's file is missing, or ``skip`` such frames, with a warning that counts them:
             many keep a part of the release only.
         max_depth: metres; depth above it is invalid.

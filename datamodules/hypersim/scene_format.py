@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import MEND, names_in, number_lines, printable, read_table
+from datamodules.files import FIX, names_in, number_lines, printable, read_table
 
 SPLIT_FILE = "metadata_images_split_scene_v1.csv"
 CAMERA_FILE = "metadata_camera_parameters.csv"
@@ -125,7 +125,7 @@ def read_flagged(path: Path) -> set[HyperSimFrame]:
         elif scene and (match := re.match(r"frame\.(\d+)", line)):
             flagged.add(HyperSimFrame(scene, camera, int(match[1])))
         else:
-            raise ValueError(f"{printable(path)}: line {number} is no scene, camera or frame in its place; {MEND}")
+            raise ValueError(f"{printable(path)}: line {number} is no scene, camera or frame in its place; {FIX}")
     return flagged
 
 
@@ -183,12 +183,12 @@ def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.floa
             cameras[scene] = np.array([float(rows[scene][cell]) for cell in cells]).reshape(3, 3)
             camera_matrix(cameras[scene], HEIGHT, WIDTH)
         except ValueError as error:  # not numbers, or not a camera: NumPy's LinAlgError is one
-            raise ValueError(f"{printable(path)}: the M_cam_from_uv of {scene} is no camera's; {MEND}") from error
+            raise ValueError(f"{printable(path)}: the M_cam_from_uv of {scene} is no camera's; {FIX}") from error
         for angle in fields_of_view(cameras[scene]):
             if not FIELD_OF_VIEW[0] <= angle <= FIELD_OF_VIEW[1]:
                 raise ValueError(
                     f"{printable(path)}: the M_cam_from_uv of {scene} sees {angle:.3g} degrees, which no camera of "
-                    f"HyperSim does (57 to 60 across); {MEND}"
+                    f"HyperSim does (57 to 60 across); {FIX}"
                 )
     return cameras
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import MEND, ONE_SIZE, printable, read_first, read_lines
+from datamodules.files import FIX, ONE_SIZE, printable, read_first, read_lines
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.storage.file_state import file_states
 from datamodules.storage.images import decode_image, read_depth_png, read_rgb
@@ -100,7 +100,7 @@ class IBimsReader(FrameReader):
         parts = re.fullmatch(r"(\w+)_(\d+)", name)
         if parts is None:
             raise ValueError(
-                f"{printable(self.root / NAMES_FILE)}: {name!r} is not a frame's name such as corridor_01; {MEND}"
+                f"{printable(self.root / NAMES_FILE)}: {name!r} is not a frame's name such as corridor_01; {FIX}"
             )
         return parts[1], int(parts[2])
 
@@ -117,7 +117,7 @@ class IBimsReader(FrameReader):
             raise ValueError(f"{place('rgb')} is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {ONE_SIZE}")
         for name in ("depth", *_MASKS, *self._maps):
             if fields[name].shape != self.size:
-                raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {self.size}; {MEND}")
+                raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {self.size}; {FIX}")
         seen = (fields["mask_invalid"] != 0) & (fields["mask_transp"] != 0)
         maps = {
             "depth": clean_depth(np.where(seen, fields["depth"], 0), self.min_depth, self.max_depth, place("depth"))
@@ -145,19 +145,19 @@ class IBimsReader(FrameReader):
         path = self._path(name)
         data = load_matlab5(path, ORIGIN).get("data")
         if not isinstance(data, np.ndarray) or data.dtype.names is None or data.size != 1:
-            raise ValueError(f"{printable(path)}: key `data` is missing, or not a struct; {MEND}")
+            raise ValueError(f"{printable(path)}: key `data` is missing, or not a struct; {FIX}")
         fields = {field: np.asarray(data[field].item()) for field in data.dtype.names}
         for field in ("rgb", "depth", "calib", *_MASKS, *self._maps):
             if field not in fields:
-                raise ValueError(f"{printable(path)}: field `data.{field}` is missing; {MEND}")
+                raise ValueError(f"{printable(path)}: field `data.{field}` is missing; {FIX}")
             if fields[field].dtype.kind not in "buif":
-                raise ValueError(f"{printable(path)}: field `data.{field}` is not numeric; {MEND}")
+                raise ValueError(f"{printable(path)}: field `data.{field}` is not numeric; {FIX}")
         if fields["depth"].dtype.kind != "f":
-            raise ValueError(f"{printable(path)}: field `data.depth` is {fields['depth'].dtype}, not metres; {MEND}")
+            raise ValueError(f"{printable(path)}: field `data.depth` is {fields['depth'].dtype}, not metres; {FIX}")
         if fields["rgb"].dtype != np.uint8 or fields["rgb"].ndim != 3 or fields["rgb"].shape[2] != 3:
             raise ValueError(
                 f"{printable(path)}: field `data.rgb` is {fields['rgb'].dtype} {fields['rgb'].shape}, "
-                f"not uint8 (height, width, 3); {MEND}"
+                f"not uint8 (height, width, 3); {FIX}"
             )
         return {**fields, "rgb": np.ascontiguousarray(fields["rgb"].transpose(2, 0, 1))}
 
@@ -220,7 +220,7 @@ def _number_planes(
         rows = np.asarray(fields.get(f"mask_{name}_paras", ()), dtype=np.float64)
         if mask.min() < 0 or (rows.size and mask.max() > MAX_PLANES):
             raise ValueError(
-                f"{place(f'mask_{name}')} has values {mask.min()}..{mask.max()}, known are 0..{MAX_PLANES}; {MEND}"
+                f"{place(f'mask_{name}')} has values {mask.min()}..{mask.max()}, known are 0..{MAX_PLANES}; {FIX}"
             )
         if rows.size:
             rows = _plane_equations(rows, place(f"mask_{name}_paras"))
@@ -233,7 +233,7 @@ def _number_planes(
         parameters += list(rows)
         kinds += [kind] * len(rows)
     if len(kinds) > MAX_PLANES:
-        raise ValueError(f"{place('mask_wall')} and others have {len(kinds)} planes, known are {MAX_PLANES}; {MEND}")
+        raise ValueError(f"{place('mask_wall')} and others have {len(kinds)} planes, known are {MAX_PLANES}; {FIX}")
     all_parameters, all_kinds = torch.full((MAX_PLANES, 4), torch.nan), torch.zeros(MAX_PLANES, dtype=torch.int64)
     if kinds:
         all_parameters[: len(kinds)] = torch.from_numpy(np.stack(parameters)).float()
@@ -248,7 +248,7 @@ def _plane_equations(rows: NDArray[np.float64], source: str) -> NDArray[np.float
     before are not documented: the fourth counts as d where the first three repeat the normal, else d is not known.
     """
     if rows.ndim != 2 or rows.shape[1] < 7:
-        raise ValueError(f"{source} is {rows.shape}, not one row of 7 numbers for a plane; {MEND}")
+        raise ValueError(f"{source} is {rows.shape}, not one row of 7 numbers for a plane; {FIX}")
     normals = rows[:, [4, 6, 5]] * [1, -1, 1]
     repeated = np.isclose(rows[:, :3], normals, atol=1e-4).all(1)
     return np.column_stack([normals, np.where(repeated, rows[:, 3], np.nan)])
@@ -260,7 +260,7 @@ def _read_calibration(path: Path) -> NDArray[np.float64]:
     try:
         fx, fy, cx, cy = map(float, re.split(r"[,\s]+", line))
     except ValueError as error:
-        raise ValueError(f"{printable(path)}: holds {line!r}, not the four numbers fx,fy,cx,cy; {MEND}") from error
+        raise ValueError(f"{printable(path)}: holds {line!r}, not the four numbers fx,fy,cx,cy; {FIX}") from error
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
 
 
@@ -276,7 +276,7 @@ def _pinhole(calibration: NDArray[Any], source: str) -> Tensor:
     if matrix.shape == (3, 3) and not matrix[:2, 2].any():
         matrix = matrix.T
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not (matrix[[0, 1, 0, 1], [0, 1, 2, 2]] > 0).all():
-        raise ValueError(f"{source} is not a pinhole camera's (3, 3) matrix: {matrix.tolist()}; {MEND}")
+        raise ValueError(f"{source} is not a pinhole camera's (3, 3) matrix: {matrix.tolist()}; {FIX}")
     if not all(FOCAL[0] < matrix[axis, axis] / matrix[axis, 2] < FOCAL[1] for axis in (0, 1)):
-        raise ValueError(f"{source} is not a camera's, its field of view is absurd: {matrix.tolist()}; {MEND}")
+        raise ValueError(f"{source} is not a camera's, its field of view is absurd: {matrix.tolist()}; {FIX}")
     return torch.from_numpy(matrix - [[0, 0, 1], [0, 0, 1], [0, 0, 0]]).float()

@@ -61,7 +61,7 @@ class OverfitSampler(TrainSampler, SequentialSampler):
 class EvalSampler(DistributedSampler[Any], SequentialSampler):
     """Every frame exactly once over all processes, in order: process r gets r, r + W, r + 2 W, ...
 
-    Nothing is repeated to fill up, so figures are the same on 1 and on W processes.
+    Nothing is repeated to fill up, so metrics are the same on 1 and on W processes.
 
     Args:
         dataset: anything with a length.

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import MEND, printable, read_bytes
+from datamodules.files import FIX, printable, read_bytes
 from datamodules.nyuv2.labeled_format import HEIGHT, WIDTH, intrinsics
 
 #: Camera matrix of the depth camera, pixels.
@@ -93,7 +93,7 @@ def _read_netpbm(path: Path, magic: int, largest: int, dtype: np.dtype[Any]) -> 
     size = WIDTH * HEIGHT * {5: 1, 6: 3}[magic] * dtype.itemsize
     if len(values) != size:
         what = "truncated" if len(values) < size else "too long"
-        raise ValueError(f"{printable(path)}: {what}: {len(values):,} bytes of pixels, not {size:,}; {MEND}")
+        raise ValueError(f"{printable(path)}: {what}: {len(values):,} bytes of pixels, not {size:,}; {FIX}")
     return np.frombuffer(values, dtype)
 
 

@@ -63,7 +63,7 @@ Border = Literal["keep", "black", "crop"]
 #: Top, left, bottom and right edge, at 480x640, of what BTS's test images leave visible.
 BLACK_WINDOW = (7, 7, 474, 632)
 
-#: Likewise of what BTS's training crops are drawn from.
+#: The same of what BTS's training crops are drawn from.
 CROP_WINDOW = (45, 43, 472, 608)
 
 #: Rows and columns of pure white along the top, left, bottom and right of the labelled file's images.

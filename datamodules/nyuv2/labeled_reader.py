@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.declared_size import check_declared, dataset_shape
-from datamodules.files import MEND, open_hdf5, printable, unreadable
+from datamodules.files import FIX, open_hdf5, printable, unreadable
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2.labeled_format import ORIGINS, SPLITS_FILE, Border, DepthSource, blacken_border, intrinsics
 from datamodules.storage.matlab import load_matlab5
@@ -95,7 +95,7 @@ class NYUv2Reader(FrameReader):
             self.depth_remarks = () if DEPTH_KEYS["raw"] in file else ("in-painted depth, no rawDepths",)
         if len(self.scenes) != count:
             raise ValueError(
-                f"{printable(path)}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames; {MEND}"
+                f"{printable(path)}: key `scenes` names {len(self.scenes)} scenes, but there are {count} frames; {FIX}"
             )
         known = {"depth": True, "semantics": classes is not None, "instances": self.has_instances}
         self.provides = frozenset(key for key, there in known.items() if there)
@@ -209,7 +209,7 @@ class NYUv2Reader(FrameReader):
             plane = self._handle[key][position]
         except (OSError, RuntimeError, KeyError, MemoryError) as error:
             raise ValueError(
-                f"{printable(self.path)}: key `{key}`: frame {position} (0-based) is damaged; {MEND}"
+                f"{printable(self.path)}: key `{key}`: frame {position} (0-based) is damaged; {FIX}"
             ) from error
         return plane.swapaxes(-1, -2)  # a view: a crop will copy its own part only
 

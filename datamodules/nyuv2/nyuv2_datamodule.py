@@ -60,7 +60,7 @@ class NYUv2DataModule(DepthDataModule):
             leaves ``semantics`` out where it is not.
         class13_mapping_file: name of the 40 to 13 class mapping; None for `class13Mapping.mat`.
         train_list: name of a tree's training list; None for the layout's own.
-        test_list: likewise of its test list.
+        test_list: name of its test list; None for the layout's own.
         classes: of ``semantics``: NYU40, 13 (needs the second mapping too), or the 894 that annotators told apart.
         depth: ``raw`` is what was measured (with holes), ``filled`` is in-painted (not in a BTS tree), ``auto`` is raw
             where the layout has it.
@@ -177,7 +177,7 @@ class NYUv2DataModule(DepthDataModule):
             return None
         if found:
             rank_zero_info(
-                f"{printable(self.folder)}: not NYUv2's official frames ({found}): figures bear the folder's name"
+                f"{printable(self.folder)}: not NYUv2's official frames ({found}): metrics bear the folder's name"
             )
         return found
 

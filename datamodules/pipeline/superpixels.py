@@ -167,14 +167,14 @@ class SeedsSuperpixels(Superpixels):
         made = seeds.getNumberOfSuperpixels()
         if made != count:
             fits = height % self.size == width % self.size == 0
-            mend = (
+            fix = (
                 "it halves blocks from 2 or 3 pixels up, as sizes 8, 12, 16, 24 and 32 allow: set one of them"
                 if fits
                 else f"make height and width multiples of {self.size} (`crop`, `resize`, `eval_size`) or set another"
             )
             raise ValueError(
                 f"SeedsSuperpixels: OpenCV makes {made} superpixels of a {height}x{width} image where {count} of "
-                f"{self.size}x{self.size} pixels are due; {mend} (`superpixels.init_args.size`)"
+                f"{self.size}x{self.size} pixels are due; {fix} (`superpixels.init_args.size`)"
             )
         return seeds
 

@@ -96,7 +96,7 @@ class Finish:
 
     Attributes:
         mean: of RGB in [0, 1].
-        std: likewise.
+        std: of RGB in [0, 1].
         superpixels: how to make them; None for samples without.
         derived: maps made of the finished ones.
         frame_size: height and width of a whole frame, where frames bring superpixels of themselves along.

@@ -17,7 +17,7 @@ class Variant:
         eval_size: height and width that the frame is squashed to; ``whole`` keeps its own aspect ratio, at the data's
             ``resize``; None is the run's.
         corruption: of the image, before it is resized and before superpixels are made of it.
-        groups: of figures to measure, of those that the run measures (``evaluation.groups``); None for all of them.
+        groups: of metrics to measure, of those that the run measures (``evaluation.groups``); None for all of them.
     """
 
     eval_size: Size | Literal["whole"] | None = None

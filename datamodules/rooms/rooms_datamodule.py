@@ -47,11 +47,11 @@ class CachedRooms(DepthDataModule):
 
 
 class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
-    """Procedural indoor scenes in the format of NYUv2 and NYUv2-OC++. Its figures say nothing about NYUv2.
+    """Procedural indoor scenes in the format of NYUv2 and NYUv2-OC++. Its metrics say nothing about NYUv2.
 
     Args:
         root: see :class:`CachedRooms`.
-        rooms: likewise.
+        rooms: what is rendered, see :class:`CachedRooms`.
         kwargs: of :class:`NYUv2OCDataModule`.
     """
 
@@ -70,11 +70,11 @@ class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
 
 
 class RoomsHyperSimDataModule(CachedRooms, HyperSimDataModule):
-    """Procedural indoor scenes in the format of HyperSim, `rooms_hypersim`. Its figures say nothing about HyperSim.
+    """Procedural indoor scenes in the format of HyperSim, `rooms_hypersim`. Its metrics say nothing about HyperSim.
 
     Args:
         root: see :class:`CachedRooms`.
-        rooms: likewise.
+        rooms: what is rendered, see :class:`CachedRooms`.
         kwargs: of :class:`HyperSimDataModule`.
     """
 

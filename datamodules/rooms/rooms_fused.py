@@ -15,7 +15,7 @@ from datamodules.rooms.rooms_datamodule import CachedRooms
 
 
 class RoomsFusedDataModule(CachedRooms, NYUFusedDataModule):
-    """Procedural indoor scenes in the format of NYU Depth v1 and v2, fused. Its figures say nothing about either.
+    """Procedural indoor scenes in the format of NYU Depth v1 and v2, fused. Its metrics say nothing about either.
 
     Args:
         root: see :class:`CachedRooms`.

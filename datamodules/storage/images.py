@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.declared_size import check_declared, declared_size
-from datamodules.files import MEND, printable, read_bytes
+from datamodules.files import FIX, printable, read_bytes
 
 
 def decode_image(path: Path, flags: int) -> NDArray[Any]:
@@ -25,7 +25,7 @@ def decode_image(path: Path, flags: int) -> NDArray[Any]:
             black; the end marker of both formats tells.
     """
     content = read_bytes(path)
-    check_declared(declared_size(content), printable(path), MEND)
+    check_declared(declared_size(content), printable(path), FIX)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except (cv2.error, MemoryError):  # such as sizes beyond OpenCV's own limit
@@ -34,7 +34,7 @@ def decode_image(path: Path, flags: int) -> NDArray[Any]:
         content[:4] == b"\x89PNG" and b"IEND" not in content[-64:]
     )
     if pixels is None or truncated or 0 in pixels.shape:
-        raise ValueError(f"{printable(path)}: truncated, or not an image ({len(content):,} bytes); {MEND}")
+        raise ValueError(f"{printable(path)}: truncated, or not an image ({len(content):,} bytes); {FIX}")
     return pixels
 
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from scipy.io import loadmat
 
-from datamodules.files import MEND, unreadable
+from datamodules.files import FIX, unreadable
 
 
-def load_matlab5(path: Path, mend: str = MEND) -> dict[str, Any]:
+def load_matlab5(path: Path, fix: str = FIX) -> dict[str, Any]:
     """Return the content of a MATLAB 5 file, by variable.
 
     Args:
         path: the file.
-        mend: what to do where it is missing or damaged.
+        fix: what to do where it is missing or damaged.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -22,5 +22,5 @@ def load_matlab5(path: Path, mend: str = MEND) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path, appendmat=False)
     except Exception as error:  # SciPy raises another class for every way in which a file is damaged
-        raise unreadable(path, "a MATLAB 5 file", mend, error) from error
+        raise unreadable(path, "a MATLAB 5 file", fix, error) from error
     return content

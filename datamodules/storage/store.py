@@ -35,7 +35,7 @@ _INTEGERS = (np.uint8, np.uint16, np.int32, np.int64)
 
 @dataclass(frozen=True)
 class StorePlan:
-    """What a store is to hold; a conversion goes on only with the same plan.
+    """What a store is to hold; a conversion is resumed only with the same plan.
 
     Attributes:
         name: of the data set.
@@ -77,7 +77,7 @@ def shard_path(folder: Path, number: int) -> Path:
 def write_store(reader: FrameReader, folder: Path, plan: StorePlan, workers: int = 0) -> Iterator[int]:
     """Convert a data set; yields the number of frames that are done, the first time at once.
 
-    Every file appears by a rename when it is whole, and the index is written last. An interrupted conversion goes on
+    Every file appears by a rename when it is whole, and the index is written last. An interrupted conversion is resumed
     where it stopped.
 
     Args:

@@ -3,11 +3,18 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from experiments.config.compose import EXPERIMENTS, find_config
 from experiments.config.error import ConfigError
 from experiments.config.suggest import did_you_mean
+
+#: Options of training and testing that are on or off, and are on where no value follows.
+SWITCHES = frozenset(
+    {"run.resume", "model.compile", "model.channels_last"}
+    | {f"trainer.{name}" for name in ("benchmark", "detect_anomaly", "deterministic", "fast_dev_run")}
+)
 
 
 def take_flag(arguments: Sequence[str], *flags: str) -> tuple[list[str], list[str]]:
@@ -144,13 +151,13 @@ def data_config(name: str) -> str:
 
 
 def spell_out(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command that trains or tests, without the short forms that all commands have.
+    """Return the arguments of a command that trains or tests without the short forms that all commands have.
 
     ``--data NAME`` is ``--config data/NAME``, ``--runs_root FOLDER`` is ``--run.root FOLDER``, and ``--data_root
-    FOLDER`` takes the place of DATA_ROOT, which it sets.
+    FOLDER`` takes the place of DATA_ROOT, which it sets. One of :data:`SWITCHES` needs no value.
     """
     spelt: list[str] = []
-    remaining = iter(arguments)
+    remaining = iter(say_true(arguments))
     for argument in remaining:
         flag, equals, value = argument.partition("=")
         if flag not in ("--data", "--data_root", "--runs_root"):
@@ -166,6 +173,15 @@ def spell_out(arguments: Sequence[str]) -> list[str]:
         else:
             spelt += ["--config", named_config("data", value)]
     return spelt
+
+
+def say_true(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``=true`` after each of :data:`SWITCHES` that has no value."""
+    said = []
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue="--"):
+        alone = following.startswith("--") and argument.removeprefix("--").replace(".init_args.", ".") in SWITCHES
+        said.append(f"{argument}=true" if alone else argument)
+    return said
 
 
 def check_names(arguments: Sequence[str]) -> None:

@@ -2,4 +2,4 @@
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used: one line naming file, key and mend."""
+    """A configuration that cannot be used: one line naming file, key and fix."""

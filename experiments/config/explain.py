@@ -65,8 +65,8 @@ def _unknown_argument(key: str, class_key: str, class_path: str, composition: Co
             f"{composition.place(class_key)}: `{class_path}` takes no `{name}`, which {composition.place(key)} sets; "
             "give the class that argument"
         )
-    mend = f"did you mean `{parent}.{near[0]}`?" if near else f"known: {', '.join(known)}"
-    return f"{composition.place(key)}: there is no key `{key}`; {mend}"
+    fix = f"did you mean `{parent}.{near[0]}`?" if near else f"known: {', '.join(known)}"
+    return f"{composition.place(key)}: there is no key `{key}`; {fix}"
 
 
 def _suggest(key: str, composition: Composition) -> str:

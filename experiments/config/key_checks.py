@@ -53,7 +53,7 @@ def _check_keys(key: str, node: Mapping[str, Any], composition: Composition) -> 
         if name in CLASS_KEYS:
             continue
         if near := nearest(str(name), CLASS_KEYS):
-            mend = f"did you mean `{key}.{near[0]}`?"
+            fix = f"did you mean `{key}.{near[0]}`?"
         else:
-            mend = f"arguments of the class stand under `{key}.init_args`"
-        raise ConfigError(f"{composition.place(f'{key}.{name}')}: there is no key `{key}.{name}`; {mend}")
+            fix = f"arguments of the class stand under `{key}.init_args`"
+        raise ConfigError(f"{composition.place(f'{key}.{name}')}: there is no key `{key}.{name}`; {fix}")

@@ -19,10 +19,10 @@ class RunSettings:
         experiment: name of the experiment; the first configuration file's by default.
         name: name of the run; time, data set and profile by default.
         tags: further tags for W&B.
-        monitor: validation figure of which best.ckpt has the lowest, for example ``val/loss_depth``; None leaves
+        monitor: validation metric of which best.ckpt has the lowest, for example ``val/loss_depth``; None leaves
             BestCheckpoint's own, ``val/abs_rel`` unless it is configured otherwise.
-        resume: go on where the run of this name was left, or start it if it was not; the very same command then both
-            starts a run and goes on with it. Implied where SLURM or torchrun has started the job again.
+        resume: resume the run of this name where it stopped, or start it if there is none; the very same command then
+            starts a run and resumes it. Implied where SLURM or torchrun has started the job again.
         wait_minutes: how long processes of a run wait for each other before it ends; a `timeout` of the configured
             strategy counts instead.
         tested: what `exp` tests after training: the ``best`` checkpoint, or the weights of the ``last`` step.
@@ -57,5 +57,5 @@ class RunSettings:
 
     @property
     def place(self) -> Path:
-        """Where figures and pictures go: the run's own folder, or that of a further test of it."""
+        """Where metrics and pictures go: the run's own folder, or that of a further test of it."""
         return self.folder / TESTS / self.test_name if self.test_name else self.folder

@@ -22,7 +22,7 @@ GIGABYTE = 1e9
 def convert(
     module: DepthDataModule, output: Path, compression: Literal["lzf"] | None = None, workers: int | None = None
 ) -> None:
-    """Write a store; one that was interrupted goes on.
+    """Write a store; resume one that was interrupted.
 
     Args:
         module: the data set.

@@ -23,7 +23,7 @@ from experiments.export.choices import FrameChoice, RunChoice
 from experiments.export.finished_model import FinishedModel, open_run
 from experiments.train.quiet import quieten
 
-#: Groups of figures that pictures quote.
+#: Groups of metrics that pictures quote.
 QUOTED_GROUPS = ("cloud", "segment")
 
 #: Results of runs on the same frames: name of the run to its results, in the order of the frames.

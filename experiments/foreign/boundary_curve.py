@@ -1,4 +1,4 @@
-"""Boundary figures over Canny's thresholds: does a comparison of predictions hinge on the one that was chosen?"""
+"""Boundary metrics over Canny's thresholds: does a comparison of predictions hinge on the one that was chosen?"""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def write_boundary_curves(
 def measure_curves(
     sets: Mapping[str, StoredPredictions], module: DepthDataModule, thresholds: Sequence[float]
 ) -> dict[str, Curve]:
-    """Figures of :class:`~lightning_modules.metrics.BoundaryError` by name of the set, then by upper threshold."""
+    """Metrics of :class:`~lightning_modules.metrics.BoundaryError` by name of the set, then by upper threshold."""
     metrics = {name: {high: _Point() for high in thresholds} for name in sets}
     module.setup_test()
     for position in track(range(len(module.test_set)), "boundary curve"):
@@ -68,10 +68,10 @@ def measure_curves(
 
 
 class _Point(BoundaryMeans):
-    """Means at one threshold, of figures that come with those of the other thresholds."""
+    """Means at one threshold, of metrics that come with those of the other thresholds."""
 
-    def update(self, figures: dict[str, Tensor], nonfinite: Tensor) -> None:
-        self.add_values(figures, nonfinite)
+    def update(self, metrics: dict[str, Tensor], nonfinite: Tensor) -> None:
+        self.add_values(metrics, nonfinite)
 
 
 @torch.no_grad()
@@ -80,8 +80,8 @@ def _add_frame(points: Mapping[float, _Point], stored: StoredPredictions, batch:
     depth, _, _ = stored.protocol.prepare(cast(Tensor, stored(batch).depth), batch["depth"], batch["valid"])
     prepared = boundary.prepare(depth, batch["occlusion"], None)
     nonfinite = prepared[2] & ~prepared[0].isfinite()
-    for point, figures in zip(points.values(), boundary_curves(*prepared, boundary, list(points)), strict=True):
-        point.update(figures, nonfinite)
+    for point, metrics in zip(points.values(), boundary_curves(*prepared, boundary, list(points)), strict=True):
+        point.update(metrics, nonfinite)
 
 
 def _protocol(stored: StoredPredictions) -> BoundaryProtocol:
@@ -91,9 +91,9 @@ def _protocol(stored: StoredPredictions) -> BoundaryProtocol:
 
 def _write_table(path: Path, curves: Mapping[str, Curve], ratio: float) -> None:
     rows = [
-        {"predictions": name, "low": f"{ratio * high:g}", "high": f"{high:g}", **figures}
+        {"predictions": name, "low": f"{ratio * high:g}", "high": f"{high:g}", **metrics}
         for name, curve in curves.items()
-        for high, figures in curve.items()
+        for high, metrics in curve.items()
     ]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))

@@ -10,10 +10,10 @@ from callbacks.pictures.picture_files import write_figure
 from experiments.judging.report_plot import COLORS
 from lightning_modules.metrics import BoundaryProtocol, describe
 
-#: Upper threshold to figures by name.
+#: Upper threshold to metrics by name.
 Curve = Mapping[float, Mapping[str, float]]
 
-#: Of each panel the figure, and what it is; ``{t}`` is the distance at which truncated ones end.
+#: Of each panel the metric, and what it is; ``{t}`` is the distance at which truncated ones end.
 PANELS = {
     "boundary_acc": "ε_a, truncated at {t:g} px",
     "boundary_comp": "ε_c, truncated at {t:g} px",
@@ -25,7 +25,7 @@ PANELS = {
 
 
 def draw_curves(path: Path, dataset: str, curves: Mapping[str, Curve], boundary: BoundaryProtocol) -> None:
-    """Draw a panel a figure, and a line a prediction set; dashed, the mean over the frames that have an edge."""
+    """Draw a panel a metric, and a line a prediction set; dashed, the mean over the frames that have an edge."""
     figure = Figure(figsize=(13, 7.6), layout="constrained")
     axes = figure.subplots(2, 3).flatten()
     protocol = f"the protocol's thresholds, {boundary.low:g} / {boundary.high:g}"
@@ -51,17 +51,17 @@ def draw_curves(path: Path, dataset: str, curves: Mapping[str, Curve], boundary:
         ax.set_xlabel(f"Canny's upper threshold (the lower is {ratio:g} of it)")
     handles, labels = axes[3].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=9, frameon=False)
-    frames = max(figures["boundary_images"] for curve in curves.values() for figures in curve.values())
+    frames = max(metrics["boundary_images"] for curve in curves.values() for metrics in curve.values())
     figure.suptitle(f"Boundary figures on {dataset} over Canny's thresholds, {frames:.0f} frames", fontsize=12)
     write_figure(figure, path, dpi=110)
 
 
 def _line(ax: Axes, key: str, curve: Curve, name: str, color: str) -> None:
     highs = list(curve)
-    scale = [100 / figures["boundary_images"] if key == "boundary_empty" else 1.0 for figures in curve.values()]
-    values = [factor * figures[key] for factor, figures in zip(scale, curve.values(), strict=True)]
+    scale = [100 / metrics["boundary_images"] if key == "boundary_empty" else 1.0 for metrics in curve.values()]
+    values = [factor * metrics[key] for factor, metrics in zip(scale, curve.values(), strict=True)]
     ax.plot(highs, values, color=color, marker="o", markersize=3.5, label=name)
     nonempty = f"{key}_nonempty"
-    if all(nonempty in figures for figures in curve.values()):
-        others = [figures[nonempty] for figures in curve.values()]
+    if all(nonempty in metrics for metrics in curve.values()):
+        others = [metrics[nonempty] for metrics in curve.values()]
         ax.plot(highs, others, color=color, linestyle="--", linewidth=1, label=f"{name}, frames with an edge")

@@ -105,10 +105,10 @@ def evaluate(changes: Changes, /, *, task: Task, boundary_curve: bool = False) -
     quieten()
     torch.set_float32_matmul_precision("high")  # as `test` does
     inherited = RUN_ENVIRONMENT in os.environ
-    mend = "wait until it ends, or choose another `--output`"
-    place = take_folder(Path("runs") / method, None, module.name, "", mend)
+    fix = "wait until it ends, or choose another `--output`"
+    place = take_folder(Path("runs") / method, None, module.name, "", fix)
     try:
-        with work_in(task.output, mend) if task.output else place as folder:
+        with work_in(task.output, fix) if task.output else place as folder:
             if (folder / "metrics.json").exists():
                 raise ConfigError(f"{printable(folder)}: holds metrics already; choose another `--output`")
             trainer = make_trainer(task, folder, method)

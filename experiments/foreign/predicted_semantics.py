@@ -19,17 +19,17 @@ from lightning_modules import DepthModule
 from lightning_modules.evaluated_sets import make_evaluations
 from lightning_modules.prediction import Prediction
 
-#: Figures of which the gap is logged, predicted semantics minus true ones.
+#: Metrics of which the gap is logged, predicted semantics minus true ones.
 GAPS = ("abs_rel", "rmse", "log10", "delta1", "delta2", "delta3")
 
 
 class PredictedSemantics(Callback):
     r"""In tests, give a method that reads ground-truth semantics those of a segmentation model as well.
 
-    Figures with the truth stay under ``test/<data set>/``; those with predicted semantics come under
-    ``test/<data set>_predicted_semantics/``, with the segmentation's own (``miou``), and ``gap_<figure>``, by how much
+    Metrics with the truth stay under ``test/<data set>/``; those with predicted semantics come under
+    ``test/<data set>_predicted_semantics/``, with the segmentation's own (``miou``), and ``gap_<metric>``, by how much
     they are larger than with the truth. Semantic-MD names the need of true maps its "considerable downside"
-    (section 4.2) and has no such figures::
+    (section 4.2) and has no such metrics::
 
         segdepth test --config semantic_md_onehot40 --ckpt_path last \
             --trainer.callbacks+=experiments.foreign.predicted_semantics.PredictedSemantics \
@@ -110,12 +110,12 @@ class PredictedSemantics(Callback):
         return logits
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Log the figures, and the gaps to those with the truth, the same on every process."""
+        """Log the metrics, and the gaps to those with the truth, the same on every process."""
         measured: dict[str, Any] = dict(self.evaluations.items())
         for key, evaluation in measured.items():
-            with_truth, figures = pl_module.evaluations[key].compute(), evaluation.compute()
-            gaps = {f"gap_{name}": figures[name] - with_truth[name] for name in GAPS if name in figures}
-            for name, value in (figures | gaps).items():
+            with_truth, metrics = pl_module.evaluations[key].compute(), evaluation.compute()
+            gaps = {f"gap_{name}": metrics[name] - with_truth[name] for name in GAPS if name in metrics}
+            for name, value in (metrics | gaps).items():
                 pl_module.log(f"{key}{PREDICTED_SEMANTICS}/{name}", value.float(), sync_dist=True)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from callbacks.records.prediction_writer import SQUEEZED_FILE
 from datamodules.declared_size import check_declared
 from datamodules.files import open_hdf5, printable
-from experiments.foreign.prediction_formats import FORMATS, MEND, open_npy, read_map, read_npz
+from experiments.foreign.prediction_formats import FIX, FORMATS, open_npy, read_map, read_npz
 from experiments.foreign.prediction_scenes import NUMBERED, find_in_scenes
 from lightning_modules.metrics.aspect import is_scaled
 
@@ -96,7 +96,7 @@ class PredictionFiles:
         if len(shape) == 3 and 1 in (shape[0], shape[2]):
             values = values.squeeze(0 if shape[0] == 1 else 2)
         if values.ndim != 2 or 0 in shape:
-            raise ValueError(f"{place}: is {shape}, a depth map is (h, w); {MEND}")
+            raise ValueError(f"{place}: is {shape}, a depth map is (h, w); {FIX}")
         return torch.from_numpy(self._metres(values, place))[None]
 
     def read_whole(self, index: int, frame: tuple[int, int]) -> Tensor:
@@ -163,7 +163,7 @@ class PredictionFiles:
 
     def _find_maps(self, frames: Sequence[int], total: int) -> Readers:
         """Those of an HDF5 file."""
-        with open_hdf5(self.source, mend=MEND) as file:
+        with open_hdf5(self.source, fix=FIX) as file:
             if self.key is not None and self.key not in file:
                 raise ValueError(f"{printable(self.source)}: key `{self.key}` is missing (found: {', '.join(file)})")
             place = file if self.key is None else file[self.key]
@@ -214,9 +214,9 @@ class PredictionFiles:
         )
 
     def _read_hdf5(self, name: str, row: int | tuple[()] = ()) -> NDArray:
-        with open_hdf5(self.source, mend=MEND) as file:
+        with open_hdf5(self.source, fix=FIX) as file:
             shape = file[name].shape
-            check_declared(shape if row == () else shape[1:], f"{printable(self.source)}: key `{name}`", MEND)
+            check_declared(shape if row == () else shape[1:], f"{printable(self.source)}: key `{name}`", FIX)
             return np.asarray(file[name][row])
 
 

@@ -17,7 +17,7 @@ from datamodules.declared_size import MAX_PIXELS, check_declared
 from datamodules.files import printable, read_bytes, unreadable
 from datamodules.storage.images import decode_image
 
-MEND = "write it again"
+FIX = "write it again"
 
 NUMPY_FORM = "a NumPy file of plain numbers"
 
@@ -51,17 +51,17 @@ def _read_image(path: Path, key: str | None) -> NDArray:
 
 
 def _read_pfm(path: Path, key: str | None) -> NDArray:
-    content = read_bytes(path, MEND)
+    content = read_bytes(path, FIX)
     header = _PFM_HEADER.match(content)
     if header is None:
-        raise ValueError(f"{printable(path)}: truncated, or not a PFM file ({len(content):,} bytes); {MEND}")
+        raise ValueError(f"{printable(path)}: truncated, or not a PFM file ({len(content):,} bytes); {FIX}")
     if header[1] == b"F":
-        raise ValueError(f"{printable(path)}: is a colour image (`PF`), depth has one channel (`Pf`); {MEND}")
+        raise ValueError(f"{printable(path)}: is a colour image (`PF`), depth has one channel (`Pf`); {FIX}")
     width, height = int(header[2]), int(header[3])
     values = content[header.end() :]
     if len(values) != 4 * width * height:
         raise ValueError(
-            f"{printable(path)}: truncated, or too long: {len(values):,} bytes for {height}x{width} values; {MEND}"
+            f"{printable(path)}: truncated, or too long: {len(values):,} bytes for {height}x{width} values; {FIX}"
         )
     order = "<" if header[4].startswith(b"-") else ">"
     return np.frombuffer(values, f"{order}f4").reshape(height, width)[::-1]  # rows come from the lowest up
@@ -69,7 +69,7 @@ def _read_pfm(path: Path, key: str | None) -> NDArray:
 
 def _read_npy(path: Path, key: str | None) -> NDArray:
     values = open_npy(path)
-    check_declared(values.shape, printable(path), MEND)
+    check_declared(values.shape, printable(path), FIX)
     return np.array(values)
 
 
@@ -85,7 +85,7 @@ def open_npy(path: Path) -> NDArray:
         if not isinstance(values, np.ndarray):
             raise ValueError("an archive under another name")
     except Exception as error:  # NumPy raises another class for every way in which a file is damaged
-        raise unreadable(path, NUMPY_FORM, MEND, error) from error
+        raise unreadable(path, NUMPY_FORM, FIX, error) from error
     return values
 
 
@@ -105,7 +105,7 @@ def read_npz(path: Path, key: str | None, most: int) -> NDArray:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, encrypted, not of plain numbers or too large, or the array is not there.
     """
-    content = read_bytes(path, MEND)
+    content = read_bytes(path, FIX)
     declared: tuple[int, ...] = ()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -122,9 +122,9 @@ def read_npz(path: Path, key: str | None, most: int) -> NDArray:
         if "encrypted" in str(error):
             raise ValueError(f"{printable(path)}: is encrypted; write it without a password") from error
         if isinstance(error, MemoryError):
-            raise ValueError(f"{printable(path)}: `{chosen}` of {declared} does not fit into memory; {MEND}") from error
-        raise unreadable(path, NUMPY_FORM, MEND, error) from error
-    check_declared(declared, printable(path), MEND, most)
+            raise ValueError(f"{printable(path)}: `{chosen}` of {declared} does not fit into memory; {FIX}") from error
+        raise unreadable(path, NUMPY_FORM, FIX, error) from error
+    check_declared(declared, printable(path), FIX, most)
     wanted = "holds several arrays" if key is None else f"key `{key}` is missing"
     raise ValueError(f"{printable(path)}: {wanted} (found: {', '.join(names)}); name the one of depth with `--key`")
 
@@ -134,12 +134,12 @@ def _read_exr(path: Path, key: str | None) -> NDArray:
         openexr = import_module("OpenEXR")  # OpenCV's wheels are built without this format
     except ImportError as error:
         raise ValueError(f"{printable(path)}: to read OpenEXR files, `pip install OpenEXR`") from error
-    read_bytes(path, MEND)
+    read_bytes(path, FIX)
     try:
         with openexr.File(str(path)) as file:
             channels = {name: channel.pixels for name, channel in file.channels().items() if name != "A"}
     except Exception as error:  # RuntimeError, ValueError, or what NumPy makes of an absurd size
-        raise unreadable(path, "an OpenEXR file", MEND, error) from error
+        raise unreadable(path, "an OpenEXR file", FIX, error) from error
     # R, G and B come as one array of three channels, and with A as one of four
     maps = [map_ for pixels in channels.values() for map_ in np.moveaxis(np.atleast_3d(pixels)[..., :3], -1, 0)]
     if not all(np.array_equal(map_, maps[0], equal_nan=True) for map_ in maps):

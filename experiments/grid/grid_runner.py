@@ -124,7 +124,7 @@ class GridRunner:
             )
         running[slot] = Running(job, process, lock, time.monotonic())
         where = f" on GPU {slot.gpu}" if slot.gpu else ""
-        self.say(f"{self._place(job)} {job.title}: {'resumes' if job.has_begun else 'starts'}{where}")
+        self.say(f"{self._place(job)} {job.title}: {'resumed' if job.has_begun else 'started'}{where}")
 
     def _conclude(self, ended: Running) -> None:
         """Report how a job ended: it succeeded if its metrics are there."""

@@ -24,13 +24,13 @@ class Job:
     """One run, such as a point of a sweep.
 
     Attributes:
-        group: name of the sweep, or of what else the run is made for; tags the run.
-        point: what tells it from the others of its group.
+        group: name of the sweep, or of the command that the run is made for; the run's tag.
+        point: parameters in which it differs from the others of its group.
         experiment: name of the experiment.
         name: name of the run; the same for the same configuration, on every machine.
-        arguments: of `segdepth`, but for where and under which name it runs.
-        folder: of the run.
-        log: what the run prints.
+        arguments: arguments of `segdepth`, without the run's folder and name.
+        folder: folder of the run.
+        log: file that receives what the run prints.
         lock: file that is locked while the run is in progress.
     """
 

@@ -85,7 +85,7 @@ def _print(sections: Sequence[Section]) -> None:
     problems = [problem for section in sections for problem in section.problems]
     for problem in sorted(problems, key=lambda problem: not problem.stops):
         word = Text("stops  ", "red") if problem.stops else Text("warning", "yellow")
-        console.print(word + f"  {problem.what}\n           -> {problem.mend}")
+        console.print(word + f"  {problem.what}\n           -> {problem.fix}")
     stopping = sum(problem.stops for problem in problems)
     if not problems:
         console.print("nothing is wrong")

@@ -30,18 +30,18 @@ def folders(runs: Path) -> Section:
         "cache": (cache_folder(), "set SEGDEPTH_CACHE to another folder"),
         "temporary": (Path(tempfile.gettempdir()), "set TMPDIR to another folder"),
     }
-    for name, (folder, mend) in places.items():
+    for name, (folder, fix) in places.items():
         try:
             bounded(lambda folder=folder: _try_writing(folder))  # type: ignore[misc]
             free = bounded(lambda folder=folder: shutil.disk_usage(_existing(folder)).free)  # type: ignore[misc]
         except OSError as error:  # TimeoutError is one
             section.facts[name] = f"{folder}: cannot be written"
-            section.stop(f"{folder} cannot be written ({error.strerror or error})", mend)
+            section.stop(f"{folder} cannot be written ({error.strerror or error})", fix)
             continue
         section.facts[name] = f"{folder}: {free / 2**30:.1f} GiB free"
         if free < LITTLE_SPACE:
             note = section.stop if free < NO_SPACE else section.warn
-            note(f"{folder} has {free / 2**30:.1f} GiB free; runs keep two checkpoints each", f"make room, or {mend}")
+            note(f"{folder} has {free / 2**30:.1f} GiB free; runs keep two checkpoints each", f"make room, or {fix}")
     return section
 
 

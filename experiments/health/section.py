@@ -17,12 +17,12 @@ class Problem:
 
     Attributes:
         what: it is.
-        mend: what to do.
+        fix: what to do.
         stops: whether it would stop `make exp`.
     """
 
     what: str
-    mend: str
+    fix: str
     stops: bool
 
 
@@ -40,13 +40,13 @@ class Section:
     facts: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def stop(self, what: str, mend: str) -> None:
+    def stop(self, what: str, fix: str) -> None:
         """Note a problem that would stop an experiment."""
-        self.problems.append(Problem(what, mend, stops=True))
+        self.problems.append(Problem(what, fix, stops=True))
 
-    def warn(self, what: str, mend: str) -> None:
+    def warn(self, what: str, fix: str) -> None:
         """Note a problem that an experiment can live with."""
-        self.problems.append(Problem(what, mend, stops=False))
+        self.problems.append(Problem(what, fix, stops=False))
 
 
 def bounded(look: Callable[[], T], patience: float = PATIENCE) -> T:

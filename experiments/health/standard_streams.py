@@ -58,7 +58,7 @@ class LastingStream(io.RawIOBase):
 
 
 def prepare_streams(ends: bool = False) -> None:
-    """Let both streams escape what their encoding lacks, and go on without a reader.
+    """Let both streams escape what their encoding lacks, and continue without a reader.
 
     Args:
         ends: end with status 141 instead when nobody reads standard output any more.

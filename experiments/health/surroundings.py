@@ -13,7 +13,7 @@ NUMBERS = (
     "WORLD_SIZE", "SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT", "WANDB_INIT_TIMEOUT", "WANDB_FINISH_TIMEOUT",
 )  # fmt: skip
 
-#: Letters a line that tables of figures need.
+#: Letters a line that tables of metrics need.
 NARROWEST = 80
 
 

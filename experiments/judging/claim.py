@@ -1,10 +1,10 @@
-"""What a claims file says: which arms are trained alike, and what a paper claims of one over another."""
+"""The content of a claims file: arms (experiments trained alike), and what a paper claims of one over another."""
 
 import shlex
 from dataclasses import dataclass
 from enum import Enum
 
-#: Runs of an arm without which there is no spread to speak of.
+#: Fewest runs of an arm from which a spread over seeds is estimated.
 FEWEST_SEEDS = 3
 
 #: Metrics that are counted from an arm's network, without training: millions of parameters, GFLOPs of a forward of one
@@ -35,9 +35,9 @@ class Quantifier(Enum):
         """Return whether a claim is right; None if that is open.
 
         Args:
-            right: comparisons that bear it out.
-            wrong: comparisons that do not.
-            total: comparisons; the others are open.
+            right: number of comparisons that support the claim.
+            wrong: number of comparisons that contradict it.
+            total: number of comparisons; the rest are open.
         """
         needed = {Quantifier.all: total, Quantifier.most: total // 2 + 1, Quantifier.any: 1}[self]
         if total and right >= needed:
@@ -46,7 +46,7 @@ class Quantifier(Enum):
 
 
 class Relation(Enum):
-    """How a stated percentage is meant."""
+    """How a stated percentage is meant: roughly, or as a lower bound."""
 
     about = "about"
     more_than = "more_than"
@@ -64,7 +64,7 @@ class Comparison:
     """``arm`` has a better value of a metric than ``than``.
 
     Attributes:
-        arm: of which it is claimed.
+        arm: arm of which it is claimed.
         than: arm that it is compared with.
         metric: end of a key of ``metrics.json``: ``delta1``, or ``nyuv2/delta1`` for one test set; or a cost of the
             network, such as ``cost/gflops``.
@@ -90,9 +90,9 @@ class PrintedComparison:
 
     Attributes:
         arm: row of ``published.csv``, by its method or experiment.
-        than: likewise.
-        metric: as ``published.csv`` calls it.
-        than_metric: likewise, of the row ``than``.
+        than: the row that it is compared with, by its method or experiment.
+        metric: column of ``published.csv`` for ``arm``.
+        than_metric: column of ``published.csv`` for ``than``.
         direction: whether lower or higher is better.
     """
 
@@ -108,9 +108,9 @@ class Stated:
     """A percentage that the paper states.
 
     Attributes:
-        percent: it, as printed.
-        relation: how it is meant.
-        kind: what it is of.
+        percent: the percentage, as printed.
+        relation: whether it is meant roughly or as a lower bound.
+        kind: whether it is an improvement or a share.
     """
 
     percent: str
@@ -123,11 +123,12 @@ class Claim:
     """A sentence of a paper, and what it says of the arms.
 
     Attributes:
-        text: what is claimed, for a reader.
+        text: the claim in words.
         source: section, table or figure of the paper.
-        comparisons: of the arms, by which runs decide; none if no run can.
-        of: of how many of these it speaks.
-        printed: by which the paper's own tables decide; empty: by the rows of the arms' experiments.
+        comparisons: comparisons of arms, which runs decide; empty if no run can.
+        of: how many of the comparisons the claim is about.
+        printed: comparisons of printed values, which the paper's own tables decide; if empty, the rows of the arms'
+            experiments are compared.
         stated: percentage that the printed values must give.
     """
 
@@ -144,9 +145,9 @@ class ClaimsSpec:
     """A claims file.
 
     Attributes:
-        title: of the report.
-        paper: whose claims they are, as in ``published.csv``.
-        seeds: every arm that is trained is trained with each.
+        title: title of the report.
+        paper: short name of the paper, as in ``published.csv``.
+        seeds: seeds; every arm that is trained is trained with each of them.
         arms: name to experiment and flags, as on a command line; several of them stand for their sum, of which only
             costs can be told.
         claims: in the order of the report.

@@ -10,9 +10,10 @@ from scipy import stats
 
 from experiments.judging.claim import FEWEST_SEEDS, Direction
 
-#: Of all intervals.
+#: Confidence level of all intervals.
 CONFIDENCE = 0.95
 
+#: Number of bootstrap resamples.
 RESAMPLES = 9999
 
 Verdict = Literal["holds", "does not hold", "undecided"]
@@ -20,7 +21,7 @@ Verdict = Literal["holds", "does not hold", "undecided"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and a confidence interval of it; NaN where there is none."""
+    """A mean with its confidence interval from ``low`` to ``high``; these are NaN where there is none."""
 
     mean: float
     low: float
@@ -39,7 +40,7 @@ class SceneTest:
 
     Attributes:
         scenes: number of scenes.
-        interval: of the mean over scenes, by the bias-corrected and accelerated bootstrap.
+        interval: interval of the mean over scenes, by the bias-corrected and accelerated bootstrap.
         p_value: of Wilcoxon's signed-rank test, two-sided; NaN if no scene differs.
     """
 
@@ -71,7 +72,7 @@ def judge(differences: Sequence[float], direction: Direction, margin: float = 0.
     Args:
         differences: claimed arm's value minus the other's, one per seed.
         direction: whether lower or higher is better.
-        margin: by how much it has to be better.
+        margin: by how much it has to be better, in the metric's unit.
     """
     if len(differences) < FEWEST_SEEDS or not np.isfinite(differences).all():
         return "undecided"

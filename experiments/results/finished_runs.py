@@ -49,7 +49,7 @@ class RunResult(OfRun):
 
     @property
     def title(self) -> str:
-        """Experiment and mark, for a reader."""
+        """Name of the experiment, with its oracle mark if it has one."""
         return self.experiment + (f" ({self.oracle})" if self.oracle else "")
 
     @property
@@ -72,7 +72,7 @@ class RunResult(OfRun):
 
     @property
     def said_of_data(self) -> tuple[str, ...]:
-        """What must be said of the test set's frames beside metrics, such as where their file says they come from."""
+        """Remarks on the test set's frames to print beside metrics, such as the origin that their file names."""
         return tuple(self.tested_with[0].get("data", {}).get("remarks", ()))
 
     @cached_property

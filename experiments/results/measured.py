@@ -1,8 +1,7 @@
 """Which measured values may stand beside a published row.
 
 A run counts if it was trained on the row's training data and tested on the row's test data. What else sets it apart
-from the paper (a quick profile, fewer frames, another protocol) is remarked, so that the value is never taken for more
-than it is.
+from the paper (a quick profile, fewer frames, another protocol) is listed as a remark beside the value.
 """
 
 import math
@@ -49,12 +48,12 @@ def measure(
     """Return what was measured of a published row; None if no run may be compared with it.
 
     Args:
-        row: of a published table.
-        results: of all runs, oldest first.
-        choice: the latest run, one without remarks if there is any; or the mean over the latest run of each seed, of
-            runs with the same remarks.
-        experiment: that repeats the row; None for the row's own.
-        variant: of the test set; empty for the test set itself.
+        row: row of a published table.
+        results: results of all runs, oldest first.
+        choice: ``latest`` run, preferably one without remarks; or ``mean`` over the latest run of each seed, among runs
+            with the same remarks.
+        experiment: experiment that repeats the row; None for the row's own.
+        variant: name of a variant of the test set; empty for the test set itself.
     """
     expected = TEST_DATA[row.test_data]
     own = [result for result in reversed(results) if result.experiment == (experiment or row.experiment)]
@@ -66,7 +65,7 @@ def measure(
 def other_measurements(
     row: PublishedRow, results: Sequence[RunResult], choice: Choice
 ) -> Iterator[tuple[str, Measurement]]:
-    """Return what else was measured of a row, each with its name: another geometry, or another reading of the paper."""
+    """Yield what else was measured of a row, each with its name: another geometry, or another reading of the paper."""
     for experiment in (row.experiment, *OTHER_READINGS.get(row.experiment, ())):
         for variant, title in {"": "", **GEOMETRIES}.items():
             other = experiment != row.experiment

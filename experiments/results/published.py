@@ -25,11 +25,11 @@ class Metric:
     """A column of a published table.
 
     Attributes:
-        label: what the column is called.
+        label: heading of the column.
         key: name of the metric in ``metrics.json``; None if testing does not give it.
-        logged: name of a validation metric in ``history.jsonl``, whose best value is the measured one; None of others.
-        unit: metres per unit that the published value is in; None for metrics without a unit of depth.
-        note: what a reader must know to compare it.
+        logged: name of a validation metric in ``history.jsonl``, whose best value is compared; None for test metrics.
+        unit: size in metres of the published value's unit; None for metrics that are not lengths.
+        note: remark that a reader needs to compare values.
         also: names of further columns in which the same printed value stands, where it is not clear what was measured.
     """
 
@@ -97,11 +97,11 @@ class Conditions:
     """What a run must have been tested on to be compared.
 
     Attributes:
-        name: of the data set, as in metric keys.
-        frames: that the paper tested on; None if not known.
-        rough: the number of frames is only roughly known: one within 5 % is as good.
-        protocol: the paper's; None if the paper does not tell.
-        options: of the data set that select other frames or another depth.
+        name: name of the data set, as in metric keys.
+        frames: number of frames that the paper tested on; None if unknown.
+        protocol: name of the paper's evaluation protocol; None if the paper does not tell.
+        options: options of the data set that select other frames or another depth.
+        rough: whether the number of frames is known only roughly; then one within 5 % counts as the same.
     """
 
     name: str
@@ -178,10 +178,10 @@ class PublishedRow:
     """A row of a published table.
 
     Attributes:
-        experiment: that repeats it here; empty for a method quoted from another paper.
-        method: its name in the table.
-        train_data: it was trained on.
-        test_data: it was tested on.
+        experiment: experiment of the suite that repeats it; empty for a method quoted from another paper.
+        method: name of the method in the table.
+        train_data: name of the data that it was trained on.
+        test_data: name of the data that it was tested on.
         values: metric name to value, as printed.
     """
 
@@ -199,7 +199,13 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper (or of a figure, or of values in its text), by its short names."""
+    """A table of a paper; also values printed in a figure or in the text.
+
+    Attributes:
+        paper: short name of the paper, such as ``shed``.
+        table: short name of the table, such as ``table2`` or ``fig6``.
+        rows: rows in the order in which they are printed.
+    """
 
     paper: str
     table: str
@@ -212,7 +218,7 @@ class PublishedTable:
 
     @property
     def title(self) -> str:
-        """For a reader."""
+        """Title for a reader: the paper, then the number of the table."""
         number = self.table.replace("table", "Table ").replace("fig", "Fig. ")
         return f"{PAPERS[self.paper]}, {number}"
 

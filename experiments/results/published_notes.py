@@ -16,13 +16,13 @@ from experiments.results.published import PublishedRow, PublishedTable, read_pub
 
 @dataclass(frozen=True)
 class PublishedNote:
-    """A note.
+    """A note on published values.
 
     Attributes:
-        note: its text.
-        tables: names of tables, ``<paper>/<table>``.
-        rows: of these, by experiment, or by method where a row has none; all if empty.
-        metrics: of these; all if empty.
+        note: text of the note.
+        tables: names of the tables that it is on, ``<paper>/<table>``.
+        rows: rows that it is on, by experiment, or by method where a row has no experiment; all if empty.
+        metrics: columns that it is on; all if empty.
     """
 
     note: str = MISSING

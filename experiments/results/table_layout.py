@@ -34,8 +34,8 @@ NEVER = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 ORACLE_NOTE = (
-    "oracle: is given ground truth at test time too, as named (region support is made of true depth); compares with no "
-    "method that is not"
+    "oracle: is given ground truth at test time too, as named (region support is computed from true depth); not "
+    "comparable with methods that are not"
 )
 
 CSV_COLUMNS = (
@@ -49,11 +49,11 @@ class Sheet:
     """A table as text, before it is written in a format.
 
     Attributes:
-        title: above the table.
+        title: heading above the table.
         header: names of the columns.
-        text_columns: how many of them hold text; the others hold numbers.
-        groups: lines that belong together.
-        notes: below the table.
+        text_columns: number of leading columns that hold text; the others hold numbers.
+        groups: groups of lines, each line a list of cells; a rule separates groups.
+        notes: lines below the table.
     """
 
     title: str
@@ -64,13 +64,13 @@ class Sheet:
 
 
 class RunNotes:
-    """Numbers the runs that a sheet refers to."""
+    """Numbers and descriptions of the runs that a sheet refers to."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def refer(self, measurement: Measurement) -> str:
-        """Numbers of a measurement's runs, such as ``[1] [2]``."""
+        """Return the numbers of a measurement's runs, such as ``[1] [2]``."""
         return " ".join(self._number(result) for result in measurement.results)
 
     def _number(self, result: RunResult) -> str:
@@ -80,23 +80,23 @@ class RunNotes:
         return f"[{self.lines.index(line) + 1}]"
 
     def numbered(self) -> list[str]:
-        """The notes."""
+        """Return the notes, one per run: its number, then its description."""
         return [f"[{number}] {line}" for number, line in enumerate(self.lines, start=1)]
 
 
 class ValueNotes:
-    """Letters the notes on published values that a sheet shows."""
+    """Notes on the published values that a sheet shows, each with a letter."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def after(self, text: str, notes: Sequence[str]) -> str:
-        """A text with the letters of its notes, such as ``0.749 (a)``."""
+        """Return a text with the letters of its notes, such as ``0.749 (a)``."""
         self.notes += [note for note in notes if note not in self.notes]
         return " ".join([text, *(f"({letter(self.notes.index(note))})" for note in notes)])
 
     def lettered(self) -> list[str]:
-        """The notes."""
+        """Return the notes, each behind its letter."""
         return [f"({letter(number)}) {note}" for number, note in enumerate(self.notes)]
 
 

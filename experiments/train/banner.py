@@ -10,7 +10,7 @@ from experiments.results.run_folder import RunSettings
 
 
 def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any], batch: str | None = None) -> None:
-    """Say experiment, method, data set and profile; say plainly what the figures will not mean.
+    """Say experiment, method, data set and profile; say plainly what the metrics will not mean.
 
     Args:
         run: where the run is written.
@@ -30,7 +30,7 @@ def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any
     if batch is not None:
         lines.append(batch)
     if data.get("synthetic"):
-        lines.append("Rooms is synthetic: its figures say that a method learns, and nothing about NYUv2")
+        lines.append("Rooms is synthetic: its metrics say that a method learns, and nothing about NYUv2")
     if profile == "quick":
         lines.append("quick profile: a small network on small frames; `PROFILE=paper` is the published recipe")
     text = Text("\n").join([first, *map(Text, lines)])

@@ -19,7 +19,7 @@ CONTENT = (
     ("epoch", int, "a number"), ("global_step", int, "a number"),
 )  # fmt: skip
 
-#: What training needs to go on.
+#: What a resumed training needs.
 OF_TRAINING = ("loops", "optimizer_states", "lr_schedulers", "epoch", "global_step")
 
 NOT_OURS = "no checkpoint of this suite; name another (`--ckpt_path`)"
@@ -77,10 +77,10 @@ def check_checkpoint(path: Path, model: DepthModule, datamodule: DepthDataModule
         path: the checkpoint.
         model: that is to take its weights.
         datamodule: what it is to be trained or tested on.
-        training: whether training is to go on; testing on other data is nobody's mistake.
+        training: whether training is resumed; testing on other data is nobody's mistake.
 
     Raises:
-        ConfigError: if it is another method's, of other shapes, or training would go on with other data.
+        ConfigError: if it is another method's, of other shapes, or training would be resumed with other data.
     """
     content = read_checkpoint(path)
     origin = check_origin(path, content, type(model).__name__)
@@ -97,10 +97,10 @@ def check_checkpoint(path: Path, model: DepthModule, datamodule: DepthDataModule
         content.pop("loops", None)
     if training and (missing := [key for key in OF_TRAINING if key not in content]):
         raise ConfigError(
-            f"{path}: has weights, but no `{missing[0]}`: training cannot go on from it; name one of a training"
+            f"{path}: has weights, but no `{missing[0]}`: training cannot be resumed from it; name one of a training"
         )
     if training and origin and origin["data"] not in ("", datamodule.name):
         raise ConfigError(
-            f"{path}: was trained on {origin['data']}, which `{datamodule.name}` cannot go on with; "
+            f"{path}: was trained on {origin['data']}, which `{datamodule.name}` cannot resume; "
             "take the same data set, or start anew"
         )

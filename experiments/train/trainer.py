@@ -6,7 +6,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 
 class ExperimentTrainer(Trainer):
-    """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to figures.
+    """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to metrics.
 
     Attributes:
         tested: weights that :meth:`exp` tests after training, the ``best`` checkpoint or the ``last`` step's.
@@ -26,7 +26,7 @@ class ExperimentTrainer(Trainer):
         Args:
             model: the method.
             datamodule: the data.
-            ckpt_path: checkpoint to go on from; ``last`` is the experiment's newest.
+            ckpt_path: checkpoint to resume from; ``last`` is the experiment's newest.
             weights_only: load nothing but tensors and plain values from checkpoints.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)

@@ -21,7 +21,7 @@ def add_positions(transformer: Any, tokens: Tensor) -> Tensor:
     """Return what the first block of a transformer reads, of patch tokens.
 
     A transformer adds its class token and its positions, resampled to the grid, in a private method: the public
-    ``forward_features`` goes on through all blocks.
+    ``forward_features`` runs all blocks.
 
     Args:
         transformer: a ``VisionTransformer`` with ``dynamic_img_size``.

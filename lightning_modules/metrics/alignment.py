@@ -24,7 +24,7 @@ def align(prediction: Tensor, target: Tensor, valid: Tensor, method: Alignment) 
       predictions have no logarithm and do not take part in the fit.
 
     Non-finite predictions take no part in any fit, so that they stay countable afterwards. An image without a pixel
-    to fit may come back as NaN: it has no figure either way.
+    to fit may come back as NaN: it has no metric either way.
 
     Args:
         prediction: (B, 1, H, W) float depth; inverse depth for ``inverse_least_squares``.

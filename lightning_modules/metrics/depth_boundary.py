@@ -47,9 +47,9 @@ def per_image_depth_boundary(
 class DepthBoundaryF1(DepthMetric, ImageMeans):
     """Scale-invariant boundary F1 (Bochkovskii et al. 2024, Depth Pro, section 4).
 
-    A pixel occludes its right neighbour at threshold t if the neighbour is more than t times as deep; likewise left,
-    up and down. Precision is the share of predicted occlusions that are true, recall the share of true ones that are
-    predicted; both are means over the four directions, and their harmonic mean is F1. Each of
+    A pixel occludes its right neighbour at threshold t if the neighbour is more than t times as deep; left, up and down
+    are treated alike. Precision is the share of predicted occlusions that are true, recall the share of true ones that
+    are predicted; both are means over the four directions, and their harmonic mean is F1. Each of
     ``depth_boundary_precision``, ``depth_boundary_recall`` and ``depth_boundary_f1`` (all: higher is better) is a mean
     over the thresholds with weights proportional to t, then over images, whatever the protocol's averaging. As in the
     Depth Pro code, a direction without predicted (true) occlusions has precision (recall) 0.

@@ -75,7 +75,7 @@ class EdgeDetection(CountedMeans):
         shapes: dict[str, tuple[int, ...]] = {
             "pixels": (3,),  # true positives, predicted, true
             "matches": (2, levels),  # of thin edges: matched, predicted
-            "best": (2,),  # likewise, at each image's best level
+            "best": (2,),  # the same, at each image's best level
             "true": (),  # thin
         }
         for name, shape in shapes.items():

@@ -56,7 +56,7 @@ class ThinErrors(SubsetErrors):
 
     These are the labelled pixels that the morphological opening of their class's region by a disc removes: where no
     disc of the given radius fits into the region. So it takes legs of chairs and lamps, books and cups, whatever the
-    classes are, and the outermost corners of what is large. A region that the frame cuts off goes on outside of it;
+    classes are, and the outermost corners of what is large. A region that the frame cuts off continues outside it;
     unlabelled pixels are not of the region. Averaging and counts are those of :class:`SubsetErrors`.
 
     Args:

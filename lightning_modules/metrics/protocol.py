@@ -44,7 +44,7 @@ class EvalProtocol:
         crop: window of the 480 x 640 frame that is evaluated.
         alignment: per-image fit of the prediction to the truth, before the clamp; ``inverse_least_squares`` resizes
             and fits inverse depth.
-        averaging: ``per_image`` figures averaged over images; ``pooled`` sums over all pixels, root last; ``batches``:
+        averaging: ``per_image`` metrics averaged over images; ``pooled`` sums over all pixels, root last; ``batches``:
             pooled over each ``images_per_batch`` images in the data set's order, averaged over these batches.
         images_per_batch: of ``batches``, however many are evaluated at a time.
         relative_to: what ``abs_rel`` and ``sq_rel`` divide by, ``truth``, or ``prediction`` as Semantic-MD prints it.

@@ -112,13 +112,13 @@ class LayoutRetrieval(SuiteMetric):
         units = units.nan_to_num(0.0, 0.0, 0.0)  # the recalls are lost, the counts of excluded queries are not
 
         blocks = [self._ranks(queries, units, scenes, frames) for queries in _blocks(0, len(units), self.chunk)]
-        figures = {}
+        values = {}
         for setting, rank in zip(("scene", "frame"), torch.cat(blocks, dim=1), strict=True):
             queries = rank[rank >= 0]
             for k in self.ks:
-                figures[f"{setting}_recall@{k}"] = (queries < k).to(units.dtype).mean().where(nonfinite == 0, torch.nan)
-            figures[f"excluded_{setting}"] = (rank < 0).sum().to(units.dtype)
-        return figures | {"nonfinite": nonfinite}
+                values[f"{setting}_recall@{k}"] = (queries < k).to(units.dtype).mean().where(nonfinite == 0, torch.nan)
+            values[f"excluded_{setting}"] = (rank < 0).sum().to(units.dtype)
+        return values | {"nonfinite": nonfinite}
 
     def neighbours(self, queries: Sequence[int], k: int) -> Neighbours:
         """The nearest frames of some queries, for pictures; every process must ask, and all get the same answer.

@@ -128,7 +128,7 @@ class ScaleCheck(ExactSums):
         elif mean < AGAINST:
             said.append(f"predictions run against the truth (mean correlation {mean:.2f}){inverse}")
         if self.negative:
-            said.append(f"{int(self.negative):,} predictions are negative; a clamp hides that from the figures")
+            said.append(f"{int(self.negative):,} predictions are negative; a clamp hides that from the metrics")
         return said
 
 

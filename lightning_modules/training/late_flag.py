@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class LateFlag:
-    """A flag that travels from a GPU to the CPU while both go on.
+    """A flag that travels from a GPU to the CPU while both keep working.
 
     Reading it waits until the GPU has come to the point at which it was made, and no further: read a training step
     later, with the next step's work queued, it leaves the GPU busy. ``bool(flag)`` would wait for all that is queued.

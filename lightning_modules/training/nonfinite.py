@@ -19,7 +19,7 @@ PATIENCE = 10
 
 
 class NonFiniteError(ArithmeticError):
-    """Training cannot go on with these numbers.
+    """Training cannot continue with these numbers.
 
     Attributes:
         report: what was computed of what, as tensors and plain values; no weights.

@@ -16,8 +16,8 @@ import yaml
 from datamodules.frames import Frame, FrameReader
 from datamodules.pipeline.prepared import PreparedReader
 from datamodules.splits import Splits
-from experiments.config.command_line import data_parser
 from experiments.config.compose import EXPERIMENTS, compose, experiment_names
+from experiments.config.parts import parts_parser
 from experiments.config.yaml_file import ConfigFile
 
 #: Height and width of the frames of a data set; others are NYUv2's.
@@ -74,7 +74,7 @@ def focal_lengths(sample):
 
 def ratio(config):
     """Focal length over depth in training, by that in evaluation, in y and x: 1 where they are the same."""
-    parser = data_parser("test", "test")
+    parser = parts_parser()
     changed = {**config, "init_args": {**config["init_args"], **PHOTOMETRIC}}
     module = parser.instantiate(parser.parse_args(["--config", yaml.safe_dump({"data": changed})])).data
     reader = KnownFrames(SIZES.get(type(module).__name__, (480, 640)))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import h5py
 
 #: What a user is told to do about a broken file.
-MEND = re.compile(
+FIX = re.compile(
     r"\b(fetch|check|make|put|take|download|remove|rename|convert|complete|set|save|unpack|leave|use|comes with|page)\b"
 )
 
@@ -64,7 +64,7 @@ def check_complaint(text, *mentioned):
     assert "\n" not in text, text
     for words in mentioned:
         assert words in text, f"{words!r} is not in {text!r}"
-    assert MEND.search(text), f"no mend in {text!r}"
+    assert FIX.search(text), f"no fix in {text!r}"
     text.encode()  # printable
 
 

@@ -136,6 +136,14 @@ def test_short_forms_of_all_commands_in_those_that_train(monkeypatch):
     assert os.environ["DATA_ROOT"] == "/data"
 
 
+def test_switches_of_those_that_train_need_no_value():
+    words = ["--run.resume", "--trainer.fast_dev_run", "--model.init_args.compile", "--run.name", "--trainer.benchmark"]
+    on = ["--run.resume=true", "--trainer.fast_dev_run=true", "--model.init_args.compile=true"]
+    assert spell_out(words) == [*on, "--run.name", "--trainer.benchmark=true"]
+    given = ["--run.resume", "false", "--trainer.deterministic=false"]
+    assert spell_out(given) == given
+
+
 def test_help_of_training_begins_with_what_people_use(capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--help"])

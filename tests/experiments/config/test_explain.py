@@ -1,4 +1,4 @@
-"""Every configuration error is one line that names file, key and mend."""
+"""Every configuration error is one line that names file, key and fix."""
 
 import subprocess
 import sys

@@ -42,9 +42,9 @@ def only(problems, *, stops):
     """The one problem that there is."""
     (problem,) = problems
     assert problem.stops == stops
-    assert problem.mend
-    assert "\n" not in problem.what + problem.mend
-    return f"{problem.what} -> {problem.mend}"
+    assert problem.fix
+    assert "\n" not in problem.what + problem.fix
+    return f"{problem.what} -> {problem.fix}"
 
 
 def test_facts_of_this_machine(capsys, monkeypatch):
@@ -69,7 +69,7 @@ def test_json_and_exit_status(capsys, monkeypatch):
     report = json.loads(capsys.readouterr().out)
     assert report == {
         "ok": True,
-        "problems": [{"section": "machine", "what": "few [cores]", "mend": "buy", "stops": False}],
+        "problems": [{"section": "machine", "what": "few [cores]", "fix": "buy", "stops": False}],
         "facts": {"machine": {"cores": "2"}},
     }
     section.stop("no disk", "find one")
@@ -147,7 +147,7 @@ def test_few_open_files_and_little_memory(monkeypatch):
     memory, files = hardware.cpu().problems
     assert "1.0 GiB of memory" in memory.what
     assert "256 files" in files.what
-    assert files.mend == "ulimit -n 4096"
+    assert files.fix == "ulimit -n 4096"
 
 
 def test_limits_of_a_container(tmp_path, monkeypatch):
@@ -206,8 +206,8 @@ def test_a_full_disk(monkeypatch, free, stops):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(2**40, 2**40 - free, free))
     problems = storage.folders(Path("runs")).problems
     assert [problem.stops for problem in problems] == [stops] * 3
-    assert "--run.root" in problems[0].mend
-    assert "SEGDEPTH_CACHE" in problems[1].mend
+    assert "--run.root" in problems[0].fix
+    assert "SEGDEPTH_CACHE" in problems[1].fix
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """A run of which a file is broken is left out, by name; and a copy of a run is never taken for a newer one."""
 
+import errno
 import json
 import os
 import shutil
@@ -73,7 +74,7 @@ def test_what_a_run_records_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         default_root_dir, logger = tmp_path, None
 
     def fail(*_):
-        raise OSError("killed")
+        raise OSError(errno.EIO, "killed")
 
     (tmp_path / "environment.json").write_text("{}")
     monkeypatch.setattr(datamodules.files.os, "replace", fail)

@@ -53,7 +53,7 @@ def test_another_methods_is_refused(method, stored):
 
 
 def test_training_does_not_go_on_with_other_data(method, stored):
-    with pytest.raises(ConfigError, match="was trained on rooms, which `nyuv2` cannot go on with"):
+    with pytest.raises(ConfigError, match="was trained on rooms, which `nyuv2` cannot resume"):
         check_checkpoint(stored(origin={"method": "TinyMethod", "data": "rooms"}), method, Data(), training=True)
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, stored, capsys):
         ({"loops": "fit"}, "`loops` is str, not the place in the training"),
         ({"optimizer_states": {}}, "`optimizer_states` is dict, not a list of states"),
         ({"epoch": "one"}, "`epoch` is str, not a number"),
-        ({"loops": {}}, "has weights, but no `loops`: training cannot go on from it"),
+        ({"loops": {}}, "has weights, but no `loops`: training cannot be resumed from it"),
     ],
 )
 def test_content_that_is_not_what_it_should_be_is_one_line(method, stored, changes, line):
