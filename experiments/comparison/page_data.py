@@ -30,10 +30,10 @@ def page_data(
     """Return all data of the page but the per-image metrics, which :func:`frame_data` gives.
 
     Args:
-        runs: in the order in which the page knows them.
-        tables: published ones to compare with.
-        title: of the page.
-        page: file that will hold it; run folders are linked relative to it.
+        runs: runs in the order in which the page numbers them.
+        tables: published tables to compare with.
+        title: title of the page.
+        page: file that will hold the page; run folders are linked relative to it.
         frames: (position of a run, test set) to per-image metrics.
     """
     results = [(number, result) for number, run in enumerate(runs) for result in run.results]

@@ -1,4 +1,4 @@
-"""What lies in the folder of a run, finished or not, as far as the page shows it."""
+"""Reads what the folder of a run, finished or not, holds for the comparison page and the claims."""
 
 import csv
 import math
@@ -18,7 +18,7 @@ from experiments.results.run_place import OfRun, folder_of_test
 #: Columns of ``per_image.csv`` that name the frame.
 FRAME_COLUMNS = ("dataset", "index", "scene", "frame")
 
-#: Files of which any one makes a folder that of a run.
+#: A folder that holds any one of these files is a run's.
 TRACES = ("config.yaml", "metrics.json", "history.jsonl")
 
 

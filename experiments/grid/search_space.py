@@ -24,11 +24,11 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sweep:
-    """A search.
+    """A search over hyperparameters.
 
     Attributes:
         name: stem of the file.
-        path: the file.
+        path: path of the file.
         method: ``grid`` or ``random``.
         metric: metric that ranks the runs, or "".
         goal: ``minimize`` or ``maximize``.
@@ -50,11 +50,11 @@ class Sweep:
         """Return the points in the order in which they are run, each once.
 
         Args:
-            count: most points that are wanted; None takes ``run_cap``, and of a grid without one, all.
-            seed: of a random search.
+            count: most points to return; None for ``run_cap``, or for all points of a grid without one.
+            seed: seed of a random search.
 
         Raises:
-            ConfigError: if a parameter says nothing that the method can use, naming it.
+            ConfigError: naming the parameter that the method cannot use.
         """
         count = self.run_cap if count is None else count
         if self.method == "grid":

@@ -1,4 +1,4 @@
-"""`segdepth claims`: train the arms of a comparison alike, and hold a paper's claims against their metrics."""
+"""`segdepth claims`: train the arms of a comparison alike, and judge a paper's claims by their metrics."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.judging.claim import ClaimsSpec
     from experiments.judging.outcomes import ArmRun
 
-#: Tags the runs, and holds logs, locks and reports below the folder of all runs.
+#: Tag of the runs, and name of the folder of logs, locks and reports within the folder of all runs.
 GROUP = "claims"
 
 #: Arm and seed -> its run.
@@ -96,13 +96,13 @@ def write(report: Path, spec: "ClaimsSpec", runs: "Sequence[ArmRun]", command: s
     """Write the report and, where more than costs are compared, a plot beside it under the same name.
 
     Args:
-        report: its path.
+        report: Markdown file to write.
         spec: the claims file.
-        runs: of all arms and seeds.
-        command: that makes the same runs again.
+        runs: runs of all arms and seeds.
+        command: command that makes the same runs again.
 
     Returns:
-        The paths.
+        Paths of the files written.
 
     Raises:
         ConfigError: if a file of a run cannot be read.

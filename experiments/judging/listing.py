@@ -22,10 +22,10 @@ from experiments.results.run_files import in_order, read_json
 from experiments.results.table_formats import to_markdown
 from experiments.results.table_layout import Sheet
 
-#: Flags of a run that only say where it lies, or which of an arm's runs it is.
+#: Flags that only set a run's folder, name, tags or seed: runs of one arm differ in them.
 OWN_FLAGS = ("--run.root", "--run.name", "--run.tags+", "--run.resume", "--seed_everything")
 
-#: Printed values that a line of the list shows.
+#: Most printed values that a line of the list shows.
 SHOWN = 2
 
 #: Makes the jobs of a claims file with flags for every run, as `segdepth claims` does.
@@ -43,7 +43,7 @@ class Measured:
     """What is known of a claim.
 
     Attributes:
-        state: ``holds``, ``does not hold``, ``undecided``, ``too few runs``, ``not run`` or ``cannot be run``.
+        state: one of ``holds``, ``does not hold``, ``undecided``, ``too few runs``, ``not run`` or ``cannot be run``.
         where: test set and profile, or how many runs there are; empty where there is nothing to say.
     """
 
@@ -63,8 +63,8 @@ class Listed:
     Attributes:
         file: name of the claims file.
         claim: the claim.
-        printed: what the paper's tables say.
-        measured: what finished runs say, in one place each.
+        printed: outcome by the paper's own tables.
+        measured: outcomes by finished runs, one per test set and profile.
     """
 
     file: str
@@ -79,10 +79,10 @@ def list_claims(
     """Return all claims of some files, in order; nothing is trained.
 
     Args:
-        specs: name of a file to its content.
+        specs: name of each claims file to its content.
         root: folder of all runs.
-        extra: flags that every run must have had; None for all that are found.
-        make_jobs: of a file.
+        extra: flags that every run must have had; None for any flags.
+        make_jobs: makes the jobs of a claims file.
 
     Raises:
         ConfigError: if a file of a run cannot be read.
@@ -216,9 +216,9 @@ def list_markdown(listed: Sequence[Listed], specs: Mapping[str, ClaimsSpec], com
     """Return the list as a Markdown page.
 
     Args:
-        listed: its lines.
-        specs: name of a file to its content.
-        command: that makes the page again.
+        listed: lines of the list.
+        specs: name of each claims file to its content.
+        command: command that makes the page again.
     """
     header = ["claim", "source", "the paper's tables say", "runs say"]
     sheets = []

@@ -47,10 +47,10 @@ def cost_of(parts: Sequence[Sequence[str]]) -> dict[str, float]:
     """Return the costs of several experiments' networks together, at the published size.
 
     Args:
-        parts: words of each: the experiment, then flags.
+        parts: for each experiment, its name and then its flags.
 
     Returns:
-        Each of ``COSTS``: millions of parameters, GFLOPs of one frame's forward and of its transformer blocks.
+        Each of ``COSTS``: parameters in millions, GFLOPs of one frame's forward, GFLOPs of its transformer blocks.
     """
     costs = [_cost(tuple(words)) for words in parts]
     return {name: sum(cost[name] for cost in costs) for name in COSTS}

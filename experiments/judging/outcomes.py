@@ -21,9 +21,9 @@ class ArmRun:
     """A run of an arm.
 
     Attributes:
-        arm: its name.
-        seed: its seed.
-        record: the run's folder.
+        arm: name of the arm.
+        seed: seed of the run.
+        record: content of the run's folder.
     """
 
     arm: str
@@ -46,16 +46,16 @@ class ArmRun:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A comparison of a claim held against the metrics of one test set, or against costs.
+    """The outcome of one comparison of a claim: by the metrics of one test set, or by costs.
 
     Attributes:
         claim: the claim.
         comparison: one of its comparisons.
-        key: of ``metrics.json``; the comparison's ``metric`` where no run has it, and of costs.
+        key: key of ``metrics.json``; the comparison's ``metric`` for costs, and where no run has such a key.
         pairs: seed to the values of ``arm`` and ``than``; NaN where a run has none.
-        interval: of the mean difference, ``arm`` minus ``than``, over the seeds that have both.
-        verdict: what follows from it.
-        reason: why nothing can be decided, if metrics are lacking.
+        interval: mean difference with its confidence interval, ``arm`` minus ``than``, over the seeds that have both.
+        verdict: what follows from the interval.
+        reason: why nothing can be decided, where metrics are missing; else empty.
         scenes: the same difference over scenes; None without per-image metrics.
     """
 
@@ -86,8 +86,8 @@ class ClaimState:
     Attributes:
         claim: the claim.
         dataset: name of the test set; empty where no run has the metrics, and of costs.
-        verdict: of all its comparisons together.
-        outcomes: of each.
+        verdict: verdict on all its comparisons together.
+        outcomes: outcome of each comparison.
     """
 
     claim: Claim

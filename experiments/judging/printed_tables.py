@@ -1,4 +1,4 @@
-"""A claim held against the paper's own tables, from ``published.csv``."""
+"""Compares a claim with the paper's own tables, from ``published.csv``."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from experiments.results.published import METRICS, PublishedRow, PublishedTable,
 from experiments.results.published_notes import all_notes
 from experiments.results.table_layout import MINUS
 
-#: ``equal``: as many digits as are printed do not tell.
+#: ``equal``: the two values do not differ in the digits that are printed.
 PrintVerdict = Literal["supports", "contradicts", "equal", "not printed"]
 
 
@@ -31,11 +31,11 @@ class PrintedPair:
 
     Attributes:
         place: tables and test set.
-        label: of the metric.
+        label: heading of the metric.
         arm: printed value of the claimed arm.
-        than: of the other.
-        names: what their rows are called.
-        direction: which is better.
+        than: printed value of the arm that it is compared with.
+        names: names of their rows.
+        direction: whether lower or higher is better.
         margin: see :class:`~experiments.judging.claim.Comparison`.
         notes: on both values.
     """
@@ -72,7 +72,7 @@ class PrintedPair:
         return min(possible) <= float(stated.percent) + own and max(possible) >= float(stated.percent) - own
 
     def text(self, stated: Stated | None) -> str:
-        """``RMSE 1.277 against 1.243 (new; old)*``, starred where there are notes, behind a stated percentage."""
+        """Return ``RMSE 1.277 against 1.243 (new; old)*``, starred if there are notes; a percentage precedes."""
         names = f" ({self.names[0]}; {self.names[1]})" if self.names[0] != self.names[1] else ""
         values = f"{self.label} {self.arm} against {self.than}{names}{'*' if self.notes else ''}"
         if stated is None:
@@ -86,11 +86,11 @@ class PrintedOutcome:
     """What a paper's tables say of a claim.
 
     Attributes:
-        verdict: of them.
-        pairs: values of which it speaks, those that decide first.
-        stated: percentage that they must give, if one is stated.
-        covered: comparisons of the claim for which values are printed.
-        asked: comparisons of the claim.
+        verdict: what the tables say.
+        pairs: printed values that are compared, the decisive ones first.
+        stated: percentage that the values must give, if one is stated.
+        covered: number of the claim's comparisons for which values are printed.
+        asked: number of the claim's comparisons.
     """
 
     verdict: PrintVerdict
@@ -105,10 +105,10 @@ class PrintedOutcome:
         return list(dict.fromkeys(note for pair in self.pairs for note in pair.notes))
 
     def text(self, most: int | None = None) -> str:
-        """The values; of many the first; and of how many comparisons they are, if not of all.
+        """Return the values in words, at most the first few, and how many comparisons they cover if not all.
 
         Args:
-            most: values that are shown; all by default.
+            most: most values that are shown; all by default.
         """
         shown = [pair.text(self.stated) for pair in self.pairs[:most]]
         if self.stated is not None and shown:

@@ -18,12 +18,12 @@ from experiments.judging.seed_statistics import CONFIDENCE, Interval
 from experiments.results.table_formats import to_markdown
 from experiments.results.table_layout import MINUS, NEVER, Sheet
 
-#: What stands below this line of an earlier report was written by hand, and is kept.
+#: Text below this line of an earlier report was written by hand, and is kept.
 DISCUSSION = "## Discussion"
 
 LEVEL = f"{CONFIDENCE:.0%}"
 
-#: What costs are called in a table.
+#: Headings of costs in a table.
 COST_LABELS = {
     "cost/parameters": "parameters, millions",
     "cost/gflops": "GFLOPs, forward of one frame",
@@ -44,12 +44,12 @@ def write_report(
     """Write the report; the discussion of an earlier one stays.
 
     Args:
-        path: of the report.
+        path: file to write.
         spec: the claims file.
-        runs: of all arms and seeds.
-        outcomes: of its claims.
+        runs: runs of all arms and seeds.
+        outcomes: outcomes of the file's claims.
         figure: picture to show, in the same folder; None where there is none.
-        command: that makes the same runs again.
+        command: command that makes the same runs again.
     """
     parts = [
         f"# {spec.title}: the paper's claims, measured",
@@ -246,8 +246,8 @@ def _test_text(spec: ClaimsSpec) -> str:
         "**The test.** Runs are paired by seed: within a pair the frames, their order and their augmentation are the "
         f"same. The {count} differences have a mean and Student's {LEVEL} interval of it. A claim *holds* if the "
         "interval lies wholly on the claimed side of zero (or of the claim's margin), *does not hold* if it lies "
-        f"wholly on the other, and is *undecided* else. {count} seeds show large differences only, undecided does not "
-        "mean equal, and the intervals are not corrected for the number of claims."
+        f"wholly on the other, and is *undecided* otherwise. {count} seeds show large differences only, undecided does "
+        "not mean equal, and the intervals are not corrected for the number of claims."
     )
 
 

@@ -1,4 +1,4 @@
-"""The figure of a claims report: every seed of every arm, metric by metric."""
+"""The plot of a claims report: every seed of every arm, metric by metric."""
 
 import math
 import textwrap
@@ -29,10 +29,10 @@ def write_figure(path: Path, spec: ClaimsSpec, runs: Sequence[ArmRun], outcomes:
     """Draw one panel a metric and test set: the arms as rows, seeds as dots, means as bars, runs of a seed joined.
 
     Args:
-        path: of the picture.
+        path: picture to write.
         spec: the claims file.
-        runs: of all arms and seeds.
-        outcomes: of its claims; costs, which have no spread, are left out.
+        runs: runs of all arms and seeds.
+        outcomes: outcomes of the file's claims; costs, which have no spread, are left out.
     """
     outcomes = [outcome for outcome in outcomes if not outcome.comparison.is_cost]
     by_key: dict[str, list[Outcome]] = {}
