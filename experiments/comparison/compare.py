@@ -84,9 +84,9 @@ def named_runs(root: Path, experiments: Sequence[str], *, test: str = "", frames
 
     Args:
         root: folder of all runs.
-        experiments: names.
+        experiments: names of experiments.
         test: a further test of each run, instead of its own.
-        frames: whether metrics of single images are needed.
+        frames: whether per-image metrics are needed.
 
     Raises:
         ConfigError: if there is none, or a name selects none, with the nearest.
@@ -116,10 +116,10 @@ def select_runs(
     """Return the runs of experiments in a paper's tables, and with a tag.
 
     Args:
-        runs: all.
-        tables: of the paper; None takes all runs.
-        paper: its name.
-        tag: None takes all runs.
+        runs: runs to select from.
+        tables: tables of the paper; None for no such restriction.
+        paper: name of the paper, for messages.
+        tag: tag that a run must have; None for no such restriction.
         root: folder of all runs, for messages.
 
     Raises:
@@ -145,7 +145,7 @@ def check_metrics(names: Sequence[str], runs: "Sequence[RunRecord]") -> None:
     """Refuse a metric that is asked for and that no run has.
 
     Raises:
-        ConfigError: naming it and the nearest.
+        ConfigError: naming the metric and the most similar known one.
     """
     known = {metric for run in runs for result in run.results for metric in result.metrics}
     for name in names:
@@ -162,10 +162,10 @@ def print_table(results: "Sequence[RunResult]", sets: Sequence[str], metrics: Se
     """Print one row per run and test set.
 
     Args:
-        results: a row each.
-        sets: what the test set of each is called.
-        metrics: a column each.
-        title: above the table.
+        results: results to print, one per row.
+        sets: name of each result's test set.
+        metrics: metrics to print, one per column.
+        title: heading above the table.
     """
     from rich.console import Console
     from rich.table import Table

@@ -27,7 +27,7 @@ def write_page(
         path: file to write, replaced atomically.
         runs: to show.
         tables: published ones to compare with.
-        title: of the page.
+        title: title of the page.
         embed_mb: megabytes of pictures to carry within the page; the others are linked.
 
     Returns:

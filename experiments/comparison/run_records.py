@@ -48,7 +48,7 @@ class RunRecord(OfRun):
 
     @property
     def place(self) -> Path:
-        """Where the test's metrics and pictures lie."""
+        """Folder of the test's metrics and pictures."""
         return folder_of_test(self.folder, self.test)
 
     @cached_property
@@ -161,7 +161,7 @@ def find_runs(root: Path, experiments: Sequence[str] = (), *, frames: bool = Tru
         root: folder of all runs.
         experiments: names of experiments; all by default.
         frames: whether a run whose ``per_image.csv`` is broken counts as broken.
-        test: a further test, in the place of the runs' own; runs without it are passed over.
+        test: name of a further test to read instead of the runs' own; runs without it are skipped.
     """
     folders = sorted({path.parent for trace in TRACES for path in root.glob(f"*/*/{trace}")})
     wanted = [folder for folder in folders if not experiments or folder.parent.name in experiments]

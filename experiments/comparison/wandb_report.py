@@ -36,7 +36,7 @@ def publish(runs: Sequence[RunRecord], project: str, memory: Path) -> str:
     """Create the workspace and the report, or update those made before.
 
     Args:
-        runs: whose test sets get panels; W&B shows all runs of the project, grouped by experiment.
+        runs: runs whose test sets get panels; W&B shows all runs of the project, grouped by experiment.
         project: W&B project, or ``entity/project``.
         memory: JSON file that keeps the addresses of both from one call to the next.
 

@@ -25,7 +25,7 @@ def ablation(paper: str, /, *, machine: MachineOptions, run_flags: RunFlags) -> 
     Args:
         paper: a paper, such as semantic_md, or a table of one, such as shed/table2.
         machine: what it may use.
-        run_flags: of every run.
+        run_flags: flags of every run.
 
     Raises:
         ConfigError: for a paper or a flag that cannot be used.
@@ -58,7 +58,7 @@ def ablation_jobs(group: str, tables: "Sequence[PublishedTable]", root: Path, ex
 
     Args:
         group: names the whole; logs and locks lie in ``<root>/<group>``.
-        tables: of one paper.
+        tables: tables of one paper.
         root: folder of all runs.
         extra: flags for every row.
 

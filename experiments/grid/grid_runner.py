@@ -26,11 +26,11 @@ FINISHED, FAILED, ELSEWHERE, OPEN = "finished", "failed", "running elsewhere", "
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one process.
+    """A place in which one process at a time runs.
 
     Attributes:
-        number: of the slot.
-        gpu: the only one it sees; None for a process on the CPU.
+        number: number of the slot.
+        gpu: index of the only GPU that the process sees; None for a process on the CPU.
         threads: OpenMP threads of the process.
     """
 
@@ -54,10 +54,10 @@ class GridRunner:
     """Runs jobs that are neither finished nor in the hands of another process.
 
     Attributes:
-        jobs: in order.
-        slots: one for each process at a time.
-        program: what a job's arguments are given to.
-        say: prints a line.
+        jobs: jobs, in the order in which they start.
+        slots: one slot for each process that runs at a time.
+        program: command line that a job's arguments are appended to.
+        say: function that prints a line.
         status: state of each job, by its run folder.
     """
 

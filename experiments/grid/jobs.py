@@ -106,7 +106,7 @@ def make_job(
     Args:
         group: name of what the run is made for; its logs and locks lie in ``<root>/<group>``.
         point: what tells it from the others of its group.
-        words: of the run's name, before the digits that stand for the whole configuration.
+        words: words of the run's name, before the digits that stand for the whole configuration.
         arguments: of `segdepth`, with one ``--config`` at least.
         root: folder of all runs.
         composed: merges configurations.

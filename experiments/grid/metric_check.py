@@ -1,4 +1,4 @@
-"""Refuses a sweep by a metric that its runs would not have, before hours are spent on them."""
+"""Refuses, before any run starts, a sweep that ranks by a metric which its runs would not have."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,7 @@ def check_metric(sweep: Sweep, jobs: Sequence[Job]) -> None:
 
     Args:
         sweep: the sweep.
-        jobs: of its points.
+        jobs: jobs of its points.
 
     Raises:
         ConfigError: naming file, metric and run, if it is misspelt, or nothing is held out to validate on.

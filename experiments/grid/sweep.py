@@ -36,8 +36,8 @@ def sweep(
         file: sweep file, or the name of one in experiments/sweeps.
         machine: what it may use.
         count: most points to run; the file's run_cap by default, or all.
-        seed: of a random search.
-        run_flags: of every run.
+        seed: seed of a random search.
+        run_flags: flags of every run.
 
     Raises:
         ConfigError: for a file or a flag that cannot be used, or a metric that a run would not have.

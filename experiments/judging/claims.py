@@ -41,7 +41,7 @@ def claims(
         machine: what it may use.
         output: the report, <runs_root>/claims/<file>/report.md by default, with a plot beside it; or the list.
         list: list all claims, or those of some files, with what is known; run nothing.
-        run_flags: of every run of every arm.
+        run_flags: flags of every run of every arm.
 
     Raises:
         ConfigError: for a file or a flag that cannot be used.

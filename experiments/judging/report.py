@@ -401,7 +401,7 @@ def spread(values: Sequence[float], write: Callable[[float], str] = number) -> s
     """Return the mean and standard deviation of the finite values, as ``0.1234 ± 0.0012``.
 
     Args:
-        values: of a metric, one per run; those that are not finite are left out.
+        values: values of a metric, one per run; those that are not finite are left out.
         write: writes the mean: :func:`number`, or :func:`signed` for differences.
     """
     known = [value for value in values if math.isfinite(value)]

@@ -68,7 +68,7 @@ def recorded_tests(folder: Path) -> dict[str, TestSet]:
     """Return how a run was tested on each data set first, or would be: the tests whose metrics are the run's own.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
 
     Raises:
         ConfigError: if a record cannot be read.
@@ -83,8 +83,8 @@ def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the options of a test that differ from the run's own test on the same data: dotted key to value.
 
     Args:
-        config: of the test, resolved.
-        folder: of the run.
+        config: config of the test, resolved.
+        folder: folder of the run.
 
     Raises:
         ConfigError: if a record of the run cannot be read.

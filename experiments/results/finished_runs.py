@@ -14,7 +14,7 @@ from experiments.results.published import ORACLES, oracle_mark
 from experiments.results.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
 from experiments.results.run_place import OfRun, folder_of_test
 
-#: Ends the name of a test set where a method was given predicted semantics instead of its true ones.
+#: Suffix of a test set's name where a method was given predicted semantics instead of true ones.
 PREDICTED_SEMANTICS = "_predicted_semantics"
 
 
@@ -23,7 +23,7 @@ class RunResult(OfRun):
     """Metrics of one run on one test set.
 
     Attributes:
-        folder: the run's own, ``<root>/<experiment>/<run>``.
+        folder: the run's folder, ``<root>/<experiment>/<run>``.
         dataset: name of the test set, as in metric keys.
         metrics: metric name to value.
         environment: record of the command that made the run; empty where there is none.
@@ -77,7 +77,7 @@ class RunResult(OfRun):
 
     @cached_property
     def variant(self) -> dict[str, Any]:
-        """What sets the view of the test frames apart from the run's own, as ``Variant.describe``; empty if nothing."""
+        """How the test frames were altered, as ``Variant.describe`` returns it; empty if they were not."""
         return variants_in(self.place).get(self.dataset, {})
 
     @cached_property
@@ -139,7 +139,7 @@ def read_runs(root: Path, experiments: Sequence[str] = (), test: str = "") -> li
     Args:
         root: folder of all runs.
         experiments: names of experiments; all by default.
-        test: a further test, in the place of the runs' own; runs without it are passed over.
+        test: name of a further test to read instead of the runs' own; runs without it are skipped.
     """
     results: list[RunResult] = []
     pattern = f"{TESTS}/{glob.escape(test)}/metrics.json" if test else "metrics.json"
@@ -158,7 +158,7 @@ def read_run(folder: Path, test: str = "") -> list[RunResult]:
     """Read the results of a run, one per test set; none if it is not finished.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         test: a further test of it, in the place of its own.
 
     Raises:

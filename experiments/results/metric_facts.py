@@ -10,7 +10,7 @@ def facts_on(name: str) -> "MetricInfo":
     """Return unit and direction of a metric; of what no class knows, neither.
 
     Args:
-        name: of the metric, with or without stage and data set, such as ``test/nyuv2/delta1``.
+        name: name of the metric, with or without stage and data set, such as ``test/nyuv2/delta1``.
     """
     from lightning_modules.metrics import describe  # imports torch, which a command's help starts without
 

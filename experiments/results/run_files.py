@@ -1,4 +1,4 @@
-"""Files that a run leaves as its record: read whole or refused by name, and the order in which runs were made."""
+"""Reads the records that a run leaves, naming damaged ones, and puts runs in the order in which they began."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file that holds an object; empty if there is no file.
 
     Raises:
-        ConfigError: if it holds anything else.
+        ConfigError: if the file cannot be read, is not JSON, or holds no object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -123,7 +123,7 @@ def in_order(folders: Iterable[Path], otherwise: Callable[[Path], float], *, tes
     A copy comes before what it was copied from. A run whose record cannot be read is left out, with a warning.
 
     Args:
-        folders: of the runs.
+        folders: folders of the runs.
         otherwise: the time of a run that recorded none.
         tests: whether a later test in the folder counts, too.
     """

@@ -28,7 +28,7 @@ def take_folder(experiment: Path, name: str | None, data: str, profile: str, fix
 
     Args:
         experiment: folder of the experiment's runs.
-        name: of the run; None for a new one.
+        name: name of the run; None for a new one.
         data: for its name.
         profile: for its name.
         fix: what to do where another process is at work in the folder.

@@ -64,7 +64,7 @@ def table_text(
 
     Args:
         tables: published ones.
-        results: of all runs that may be shown, oldest first.
+        results: results of all runs that may be shown, oldest first.
         choice: see :func:`~experiments.results.measured.measure`.
         form: ``markdown``, ``latex`` or ``csv``.
 
