@@ -57,7 +57,7 @@ def ablation_jobs(group: str, tables: "Sequence[PublishedTable]", root: Path, ex
     """Return a job per experiment of the tables, in their order; an experiment that several rows share is run once.
 
     Args:
-        group: names the whole; logs and locks lie in ``<root>/<group>``.
+        group: name of the whole; logs and locks lie in ``<root>/<group>``.
         tables: tables of one paper.
         root: folder of all runs.
         extra: flags for every row.
@@ -80,7 +80,7 @@ def ablation_jobs(group: str, tables: "Sequence[PublishedTable]", root: Path, ex
 
 
 def results_of(jobs: Sequence[Job], root: Path) -> "list[RunResult]":
-    """Return the metrics of those jobs that are finished."""
+    """Return the test results of those jobs that are finished."""
     from experiments.results.finished_runs import read_runs
 
     folders = {job.folder for job in jobs}

@@ -87,7 +87,6 @@ def _list(files: Sequence[str], root: Path, output: Path | None, flags: RunFlags
         print_list(listed, {file: spec.title for file, spec in specs.items()})
         return
     command = ["segdepth", "claims", "--list", *files, "--output", output.name]
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(output, list_markdown(listed, specs, command))
     print(f"  {os.path.relpath(output)}")
 

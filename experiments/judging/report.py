@@ -65,7 +65,6 @@ def write_report(
         _sheets(*how_sheets(spec, runs, command)),
         _kept(path) or f"{DISCUSSION}\n\nNot written yet.",
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
 
 

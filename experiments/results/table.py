@@ -49,7 +49,6 @@ def table(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(output, text)
         print(output)
 

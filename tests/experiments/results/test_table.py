@@ -1,4 +1,5 @@
 import csv
+import errno
 import io
 import json
 import os
@@ -8,6 +9,7 @@ from collections import Counter
 import pytest
 import yaml
 
+import datamodules.files
 from experiments.config.compose import EXPERIMENTS, ConfigError
 from experiments.results.finished_runs import read_runs
 from experiments.results.measured import measure
@@ -463,6 +465,19 @@ def test_output_goes_into_a_file(runs, show):
     assert show("shed/fig5", "--format", "latex", "--output", str(path)).strip() == str(path)
     assert path.read_text() == show("shed/fig5", "--format", "latex")
     assert "0.605" in path.read_text()
+
+
+def test_an_interrupted_write_keeps_the_file_of_before(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "table.md"
+    path.write_text("before")
+    monkeypatch.setattr(datamodules.files.os, "replace", fail)
+    with pytest.raises(OSError, match=r"table\.md: cannot be written"):
+        table(["--runs_root", str(tmp_path), "shed/table2", "--output", str(path)])
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["table.md"]
 
 
 def test_a_figure_that_is_not_finite_was_measured_all_the_same(runs, show):
