@@ -94,13 +94,13 @@ lint: $(READY) ## Check style and types
 
 .PHONY: bench
 bench: $(READY) ## Measure cost and speed against peers, as ratios
-	@$(BIN)/python -m benchmarks.efficiency $(ARGS)
-	@$(BIN)/python -m benchmarks.mti_net_cost $(ARGS)
+	@$(BIN)/python -m benchmarks.cost shed $(ARGS)
+	@$(BIN)/python -m benchmarks.cost mti_net $(ARGS)
 	@$(BIN)/python -m benchmarks.loader_throughput $(ARGS)
 	@$(BIN)/python -m benchmarks.metric_speed $(ARGS)
 	@$(BIN)/python -m benchmarks.trainer_overhead $(ARGS)
 	@$(BIN)/python -m benchmarks.region_support_speed $(ARGS)
-	@$(BIN)/python -m benchmarks.region_support_cost --quick
+	@$(BIN)/python -m benchmarks.cost region_support --quick
 
 .PHONY: lock
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (keeps pins that still fit)

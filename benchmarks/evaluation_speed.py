@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cost import time_interleaved
+from benchmarks.cost.measures import time_interleaved
 from benchmarks.metric_speed import HEIGHT, PROTOCOL, WIDTH, cells, make_frame
 from lightning_modules.evaluation import Batch, Evaluation, EvaluationOptions
 from lightning_modules.metrics.depth_metric import DepthMetric

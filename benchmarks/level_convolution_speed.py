@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.cost import time_interleaved
+from benchmarks.cost.measures import time_interleaved
 from lightning_modules.networks.shed.level_convolution import convolve_map, convolve_tokens
 
 #: Side of the map in cells, and tokens: images of 224 and 384 pixels with superpixels of 24, 16, 12 and 8 pixels.

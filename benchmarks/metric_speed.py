@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.cost import time_interleaved
+from benchmarks.cost.measures import time_interleaved
 from lightning_modules import SHED
 from lightning_modules.metrics import (
     BoundaryError,

@@ -5,23 +5,20 @@ weights (cost does not depend on them); forwards are interleaved and medians com
 attention, forward and backward: the scores that a plain implementation would hold, and the measured peak of tensor
 memory with torch's fused kernels and with the plain one.
 
-    python -m benchmarks.mti_net_cost            256x256, 7 rounds
-    python -m benchmarks.mti_net_cost --quick    128x128, 3 rounds
+    .venv/bin/python -m benchmarks.cost mti_net            256x256, 7 rounds
+    .venv/bin/python -m benchmarks.cost mti_net --quick    128x128, 3 rounds
 """
 
-import argparse
-import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from rich.console import Console
 from rich.table import Column, Table
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.cost import gflops, time_interleaved
+from benchmarks.cost.measures import MIB, gflops, machine, make_parser, millions, peak_bytes, time_interleaved
 from lightning_modules.backbones import create_backbone
 from lightning_modules.networks.mti_net import GuidedAttention, MTINetwork
 from lightning_modules.networks.mti_net.options import TASKS, MTINetOptions
@@ -29,34 +26,12 @@ from lightning_modules.networks.mti_net.options import TASKS, MTINetOptions
 #: Stride of the attention, and edge of the window that keys are averaged over.
 ATTENTIONS = ((4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 1))
 
-MIB = 2**20
-
 
 def networks(backbone: str) -> dict[str, MTINetwork]:
     """The multi-task network and the three that it replaces, without initial predictions, which only train."""
     options = {"multi-task": MTINetOptions(deep_supervision=0)}
     options |= {f"{task} alone": MTINetOptions(tasks=[task], guidance=[], deep_supervision=0) for task in TASKS}
     return {name: MTINetwork(create_backbone(backbone, pretrained=False), own) for name, own in options.items()}
-
-
-def peak_memory(function: Callable[[], object], device: str) -> int:
-    """Bytes of tensors that a call holds at most, beyond those before it."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        function()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        function()
-    result = profiler.profiler.kineto_results
-    events = sorted((e for e in result.events() if e.name() == "[memory]"), key=lambda event: event.start_ns())
-    held = peak = 0
-    for event in events:
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
 
 
 def attention_memory(side: int, stride: int, key_pool: int, batch: int, device: str) -> list[str]:
@@ -76,21 +51,18 @@ def attention_memory(side: int, stride: int, key_pool: int, batch: int, device: 
     ):
         with sdpa_kernel(backends, set_priority=True):
             forward_and_backward()  # gradients are made
-            measured.append(peak_memory(forward_and_backward, device) / MIB)
+            measured.append(peak_bytes(forward_and_backward, device) / MIB)
     scores = 4 * batch * cells**2 * keys / MIB
     return [f"1/{stride}", str(key_pool), f"{cells**2:,} x {keys:,}", f"{scores:.1f}", *(f"{m:.1f}" for m in measured)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="128x128, 3 rounds")
+def main(arguments: Sequence[str]) -> None:
+    parser = make_parser(__doc__, "128x128, 3 rounds")
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     side, rounds = (128, 3) if options.quick else (256, 7)
     console = Console(width=140)
-    place = f"{options.device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"
 
     image = torch.randn(options.batch, 3, side, side, device=options.device)
     models = {name: model.eval().to(options.device) for name, model in networks(options.backbone).items()}
@@ -98,20 +70,20 @@ def main() -> None:
         contestants = {name: partial(model, image) for name, model in models.items()}
         times = time_interleaved(contestants, rounds, options.device)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the counter does not know every fused kernel
-        figures = {
-            "parameters, millions": {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()},
+        measured = {
+            "parameters, millions": {name: millions(m) for name, m in models.items()},
             "GFLOPs, forward": {name: gflops(partial(m, image)) for name, m in models.items()},
             "forward, ms": {
                 name: 1e3 * statistics.median(round_.wall for round_ in own) for name, own in times.items()
             },
         }
         if options.device == "cpu":  # which other programs disturb less
-            figures["forward, ms of CPU time"] = {
+            measured["forward, ms of CPU time"] = {
                 name: 1e3 * statistics.median(round_.processor for round_ in own) for name, own in times.items()
             }
-    title = f"{options.backbone}, {side}x{side}, batch {options.batch}; {place}"
+    title = f"{options.backbone}, {side}x{side}, batch {options.batch}; {machine(options.device)}"
     table = Table(Column(no_wrap=True), *models, "the three", "multi-task / the three", title=title)
-    for label, by_model in figures.items():
+    for label, by_model in measured.items():
         multi, *single = by_model.values()
         values = [multi, *single, sum(single)]
         table.add_row(label, *(f"{value:.1f}" for value in values), f"{multi / sum(single):.2f}")
@@ -123,7 +95,3 @@ def main() -> None:
     for stride, key_pool in ATTENTIONS:
         table.add_row(*attention_memory(side, stride, key_pool, options.batch, options.device))
     console.print(table)
-
-
-if __name__ == "__main__":
-    main()

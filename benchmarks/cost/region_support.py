@@ -6,11 +6,11 @@ torch has allocated. Where memory is short the variant fails by itself, and no o
 nothing is computed: torch's memory tracker adds up the tensors that the step would hold at its worst moment, of any
 size on any machine; libraries' working space comes on top.
 
-    .venv/bin/python -m benchmarks.region_support_cost                                  all sizes and variants
-    .venv/bin/python -m benchmarks.region_support_cost --quick                          an eighth of the width, 240x320
-    .venv/bin/python -m benchmarks.region_support_cost --size 480x640 --only checkpointing    that one alone
-    .venv/bin/python -m benchmarks.region_support_cost --device cuda --batch 4
-    .venv/bin/python -m benchmarks.region_support_cost --count
+    .venv/bin/python -m benchmarks.cost region_support                                  all sizes and variants
+    .venv/bin/python -m benchmarks.cost region_support --quick                          an eighth of the width, 240x320
+    .venv/bin/python -m benchmarks.cost region_support --size 480x640 --only checkpointing    that one alone
+    .venv/bin/python -m benchmarks.cost region_support --device cuda --batch 4
+    .venv/bin/python -m benchmarks.cost region_support --count
 """
 
 import argparse
@@ -21,15 +21,16 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
 
+from benchmarks.cost.measures import machine, make_parser
+from benchmarks.cost.torch_internals import FakeTensorMode, MemTracker
 from lightning_modules import RegionSupportNetwork
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.region_support import RegionSupportStage
@@ -126,9 +127,9 @@ def measure(options: argparse.Namespace, size: str, variant: str) -> dict[str, f
     return {"seconds": seconds, "before": before, "peak": gigabytes(options.device)}
 
 
-def measure_in_child(size: str, variant: str) -> dict[str, float] | str:
-    """The figures, or why there are none."""
-    command = [sys.executable, "-m", "benchmarks.region_support_cost", *sys.argv[1:], "--child", size, variant]
+def measure_in_child(options: argparse.Namespace, size: str, variant: str) -> dict[str, float] | str:
+    """Return what was measured, or why nothing was."""
+    command = [sys.executable, "-m", "benchmarks.cost", "region_support", *options.given, "--child", size, variant]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
@@ -147,27 +148,26 @@ def available_gigabytes() -> float:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="an eighth of the width, 240x320 alone")
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__, "an eighth of the width, 240x320 alone")
     parser.add_argument("--size", choices=SIZES, action="append", help="one of the sizes alone")
     parser.add_argument("--only", choices=VARIANTS, action="append", help="one of the variants alone")
     parser.add_argument("--width-mult", type=float, default=1.0)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--warmup", type=int, default=0, help="steps before the one that is timed")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--limit", type=float, default=0.9 * available_gigabytes(), help="GiB, on a CPU")
     parser.add_argument("--count", action="store_true", help="only the tensors' memory, without computing anything")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    options.given = arguments
     if options.quick:
         options.width_mult, options.size = 0.125, options.size or ["240x320"]
     return options
 
 
-def main() -> None:
-    options = parse()
+def main(arguments: Sequence[str]) -> None:
+    options = parse(arguments)
     torch.set_num_threads(options.threads)
     if options.child:
         if options.count:
@@ -177,18 +177,13 @@ def main() -> None:
             limit_memory(options.limit)
         print(json.dumps(measure(options, *options.child)))
         return
-    place = f"{options.device}, {options.threads} threads of {os.cpu_count()} cores, torch {torch.__version__}"
     columns = ["GiB of tensors"] if options.count else ["s / step", "GiB before", "GiB at the peak"]
-    title = f"batch {options.batch}, width x {options.width_mult:g}; {place}"
+    title = f"batch {options.batch}, width x {options.width_mult:g}; {machine(options.device)}"
     table = Table("size", "variant", *columns, title=title)
     for size in options.size or SIZES:
         for variant in options.only or VARIANTS:
-            figures: Any = measure_in_child(size, variant)
-            cells = [figures] if isinstance(figures, str) else [f"{value:.2f}" for value in figures.values()]
+            measured: Any = measure_in_child(options, size, variant)
+            cells = [measured] if isinstance(measured, str) else [f"{value:.2f}" for value in measured.values()]
             table.add_row(size, variant, *cells)
     table.caption = "one step of the end-to-end stage"
     Console(width=110).print(table)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,15 +11,13 @@ and on CUDA also the peak that the allocator saw in forward and backward.
 
     make bench                                        384x384, 16-pixel superpixels, batch 1
     make bench ARGS="--quick"                         224x224, 3 rounds
-    .venv/bin/python -m benchmarks.efficiency --sizes 224 384 512 640 768 --superpixels 12 16 24 --output docs
+    .venv/bin/python -m benchmarks.cost shed --sizes 224 384 512 640 768 --superpixels 12 16 24 --output docs
                                                       the cost curve: efficiency.csv and cost_curve.png
 """
 
 import argparse
 import csv
 import itertools
-import os
-import platform
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +32,18 @@ from rich.table import Table
 from timm.models.vision_transformer import Block
 from torch import Tensor
 
-from benchmarks.cost import Elapsed, gflops, gflops_inside, time_interleaved
+from benchmarks.cost.measures import (
+    MIB,
+    Elapsed,
+    gflops,
+    gflops_inside,
+    machine,
+    make_parser,
+    millions,
+    peak_bytes,
+    time_interleaved,
+)
+from experiments.judging.network_cost import grid_superpixels
 from lightning_modules import SHED, DepthModule, DPTHybrid
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.networks.shed.graph_pooling import GraphPooling
@@ -72,7 +81,7 @@ class Cost:
         milliseconds: median time of a forward.
         images_per_second: throughput.
         time_ratio: to DPT-Hybrid in the same round, median of the rounds.
-        processor_ratio: likewise, of the processor time of all threads; 0 where not measured (CUDA).
+        processor_ratio: the same of the processor time of all threads; 0 where not measured (CUDA).
     """
 
     method: str
@@ -111,32 +120,25 @@ def activation_bytes(model: DepthModule, batch: Batch) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def peak_bytes(model: DepthModule, batch: Batch) -> int:
-    """Bytes that a training step allocates at most beyond what there was before it, on CUDA."""
-    device = batch["image"].device
-    if device.type != "cuda":
+def training_peak(model: DepthModule, batch: Batch) -> int:
+    """Return the bytes that a training step allocates at most beyond what there was before it; 0 on a CPU."""
+    if batch["image"].device.type != "cuda":
         return 0
+
+    def step() -> None:
+        with torch.enable_grad():
+            model(batch).depth.mean().backward()
+
     model.train().requires_grad_()
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    with torch.enable_grad():
-        model(batch).depth.mean().backward()
-    peak = torch.cuda.max_memory_allocated(device) - before
+    peak = peak_bytes(step, "cuda")
     model.zero_grad(set_to_none=True)
     model.eval().requires_grad_(False)
     return peak
 
 
-def grid_superpixels(side: int, size: int = 16) -> Tensor:
-    """Square superpixels (1, side, side); their shape does not change the cost."""
-    cells = side // size
-    cell = (torch.arange(side) // size).clamp(max=cells - 1)
-    return (cell[:, None] * cells + cell)[None]
-
-
 def make_batch(side: int, superpixel: int, images: int, device: str) -> Batch:
     """Random images, and their superpixels."""
-    superpixels = grid_superpixels(side, superpixel).expand(images, -1, -1)
+    superpixels = grid_superpixels(side, side, superpixel).expand(images, -1, -1)
     return {"image": torch.randn(images, 3, side, side, device=device), "superpixels": superpixels.to(device)}
 
 
@@ -162,19 +164,18 @@ def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> 
     """All of a :class:`Cost` that needs no clock; images are counted one by one."""
     side = batch["image"].shape[-1]
     one = {key: value[:1] for key, value in batch.items()}
-    mebi = 2**20
     return Cost(
         method=name,
         size=side,
         superpixel=superpixel,
         tokens=(side // superpixel) ** 2,
         batch=len(batch["image"]),
-        parameters=sum(p.numel() for p in model.parameters()) / 1e6,
+        parameters=millions(model),
         gflops=gflops(lambda: model(one)),
         gflops_blocks=gflops_inside(model, Block, one),
         gflops_pooling=gflops_inside(model, GraphPooling, one),
-        activations=activation_bytes(model, one) / mebi,
-        peak=peak_bytes(model, batch) / mebi,
+        activations=activation_bytes(model, one) / MIB,
+        peak=training_peak(model, batch) / MIB,
     )
 
 
@@ -209,13 +210,11 @@ def timings(own: Sequence[Elapsed], peer: Sequence[Elapsed], images: int) -> dic
     }
 
 
-def machine(options: argparse.Namespace) -> str:
-    """Where and how this was measured."""
-    device = torch.cuda.get_device_name() if options.device == "cuda" else f"{platform.machine()} CPU"
+def place(options: argparse.Namespace) -> str:
+    """Say where and how this was measured."""
     how = ["bf16 autocast" if options.bf16 else "fp32"]
     how += [name for name in ("compile", "channels_last") if getattr(options, name)]
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
-    return f"{device}, {threads}, torch {torch.__version__}, {', '.join(how)}, fusion width {options.width}"
+    return f"{machine(options.device)}, {', '.join(how)}, fusion width {options.width}"
 
 
 def show(costs: Sequence[Cost], title: str) -> None:
@@ -294,9 +293,8 @@ def points(options: argparse.Namespace) -> Iterator[tuple[int, int]]:
 
 
 @torch.no_grad()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="224x224, 3 rounds")
+def main(arguments: Sequence[str]) -> None:
+    parser = make_parser(__doc__, "224x224, 3 rounds")
     parser.add_argument("--sizes", type=int, nargs="+", default=[384], help="sides of images, multiples of 32")
     parser.add_argument("--superpixels", type=int, nargs="+", default=[16], help="sides of superpixels")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="images in a batch")
@@ -305,9 +303,8 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="time networks as `torch.compile` makes them")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="time under bfloat16 autocast")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--output", type=Path, help="folder for efficiency.csv and cost_curve.png")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.quick:
         options.sizes, options.rounds = [224], 3
     if options.output:
@@ -316,11 +313,7 @@ def main() -> None:
     costs: list[Cost] = []
     for side, images in points(options):
         costs += (measured := measure(side, options.superpixels, images, options))
-        show(measured, f"{side}x{side}, batch {images}; {machine(options)}")
+        show(measured, f"{side}x{side}, batch {images}; {place(options)}")
         if options.output:  # after every size: the last one may not fit into memory
             write_csv(costs, options.output / "efficiency.csv")
-            draw(costs, machine(options)).savefig(options.output / "cost_curve.png", dpi=110)
-
-
-if __name__ == "__main__":
-    main()
+            draw(costs, place(options)).savefig(options.output / "cost_curve.png", dpi=110)

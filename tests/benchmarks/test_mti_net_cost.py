@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.mti_net_cost import attention_memory, main, networks
+from benchmarks.cost.mti_net import attention_memory, main, networks
 
 
 def test_the_three_networks_are_the_one_without_the_others():
@@ -23,9 +23,8 @@ def test_the_fused_kernel_holds_no_scores():
 
 
 @pytest.mark.slow
-def test_it_prints_its_tables(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["mti_net_cost", "--quick", "--backbone", "resnet10t", "--device", "cpu"])
-    main()
+def test_it_prints_its_tables(capsys):
+    main(["--quick", "--backbone", "resnet10t", "--device", "cpu"])
     output = capsys.readouterr().out
     for row in ("parameters, millions", "GFLOPs, forward", "forward, ms of CPU time", "1,024 x 256"):
         assert row in output

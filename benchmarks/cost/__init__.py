@@ -1,0 +1,1 @@
+"""What networks cost against their peers: operations, time and memory."""
