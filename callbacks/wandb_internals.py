@@ -22,12 +22,12 @@ class OpenWandbLogger(WandbLogger):
 
     @property
     def init_arguments(self) -> dict[str, Any]:
-        """Arguments of ``wandb.init``, to be changed until the run is open: id, job type and tags are known late."""
+        """Return the arguments of ``wandb.init``; id, job type and tags are set late, before the run is open."""
         return self._wandb_init
 
     @property
     def offline(self) -> bool:
-        """Whether the run is kept on disk."""
+        """Return whether the run is kept on disk."""
         return self._offline
 
     def go_offline(self) -> None:
@@ -37,7 +37,7 @@ class OpenWandbLogger(WandbLogger):
 
     @property
     def opened(self) -> Any:
-        """W&B's run, None before :meth:`open_run`; ``experiment`` itself would open it."""
+        """Return W&B's run, None before :meth:`open_run`; ``experiment`` itself would open it."""
         return self._experiment
 
     def open_run(self, run_id: str) -> Any:

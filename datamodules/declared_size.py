@@ -31,7 +31,7 @@ def check_declared(shape: Sequence[int], place: str, fix: str, most: int = MAX_P
 
 
 def declared_size(content: bytes) -> tuple[int, int]:
-    """Height and width that a PNG or JPEG file declares; zeros where it is neither or damaged."""
+    """Return height and width that a PNG or JPEG file declares; zeros where it is neither or damaged."""
     if content[:8] == _PNG and len(content) >= 24:
         width, height = struct.unpack(">II", content[16:24])
         return height, width
@@ -46,7 +46,7 @@ def declared_size(content: bytes) -> tuple[int, int]:
 
 
 def dataset_shape(item: Any, place: str, fix: str) -> tuple[int, ...]:
-    """Shape of an array of an HDF5 file.
+    """Return the shape of an array of an HDF5 file.
 
     Args:
         item: what the file has under a key.

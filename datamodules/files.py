@@ -41,12 +41,12 @@ class WriteError(OSError):
 
 
 def printable(path: Path | str) -> str:
-    """A path as text that any terminal and log can hold; bytes that are not UTF-8 are escaped."""
+    """Return a path as text that any terminal and log can hold; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
 def unreadable(path: Path, form: str, fix: str = FIX, error: Exception | None = None) -> FileNotFoundError | ValueError:
-    """The error to raise in place of a library's that could not read a file: why, as far as error and file tell.
+    """Return the error to raise in place of a library's that could not read a file: why, as far as error and file tell.
 
     Args:
         path: the file.
@@ -81,7 +81,7 @@ def _refused(path: Path, error: OSError) -> ValueError:
 
 
 def read_bytes(path: Path, fix: str = FIX) -> bytes:
-    """Content of a file.
+    """Return the content of a file.
 
     Args:
         path: the file.
@@ -101,7 +101,7 @@ def read_bytes(path: Path, fix: str = FIX) -> bytes:
 
 
 def read_first(read: Callable[[Item], Content], items: Iterable[Item]) -> Content:
-    """What is read of the first item that can be read, of the first and last 25: one broken part does not hide another.
+    """Return what is read of the first item that can be read, among the first and last 25.
 
     Raises:
         FileNotFoundError | ValueError: what reading the first item raises, if none can be read.
@@ -140,7 +140,7 @@ def open_hdf5(path: Path, form: str = "an HDF5 file", fix: str = FIX) -> Iterato
 def read_hdf5(
     path: Path, kind: Literal["float", "integer"], shape: tuple[int | None, ...], key: str = "dataset"
 ) -> NDArray[Any]:
-    """An HDF5 file's one array.
+    """Return an HDF5 file's one array.
 
     Args:
         path: the file.
@@ -168,12 +168,12 @@ def read_hdf5(
 
 
 def read_lines(path: Path, origin: str) -> list[str]:
-    """Lines of a text file as :func:`number_lines` reads them, without their numbers."""
+    """Return lines of a text file as :func:`number_lines` reads them, without their numbers."""
     return [line for _, line in number_lines(path, origin)]
 
 
 def number_lines(path: Path, origin: str) -> list[tuple[int, str]]:
-    """Lines of a text file with their 1-based numbers, stripped, empty ones left out.
+    """Return lines of a text file with their 1-based numbers, stripped, empty ones left out.
 
     Args:
         path: the file.
@@ -197,7 +197,7 @@ def number_lines(path: Path, origin: str) -> list[tuple[int, str]]:
 
 
 def read_table(path: Path, origin: str) -> list[list[str]]:
-    """Rows of a CSV file, the header first; raises as :func:`number_lines` does."""
+    """Return rows of a CSV file, the header first; raises as :func:`number_lines` does."""
     try:
         return list(csv.reader(read_lines(path, origin)))
     except csv.Error as error:
@@ -247,7 +247,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def path_named(folder: Path, name: str) -> Path:
-    """The file that a list calls so, whatever system the list was made on.
+    """Return the file that a list calls so, whatever system the list was made on.
 
     Backslashes separate folders as slashes do, and an accented letter may be one character or two: macOS writes two.
 
@@ -271,7 +271,7 @@ def set_aside(path: Path, error: Exception) -> None:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Names of what is in a folder; none where there is no such folder.
+    """Return names of what is in a folder; none where there is no such folder.
 
     Raises:
         ValueError: if it cannot be read.
@@ -285,7 +285,7 @@ def names_in(folder: Path) -> set[str]:
 
 
 def missing_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of many files that are not there, in order.
+    """Return those of many files that are missing, in order.
 
     Lists each folder once, which on a network drive is many times faster than asking for each file.
     """

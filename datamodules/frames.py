@@ -44,7 +44,7 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Return height and width."""
         height, width = self.image.shape[-2:]
         return height, width
 
@@ -73,12 +73,12 @@ class FrameReader(ABC):
 
     @property
     def indices(self) -> Sequence[int]:
-        """Number of every frame in its data set, see :class:`Frame`."""
+        """Return the number of every frame in its data set, see :class:`Frame`."""
         return range(len(self))
 
     @abstractmethod
     def read(self, position: int) -> Frame:
-        """The frame at a 0-based position.
+        """Return the frame at a 0-based position.
 
         Raises:
             FileNotFoundError: if a file of it is missing, naming it.
@@ -93,27 +93,27 @@ class FrameReader(ABC):
         """
 
     def read_depth(self, position: int) -> Tensor:
-        """Its depth alone, (1, H, W) float32 metres, 0 where invalid; raises as :meth:`read` does."""
+        """Return the depth of a frame alone, (1, H, W) float32 metres, 0 where invalid; raises as :meth:`read` does."""
         return self.read(position).maps["depth"]
 
     def oddities(self, position: int) -> tuple[str, ...]:
-        """What is odd about the files of a frame that can be read, for `segdepth data verify`."""
+        """Return what is odd about the files of a frame that can be read, for `segdepth data verify`."""
         return ()
 
     @abstractmethod
     def source(self, position: int) -> str:
-        """The file, and the place in it, that the frame comes from, for messages."""
+        """Return the file, and the place in it, that the frame comes from, for messages."""
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Names the files and every option that shapes the frames: caches of what is derived from them depend on it."""
+        """Return what names the files and every option that shapes the frames: caches of derived maps depend on it."""
 
 
 def clean_depth(
     depth: NDArray[Any], min_depth: float, max_depth: float, source: str, *, nan_is_hole: bool = False
 ) -> Tensor:
-    """Depth (1, H, W) float32 of a map (H, W) in metres, 0 where it is missing or out of range.
+    """Return depth (1, H, W) float32 of a map (H, W) in metres, 0 where it is missing or out of range.
 
     Args:
         depth: as the format codes it, 0 in holes.
@@ -144,7 +144,7 @@ def clean_depth(
 
 
 def derive_seed(*numbers: int) -> int:
-    """A well mixed 32-bit seed that is a pure function of some non-negative integers (order matters)."""
+    """Return a well mixed 32-bit seed that is a pure function of some non-negative integers (order matters)."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 

@@ -51,7 +51,7 @@ def hold_out_scenes(
 
 
 def random_split(count: int, seed: int) -> Splits:
-    """80 % of the frames to train on, 10 % to validate, 10 % to test, drawn by seed: 1159, 145 and 145 of 1449.
+    """Return 80 % of the frames to train on, 10 % to validate, 10 % to test, drawn by seed: 1159, 145 and 145 of 1449.
 
     Guided MTI-Net section 3 prints "80% for testing, 10% validation and 10% testing", an evident slip.
     """
@@ -61,7 +61,7 @@ def random_split(count: int, seed: int) -> Splits:
 
 
 def spread(items: Sequence[int], count: int) -> list[int]:
-    """At most ``count`` of some items, evenly spread from the first to the last."""
+    """Return at most ``count`` of some items, evenly spread from the first to the last."""
     if len(items) <= count:
         return list(items)
     return [items[number] for number in np.linspace(0, len(items) - 1, count).round().astype(int)]

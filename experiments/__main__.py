@@ -109,7 +109,7 @@ def explained_imports() -> Iterator[None]:
 
 
 def explain_error(error: Exception) -> str:
-    """One line for an error: the cause of a full disk, full memory, an absent accelerator, else its own message."""
+    """Return one line for an error: a full disk, full memory, an absent accelerator, or else its own message."""
     from experiments.health.disk_errors import explain_disk
 
     line = explain_disk(error)
@@ -122,7 +122,7 @@ def explain_error(error: Exception) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The line of a message that says what is wrong.
+    """Return the line of a message that says what is wrong.
 
     An error raised in a DataLoader worker brings the worker's traceback along; its last line counts. One raised while
     jsonargparse builds an object comes in a list, beside what else the key would have accepted.

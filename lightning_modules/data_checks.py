@@ -104,7 +104,7 @@ def check_crops(sets: Sequence[DepthData], protocols: Mapping[str, EvalProtocol]
 
 
 def declared_normalization(method: Checked) -> Normalization:
-    """Return mean and standard deviation of RGB in [0, 1] that the backbone of a method's network declares.
+    """Return the mean and standard deviation of RGB in [0, 1] that the backbone of a method's network declares.
 
     Raises:
         ValueError: if the network has no backbone: the method then declares them itself.

@@ -82,7 +82,7 @@ class GuidedMTINet(DepthModule):
 
     @property
     def structured(self) -> StructuredDepthLoss:
-        """The depth loss by its own type."""
+        """Return the depth loss by its own type."""
         return cast(StructuredDepthLoss, self.depth_loss)
 
     def check_data(self, data: DepthData, *, training: bool = False) -> None:

@@ -79,24 +79,24 @@ class RegionSupportStage(Stage):
 
     @property
     def parts(self) -> frozenset[str]:
-        """Modules that this stage uses."""
+        """Return modules that this stage uses."""
         return PARTS[self.guidance]
 
     @property
     def begins_with_truth(self) -> bool:
-        """Whether the truth's region support takes the place of the generation module's output."""
+        """Return whether the truth's region support takes the place of the generation module's output."""
         return "generation" not in self.parts
 
     @property
     def oracle(self) -> str:
-        """What is read of the truth, in tests too if this is the last stage; empty for nothing."""
+        """Return what is read of the truth, in tests too if this is the last stage; empty for nothing."""
         if self.begins_with_truth:
             return "region support"
         return "semantics" if self.guidance == "semantic" else ""
 
     @property
     def requires(self) -> set[str]:
-        """Keys of a sample that this stage reads besides those of every method."""
+        """Return keys of a sample that this stage reads besides those of every method."""
         required = {"regions"} if self.epochs and self.loss == "region" else set()
         if self.begins_with_truth or "support" in self.terms:
             required.add("region_support")
@@ -199,12 +199,12 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]  # it depends on the stages
-        """Keys of a sample that any stage reads besides those of every method."""
+        """Return keys of a sample that any stage reads besides those of every method."""
         return frozenset().union(*(stage.requires for stage in self.stages))
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """RGB mean and standard deviation of ImageNet, which ResNet-34's weights were trained with."""
+        """Return RGB mean and standard deviation of ImageNet, which ResNet-34's weights were trained with."""
         return IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
     def forward(self, batch: Batch) -> Prediction:

@@ -107,7 +107,7 @@ class SemanticMD(DepthModule):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The base class's facts, with the classes of one-hot maps, most frequent first, and their counted pixels."""
+        """Return the base class's facts, with the classes of one-hot maps, most frequent first, and their pixels."""
         semantic_input = self.network.semantic_input
         if not isinstance(semantic_input, OneHotClasses) or not semantic_input.is_chosen:
             return super().facts

@@ -45,12 +45,12 @@ class BestCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Key of the callback in checkpoints, the same with and without validation."""
+        """Return the key of the callback in checkpoints, the same with and without validation."""
         return type(self).__qualname__
 
     @property
     def path(self) -> Path:
-        """Path of ``best.ckpt``."""
+        """Return the path of ``best.ckpt``."""
         return Path(str(self.dirpath)) / f"{self.filename}.ckpt"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

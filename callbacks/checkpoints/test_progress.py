@@ -24,7 +24,7 @@ class HasTestState(Protocol):
 
     @property
     def state_key(self) -> str:
-        """Key of the callback, as Lightning's checkpoints have it."""
+        """Return the key of the callback, as Lightning's checkpoints have it."""
 
     def test_state(self) -> dict[str, Any]:
         """Return what was collected so far, as tensors and plain values."""

@@ -52,19 +52,19 @@ class FrameView:
 
     @property
     def sought(self) -> NDArray[np.bool_]:
-        """(H, W) bool, where edges are looked for: true depth has none of its own where it is not evaluated."""
+        """Return (H, W) bool, where edges are looked for: true depth has none of its own where it is not evaluated."""
         if self.annotated is None:
             return self.evaluated
         return np.ones_like(self.evaluated) if self.window is None else self.window
 
     @property
     def prediction_title(self) -> str:
-        """What pictures call the prediction, which says so where the method was given the truth."""
+        """Return what pictures call the prediction, which says so where the method was given the truth."""
         return f"prediction (oracle {self.oracle})" if self.oracle else "prediction"
 
     @property
     def relative_error(self) -> NDArray[np.float64]:
-        """(H, W) |error| / truth, 0 where it is not evaluated, and where no depth is predicted."""
+        """Return (H, W) |error| / truth, 0 where it is not evaluated, and where no depth is predicted."""
         if self.predicted is None:
             return np.zeros_like(self.truth)
         error = np.abs(self.predicted - self.truth) / np.where(self.evaluated, self.truth, 1)
@@ -72,14 +72,14 @@ class FrameView:
 
     @property
     def abs_rel(self) -> float:
-        """Mean relative error; NaN where nothing is evaluated, or predicted."""
+        """Return the mean relative error; NaN where nothing is evaluated, or predicted."""
         if self.predicted is None or not self.evaluated.any():
             return float("nan")
         return float(self.relative_error[self.evaluated].mean())
 
     @property
     def native_image(self) -> Picture:
-        """The image at the size of the truth, (H, W, 3)."""
+        """Return the image at the size of the truth, (H, W, 3)."""
         return cast(Picture, cv2.resize(self.image, self.truth.shape[::-1], interpolation=cv2.INTER_AREA))
 
     def pictures(self) -> tuple[Picture, Picture, Picture]:

@@ -45,7 +45,7 @@ class Case:
 
     @property
     def rank(self) -> tuple[float, int]:
-        """Key that sorts cases, the worst first."""
+        """Return the key that sorts cases, the worst first."""
         return -self.error, self.index
 
     def plain(self) -> dict[str, Any]:

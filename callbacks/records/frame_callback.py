@@ -33,7 +33,7 @@ class FrameOutput:
 
     @property
     def index(self) -> int:
-        """Number of the frame in its data set, 0-based."""
+        """Return the number of the frame in its data set, 0-based."""
         return int(self.batch["index"][self.i])
 
     @property
@@ -43,12 +43,12 @@ class FrameOutput:
 
     @property
     def number(self) -> int:
-        """Number of the frame in its scene."""
+        """Return the number of the frame in its scene."""
         return int(self.batch["frame"][self.i])
 
     @property
     def name(self) -> str:
-        """What pictures call the frame: scene and number."""
+        """Return what pictures call the frame: scene and number."""
         return f"{self.scene}, frame {self.number}"
 
 

@@ -133,7 +133,7 @@ class RunLogger(OpenWandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run, opened on first use; once logging has failed, a stand-in that keeps nothing."""
+        """Return W&B's run, opened on first use; once logging has failed, a stand-in that keeps nothing."""
         if self.failed:
             return DummyExperiment()
         if self.opened is None:

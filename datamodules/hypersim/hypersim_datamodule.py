@@ -92,13 +92,13 @@ class HyperSimDataModule(DepthDataModule):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments that shape frames and splits."""
+        """Return arguments that shape frames and splits."""
         names = ("frames", "test_part", "cameras", "depth", "color", "tone_map", "labels", "min_depth", "max_depth")
         return {name: getattr(self, name) for name in names}
 
     @cached_property
     def parts(self) -> dict[str, list[HyperSimFrame]]:
-        """Frames of the selection by part, flagged ones left out, and incomplete ones as configured.
+        """Return frames of the selection by part, flagged ones left out, and incomplete ones as configured.
 
         Raises:
             FileNotFoundError: if a table or list is missing.
@@ -125,7 +125,7 @@ class HyperSimDataModule(DepthDataModule):
         return {part: [frame for frame in own if frame not in absent] for part, own in parts.items()}
 
     def open_reader(self) -> FrameReader:
-        """The frames of all parts: train, then val, then test."""
+        """Return the frames of all parts: train, then val, then test."""
         frames = [frame for part in self.parts.values() for frame in part]
         return HyperSimReader(
             self.folder,
@@ -151,11 +151,11 @@ class HyperSimDataModule(DepthDataModule):
 
     @property
     def has_validation_part(self) -> bool:
-        """The selections have one."""
+        """Return whether there is a validation part: the selections have one."""
         return True
 
     def read_splits(self, reader: FrameReader) -> Splits:
-        """The selection's parts."""
+        """Return the selection's parts."""
         ranges, first = {}, 0
         for part in ("train", "val", "test"):
             count = len(self.parts.get(part, ()))

@@ -57,7 +57,7 @@ class HyperSimFrame:
     frame: int
 
     def file(self, kind: str) -> tuple[str, str]:
-        """Folder, below the data set's, and name of one of its files; kinds are those of :meth:`path`."""
+        """Return folder, below the data set's, and name of one of its files; kinds are those of :meth:`path`."""
         folder = {"color": "final_hdf5", "tonemap": "final_preview"}.get(kind, "geometry_hdf5")
         suffix = "jpg" if kind == "tonemap" else "hdf5"
         return (
@@ -66,7 +66,7 @@ class HyperSimFrame:
         )
 
     def path(self, root: Path, kind: str) -> Path:
-        """One of its files: ``color``, ``tonemap``, or a geometry map such as ``depth_meters``."""
+        """Return one of its files: ``color``, ``tonemap``, or a geometry map such as ``depth_meters``."""
         return root.joinpath(*self.file(kind))
 
 
@@ -85,7 +85,7 @@ def _read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
 
 
 def read_official_split(path: Path) -> dict[str, list[HyperSimFrame]]:
-    """Released frames by partition (``train``, ``val``, ``test``) of the official split, in the table's order.
+    """Return released frames by partition (``train``, ``val``, ``test``) of the official split, in the table's order.
 
     Raises:
         FileNotFoundError: if the table is missing.
@@ -107,7 +107,7 @@ def read_official_split(path: Path) -> dict[str, list[HyperSimFrame]]:
 
 
 def read_flagged(path: Path) -> set[HyperSimFrame]:
-    """Frames that Apple flagged for removal.
+    """Return frames that Apple flagged for removal.
 
     The file lists, for each scene, its cameras' preview folders, and under each the flagged images; an empty line ends
     a scene.
@@ -130,7 +130,7 @@ def read_flagged(path: Path) -> set[HyperSimFrame]:
 
 
 def read_frame_list(path: Path, origin: str) -> list[HyperSimFrame]:
-    """Frames that a list file names, in its order, whatever its columns.
+    """Return frames that a list file names, in its order, whatever its columns.
 
     Known are Marigold's lines (`ai_001_010/rgb_cam_00_fr0000.png ...`) and any path into the released layout
     (`.../ai_001_010/images/scene_cam_00_final_hdf5/frame.0000.color.hdf5`), wherever it was on its author's machine.
@@ -149,7 +149,7 @@ def read_frame_list(path: Path, origin: str) -> list[HyperSimFrame]:
 
 
 def incomplete_frames(root: Path, frames: Iterable[HyperSimFrame], kinds: Sequence[str]) -> dict[HyperSimFrame, Path]:
-    """Frames that lack one of their files, and the first such file.
+    """Return frames that lack one of their files, and the first such file.
 
     Lists every folder once: the whole release is checked in seconds, on a network drive too.
     """
@@ -167,7 +167,7 @@ def incomplete_frames(root: Path, frames: Iterable[HyperSimFrame], kinds: Sequen
 
 
 def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.float64]]:
-    """Matrix ``M_cam_from_uv`` (3, 3) of each scene's camera.
+    """Return the matrix ``M_cam_from_uv`` (3, 3) of each scene's camera.
 
     Raises:
         FileNotFoundError: if the table is missing.
@@ -194,7 +194,7 @@ def read_cameras(path: Path, scenes: Iterable[str]) -> dict[str, NDArray[np.floa
 
 
 def fields_of_view(m_cam_from_uv: NDArray[np.float64]) -> tuple[float, float]:
-    """Angle between the rays of left and right, and of lower and upper edge, degrees."""
+    """Return the angle between the rays of left and right, and of lower and upper edge, degrees."""
     rays = m_cam_from_uv @ np.array([[-1, 1, 0, 0], [0, 0, -1, 1], [1, 1, 1, 1]])
     rays = rays / np.linalg.norm(rays, axis=0)
     across, upright = (np.degrees(np.arccos(np.clip(a @ b, -1, 1))) for a, b in (rays.T[:2], rays.T[2:]))
@@ -202,17 +202,17 @@ def fields_of_view(m_cam_from_uv: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def constant_camera() -> NDArray[np.float64]:
-    """``M_cam_from_uv`` of the usual shortcut: every scene has the default camera (Depth Anything v2, Marigold)."""
+    """Return the usual shortcut for ``M_cam_from_uv``: one camera for every scene (Depth Anything v2, Marigold)."""
     return np.diag([WIDTH / (2 * DEFAULT_FOCAL), HEIGHT / (2 * DEFAULT_FOCAL), -1.0])
 
 
 def pixels_to_uv(height: int, width: int) -> NDArray[np.float64]:
-    """Matrix from pixel (x, y, 1), centres at integers, to HyperSim's (u, v, 1): -1..1, v upwards."""
+    """Return the matrix from pixel (x, y, 1), centres at integers, to HyperSim's (u, v, 1): -1..1, v upwards."""
     return np.array([[2 / width, 0, 1 / width - 1], [0, -2 / height, 1 - 1 / height], [0, 0, 1]])
 
 
 def camera_matrix(m_cam_from_uv: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Camera matrix K (3, 3), such that a point (X right, Y down, Z forward) shows at pixel K (X, Y, Z) up to scale.
+    """Return the matrix K (3, 3): a point (X right, Y down, Z forward) shows at pixel K (X, Y, Z) up to scale.
 
     HyperSim's camera axes are x right, y up, z backward. A tilted or shifted lens makes K a general matrix.
 
@@ -227,7 +227,7 @@ def camera_matrix(m_cam_from_uv: NDArray[np.float64], height: int, width: int) -
 
 
 def planar_factor(m_cam_from_uv: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Planar depth over distance to the optical centre, (H, W): |r_z| / |r| of each pixel's ray r."""
+    """Return planar depth over distance to the optical centre, (H, W): |r_z| / |r| of each pixel's ray r."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     rays = m_cam_from_uv @ pixels_to_uv(height, width) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     return (np.abs(rays[2]) / np.linalg.norm(rays, axis=0)).reshape(height, width)

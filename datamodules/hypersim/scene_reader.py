@@ -32,7 +32,7 @@ LABEL_FILES = {"semantics": "semantic", "instances": "semantic_instance"}
 
 
 def file_kinds(color: ColorSource, labels: bool) -> list[str]:
-    """Kinds of files that reading a frame opens."""
+    """Return kinds of files that reading a frame opens."""
     kinds = ["depth_meters", *(LABEL_FILES.values() if labels else ())]
     return kinds + (["color", "render_entity_id"] if color == "hdr" else ["tonemap"])
 
@@ -90,7 +90,7 @@ class HyperSimReader(FrameReader):
 
     @cached_property
     def identity(self) -> str:
-        """Root, frames, their files' sizes and times, cameras and options."""
+        """Return root, frames, their files' sizes and times, cameras and options."""
         cameras = [(scene, camera.tolist()) for scene, camera in sorted(self.cameras.items())]
         content = hashlib.sha256(repr((self.frames, cameras)).encode()).hexdigest()
         options = (self.depth, self.color, self.tone_map, self.labels, self.min_depth, self.max_depth)
@@ -113,11 +113,11 @@ class HyperSimReader(FrameReader):
             )
 
     def source(self, position: int) -> str:
-        """The frame's depth file."""
+        """Return the frame's depth file."""
         return printable(self.frames[position].path(self.root, "depth_meters"))
 
     def read(self, position: int) -> Frame:
-        """The frame at a position.
+        """Return the frame at a position.
 
         Raises:
             FileNotFoundError: if a file is missing.
@@ -137,7 +137,7 @@ class HyperSimReader(FrameReader):
         )
 
     def read_depth(self, position: int) -> Tensor:
-        """Depth (1, H, W) in metres; raises as :meth:`read` does."""
+        """Return depth (1, H, W) in metres; raises as :meth:`read` does."""
         name = self.frames[position]
         path = name.path(self.root, "depth_meters")
         # Half precision, so conversion first: 65504 is its largest number, and sums in it are coarse.
@@ -149,7 +149,7 @@ class HyperSimReader(FrameReader):
         )
 
     def oddities(self, position: int) -> tuple[str, ...]:
-        """Values of colour and depth that the format does not have, or that mean nothing, counted."""
+        """Return values of colour and depth that the format does not have, or that mean nothing, counted."""
         name = self.frames[position]
         maps = {"depth": self._geometry(name, "depth_meters", "float")}
         if self.color == "hdr":

@@ -38,7 +38,7 @@ def tonemap(hdr: NDArray[np.float32], valid: NDArray[np.bool_], operator: ToneMa
 
 
 def apple_scale(hdr: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
-    """Exposure of the ``apple`` operator: 1 where no pixel is valid, 0 where the scene is black."""
+    """Return the exposure of the ``apple`` operator: 1 where no pixel is valid, 0 where the scene is black."""
     if not valid.any():
         return 1.0
     brightness = hdr[valid] @ np.array([0.3, 0.59, 0.11], dtype=np.float32)

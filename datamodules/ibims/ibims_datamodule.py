@@ -28,13 +28,13 @@ class IBimsDataModule(DepthDataModule):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments that shape frames."""
+        """Return arguments that shape frames."""
         return {"layout": self.layout, "min_depth": self.min_depth, "max_depth": self.max_depth}
 
     def open_reader(self) -> FrameReader:
-        """The frames."""
+        """Return the frames."""
         return IBimsReader(self.folder, min_depth=self.min_depth, max_depth=self.max_depth, layout=self.layout)
 
     def read_splits(self, reader: FrameReader) -> Splits:
-        """All frames test."""
+        """Return a split in which all frames are tested on."""
         return Splits([], [], range(len(reader)))

@@ -105,7 +105,7 @@ class IBimsReader(FrameReader):
         return parts[1], int(parts[2])
 
     def read(self, position: int) -> Frame:
-        """The frame at a 0-based position.
+        """Return the frame at a 0-based position.
 
         Raises:
             FileNotFoundError: if a file of it is missing.
@@ -179,12 +179,12 @@ class IBimsReader(FrameReader):
         return f"{printable(self._path(name, field))}: `{field}`"
 
     def source(self, position: int) -> str:
-        """Its MATLAB file, or its picture."""
+        """Return the frame's MATLAB file, or its picture."""
         return printable(self._path(self.names[position]))
 
     @cached_property
     def identity(self) -> str:
-        """The folder, the frames and optional maps by a digest of their names, and the files' sizes and times."""
+        """Return the folder, a digest of the names of frames and optional maps, and the files' sizes and times."""
         digest = hashlib.sha256("\n".join([*self.names, *self._maps]).encode()).hexdigest()[:16]
         fields = ("rgb",) if self.layout == "mat" else ("rgb", "depth", "calib", *_MASKS, *self._maps)
         states = file_states(self._path(name, field) for name in self.names for field in fields)

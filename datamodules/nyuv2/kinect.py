@@ -51,7 +51,7 @@ _HEADER = re.compile(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
 
 
 def read_color(path: Path) -> NDArray[np.uint8]:
-    """RGB image (480, 640, 3) of a PPM file.
+    """Return the RGB image (480, 640, 3) of a PPM file.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -61,7 +61,7 @@ def read_color(path: Path) -> NDArray[np.uint8]:
 
 
 def read_codes(path: Path) -> NDArray[np.uint16]:
-    """Codes (480, 640) of a PGM file, 0..2047.
+    """Return codes (480, 640) of a PGM file, 0..2047.
 
     The recorder wrote them least significant byte first, against the PGM rule, so that ordinary readers swap them.
     A file that some tool wrote again by the rule has codes out of range in that order, and is read in the other.
@@ -98,18 +98,18 @@ def _read_netpbm(path: Path, magic: int, largest: int, dtype: np.dtype[Any]) -> 
 
 
 def depth_of_codes(codes: NDArray[Any]) -> NDArray[np.float64]:
-    """Depth (H, W) in metres of codes (H, W), 0 where nothing came back or the code stands for no distance."""
+    """Return depth (H, W) in metres of codes (H, W), 0 where nothing came back or the code stands for no distance."""
     away = DEPTH_POLE - codes.astype(np.float64)
     return np.divide(DEPTH_SCALE, away, out=np.zeros_like(away), where=away > 0)
 
 
 def undistort_color(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image (480, 640, 3) without the RGB camera's lens distortion, of matrix :func:`intrinsics`; black borders."""
+    """Return the image (480, 640, 3) undistorted to the matrix of :func:`intrinsics`, with black borders."""
     return cv2.undistort(image, intrinsics().astype(np.float64), COLOR_DISTORTION).astype(np.uint8, copy=False)
 
 
 def register_depth(codes: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """Depth (480, 640) in metres as the undistorted RGB camera sees it, 0 where nothing is measured.
+    """Return depth (480, 640) in metres as the undistorted RGB camera sees it, 0 where nothing is measured.
 
     The toolbox's way: codes are undistorted by linear interpolation (a plane's codes are linear in the image, as
     inverse depth is), none next to a hole; their points go to the nearest pixel, where the nearest point wins. Depth

@@ -74,7 +74,7 @@ CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 
 
 def intrinsics(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.float32]:
-    """Pinhole matrix (3, 3) of the NYUv2 RGB camera for frames resized to ``height`` x ``width``.
+    """Return the pinhole matrix (3, 3) of the NYUv2 RGB camera for frames resized to ``height`` x ``width``.
 
     Pixel centres lie at integer coordinates, hence the half-pixel terms of the principal point.
     """
@@ -85,14 +85,14 @@ def intrinsics(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.float32]:
 
 
 def scaled_window(window: tuple[int, int, int, int], height: int, width: int) -> tuple[int, int, int, int]:
-    """A window given at 480x640, for frames of another size."""
+    """Return a window given at 480x640, for frames of another size."""
     top, left, bottom, right = window
     sy, sx = height / HEIGHT, width / WIDTH
     return round(top * sy), round(left * sx), round(bottom * sy), round(right * sx)
 
 
 def blacken_border(image: Tensor) -> Tensor:
-    """Image (3, H, W) with black outside :data:`BLACK_WINDOW`, as the BTS family's test images have it."""
+    """Return image (3, H, W) with black outside :data:`BLACK_WINDOW`, as the BTS family's test images have it."""
     top, left, bottom, right = scaled_window(BLACK_WINDOW, *image.shape[-2:])
     inside = torch.zeros_like(image)
     inside[:, top:bottom, left:right] = image[:, top:bottom, left:right]
@@ -100,7 +100,7 @@ def blacken_border(image: Tensor) -> Tensor:
 
 
 def looks_mirrored(image: Tensor) -> bool:
-    """Whether an image (3, 480, 640) uint8 with NYUv2's white border is flipped left to right.
+    """Return whether an image (3, 480, 640) uint8 with NYUv2's white border is flipped left to right.
 
     The border is 6 pixels wide on the left and 7 on the right (one more where JPEG blurs it); a public dump of the
     labelled frames that was made by rotating instead of transposing has them the other way round.
@@ -121,7 +121,7 @@ def _are_ids(values: NDArray[Any], count: int, largest: int) -> bool:
 
 
 def read_class_mapping(path: Path) -> NDArray[np.uint8]:
-    """Table (895,) from fine id 0..894 to NYU40 id, of a ``classMapping40.mat``; entry 0, unlabelled, stays 0.
+    """Return the table (895,) from fine id to NYU40 id, of a ``classMapping40.mat``; entry 0, unlabelled, stays 0.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -136,7 +136,7 @@ def read_class_mapping(path: Path) -> NDArray[np.uint8]:
 
 
 def read_class13_mapping(path: Path) -> NDArray[np.uint8]:
-    """Table (41,) from NYU40 id to one of the 13 classes of Couprie et al. (ICLR 2013), of a ``class13Mapping.mat``.
+    """Return the table (41,) of a ``class13Mapping.mat``: from NYU40 id to 13 classes (Couprie et al., ICLR 2013).
 
     Raises:
         FileNotFoundError: if it is missing.

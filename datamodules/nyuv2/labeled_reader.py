@@ -103,7 +103,7 @@ class NYUv2Reader(FrameReader):
 
     @property
     def identity(self) -> str:
-        """The file's path, size and time, and the options."""
+        """Return the file's path, size and time, and the options."""
         state = self.path.stat()
         table = None if self.classes is None else hashlib.sha256(self.classes.tobytes()).hexdigest()
         return (
@@ -112,7 +112,7 @@ class NYUv2Reader(FrameReader):
         )
 
     def source(self, position: int) -> str:
-        """File and 0-based frame."""
+        """Return the file and 0-based frame."""
         return f"{printable(self.path)}: frame {position} (0-based)"
 
     def _check(self, file: h5py.File) -> tuple[int, int]:
@@ -152,7 +152,7 @@ class NYUv2Reader(FrameReader):
         return {**self.__dict__, "_handle": None, "_process": None}
 
     def read(self, position: int) -> Frame:
-        """The frame at a 0-based position of the file.
+        """Return the frame at a 0-based position of the file.
 
         Raises:
             ValueError: if it cannot be read, holds no valid depth, or a class that is not known.
@@ -168,7 +168,7 @@ class NYUv2Reader(FrameReader):
         )
 
     def read_depth(self, position: int) -> Tensor:
-        """Depth (1, H, W) of a frame in metres, 0 where it is missing or out of range.
+        """Return depth (1, H, W) of a frame in metres, 0 where it is missing or out of range.
 
         Raises:
             ValueError: if that is everywhere, or values are not finite.
@@ -227,7 +227,7 @@ def open_labeled(path: Path) -> Iterator[h5py.File]:
 
 
 def read_cells(file: h5py.File, key: str) -> list[str]:
-    """The strings of a MATLAB cell array.
+    """Return the strings of a MATLAB cell array.
 
     Raises:
         ValueError: if the key is none.
@@ -258,7 +258,7 @@ def _text(cell: h5py.Dataset) -> str:
 
 
 def count_within(names: Iterable[str]) -> list[int]:
-    """For each name, how many equal ones come before it."""
+    """Return, for each name, how many equal ones come before it."""
     seen: Counter[str] = Counter()
     numbers = []
     for name in names:
@@ -268,7 +268,7 @@ def count_within(names: Iterable[str]) -> list[int]:
 
 
 def read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
-    """Training and test frames of a splits file, 0-based and in its order.
+    """Return training and test frames of a splits file, 0-based and in its order.
 
     Args:
         path: MATLAB file with ``trainNdxs``, which may be empty, and ``testNdxs``, 1-based.

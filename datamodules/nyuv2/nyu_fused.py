@@ -79,17 +79,17 @@ class NYUFusedDataModule(DepthDataModule):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments that shape frames and splits."""
+        """Return arguments that shape frames and splits."""
         names = ("classes", "depth", "few_frames", "test_share", "split_file", "seed", "min_depth", "max_depth")
         return {name: getattr(self, name) for name in names}
 
     @cached_property
     def v1_folder(self) -> Path:
-        """Where NYU Depth v1 is."""
+        """Return the folder of NYU Depth v1."""
         return self.folder.parent / "nyuv1" if self.v1_root is None else Path(self.v1_root).expanduser()
 
     def open_reader(self) -> FrameReader:
-        """The frames of v1, then those of v2."""
+        """Return the frames of v1, then those of v2."""
         v2_names = NYUv2Reader(
             self.folder / LABELED_FILE, None, min_depth=self.min_depth, max_depth=self.max_depth
         ).names
@@ -115,7 +115,7 @@ class NYUFusedDataModule(DepthDataModule):
 
     @cached_property
     def split_path(self) -> Path:
-        """The split's file."""
+        """Return the split's file."""
         if self.split_file is not None:
             return Path(self.split_file).expanduser()
         frames = hashlib.sha256("\n".join(self.reader.scenes).encode()).hexdigest()[:8]
@@ -123,7 +123,7 @@ class NYUFusedDataModule(DepthDataModule):
         return cache_folder() / "splits" / name
 
     def read_splits(self, reader: FrameReader) -> Splits:
-        """The written split, or a new one, which is then written.
+        """Return the written split, or a new one, which is then written.
 
         Raises:
             ValueError: if the written one is damaged, or of other frames.
@@ -181,7 +181,7 @@ class FusedReader(FrameReader):
 
     @property
     def identity(self) -> str:
-        """Of all readers."""
+        """Return the identities of all readers."""
         return "\n".join(reader.identity for reader in self.readers.values())
 
     def origin(self, position: int) -> tuple[str, int]:
@@ -193,17 +193,17 @@ class FusedReader(FrameReader):
         raise IndexError(position)
 
     def source(self, position: int) -> str:
-        """As its reader says."""
+        """Return the source that the frame's own reader names."""
         name, own = self.origin(position)
         return self.readers[name].source(own)
 
     def read_depth(self, position: int) -> Tensor:
-        """As its reader does."""
+        """Read depth alone by the frame's own reader."""
         name, own = self.origin(position)
         return self.readers[name].read_depth(own)
 
     def read(self, position: int) -> Frame:
-        """The frame, numbered in the fused set; maps that only some of the sets have are left out."""
+        """Return the frame, numbered in the fused set; maps that only some of the sets have are left out."""
         name, own = self.origin(position)
         frame = self.readers[name].read(own)
         maps = {key: value for key, value in frame.maps.items() if key in self.provides}
@@ -211,7 +211,7 @@ class FusedReader(FrameReader):
 
 
 def match_names(names: Sequence[str], reference: Sequence[str]) -> list[int]:
-    """1-based number of each name in a reference list; names that it does not have are numbered on from its end."""
+    """Return the 1-based number of each name in a reference list; other names are numbered on from its end."""
     numbers = {name: number for number, name in enumerate(reference, start=1)}
     unknown = (name for name in dict.fromkeys(names) if name not in numbers)
     numbers |= {name: number for number, name in enumerate(unknown, start=len(reference) + 1)}

@@ -105,14 +105,14 @@ class NYUv2DataModule(DepthDataModule):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments that shape frames and splits."""
+        """Return arguments that shape frames and splits."""
         names = ("classes", "depth", "border", "split", "min_depth", "max_depth")
         seed = {"seed": self.seed} if self.split != "official" else {}
         return {name: getattr(self, name) for name in names} | seed
 
     @cached_property
     def found_layout(self) -> str:
-        """The layout in use.
+        """Return the layout in use.
 
         Raises:
             FileNotFoundError: if ``auto`` finds none, saying what would be one.
@@ -143,7 +143,7 @@ class NYUv2DataModule(DepthDataModule):
 
     @property
     def set_name(self) -> str:
-        """NYUv2 only for its own frames; those of others are named by their folder."""
+        """Return the data set's name: NYUv2 only for its own frames; those of others are named by their folder."""
         name = super().set_name
         if self.store is not None or name.startswith("rooms") or self._stranger is None:
             return name
@@ -153,7 +153,7 @@ class NYUv2DataModule(DepthDataModule):
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """As for all sets, and whether the labelled file's test part has frames that officially train."""
+        """Return remarks as for all sets, and whether the file's test part has frames that officially train."""
         said = super().remarks
         whole = self.split == "official" and len(self.reader) == LABELED_FRAMES
         if whole and not all(is_test_frame(self.reader.indices[position]) for position in self.splits.test):
@@ -183,12 +183,12 @@ class NYUv2DataModule(DepthDataModule):
 
     @cached_property
     def class_mapping(self) -> Path | None:
-        """The 894 to 40 mapping file in use, if there is one."""
+        """Return the 894 to 40 mapping file in use, if there is one."""
         path = self.folder / (self.class_mapping_file or CLASS_MAPPING_FILE)
         return path if self.class_mapping_file or path.exists() else None
 
     def class_table(self) -> NDArray[np.integer[Any]] | None:
-        """Table from fine class id 0..894 to the ids of ``semantics``; None where no file says."""
+        """Return the table from fine class id 0..894 to the ids of ``semantics``; None where no file says."""
         if self.classes == FINE_CLASSES:
             return np.arange(FINE_CLASSES + 1)
         if self.class_mapping is None:
@@ -197,7 +197,7 @@ class NYUv2DataModule(DepthDataModule):
         return read_class13_mapping(self.folder / self.class13_mapping_file)[table] if self.classes == 13 else table
 
     def hint(self, key: str) -> str:
-        """What to do so that a key is provided."""
+        """Return what to do so that a key is provided."""
         if key == "semantics" and self.store is None and self.found_layout == "labeled":
             return f"{printable(self.folder / CLASS_MAPPING_FILE)} is missing: {ORIGINS[CLASS_MAPPING_FILE]}"
         if key in ("semantics", "instances") and self.store is None and self.found_layout != "labeled":
@@ -205,7 +205,7 @@ class NYUv2DataModule(DepthDataModule):
         return super().hint(key)
 
     def open_reader(self) -> FrameReader:
-        """The labelled file, or the tree: training frames, then test frames."""
+        """Return the labelled file, or the tree: training frames, then test frames."""
         if self.found_layout == "labeled":
             return self._open_labeled()
         if self.split != "official":
@@ -257,11 +257,11 @@ class NYUv2DataModule(DepthDataModule):
 
     @property
     def has_validation_part(self) -> bool:
-        """A random split has one, the official split has not."""
+        """Return whether there is a validation part: a random split has one, the official split has not."""
         return self.split != "official"
 
     def read_splits(self, reader: FrameReader) -> Splits:
-        """The official split, the tree's lists, or a random split."""
+        """Return the official split, the tree's lists, or a random split."""
         if self.found_layout != "labeled":
             train = len(self._tree["train"])
             return Splits(range(train), [], range(train, len(reader)))
@@ -272,11 +272,11 @@ class NYUv2DataModule(DepthDataModule):
 
     @property
     def train_window(self) -> tuple[int, int, int, int] | None:
-        """BTS's window inside the border, where training crops are drawn from it."""
+        """Return BTS's window inside the border, where training crops are drawn from it."""
         return scaled_window(CROP_WINDOW, *(self.resize or self.reader.size)) if self.border == "crop" else None
 
     def describe(self) -> dict[str, Any]:
-        """What is read and how, as plain JSON."""
+        """Return what is read and how, as plain JSON."""
         files = (
             {} if self.store is not None else {"layout": self.found_layout, "class_mapping": str(self.class_mapping)}
         )

@@ -58,7 +58,7 @@ class NYUv2OCDataModule(NYUv2DataModule):
 
     @cached_property
     def boundary_folder(self) -> Path:
-        """Where the maps are looked for."""
+        """Return the folder that the maps are looked for in."""
         return self.folder.parent / "nyuv2_oc" if self.boundaries is None else Path(self.boundaries).expanduser()
 
     @cached_property
@@ -80,12 +80,12 @@ class NYUv2OCDataModule(NYUv2DataModule):
         raise FileNotFoundError(f"{printable(self.boundary_folder / folder)} has no boundary maps: {ORIGIN}")
 
     def open_reader(self) -> FrameReader:
-        """NYUv2's frames, joined with the maps that there are."""
+        """Return NYUv2's frames, joined with the maps that there are."""
         reader = super().open_reader()
         return OcclusionReader(reader, {p: self.maps[i] for p, i in enumerate(reader.indices) if i in self.maps})
 
     def read_splits(self, reader: FrameReader) -> Splits:
-        """NYUv2's split, its test part without the frames that nobody annotated.
+        """Return NYUv2's split, its test part without the frames that nobody annotated.
 
         Raises:
             ValueError: if that leaves none.
@@ -119,39 +119,39 @@ class OcclusionReader(FrameReader):
 
     @property
     def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
-        """As the reader says."""
+        """Return each frame's number in its scene, as the reader has them."""
         return self.reader.frame_numbers
 
     @property
     def indices(self) -> Sequence[int]:
-        """As the reader says."""
+        """Return each frame's number in its data set, as the reader has them."""
         return self.reader.indices
 
     @cached_property
     def identity(self) -> str:
-        """Of the frames, and of the maps' names, sizes and times."""
+        """Return the identity of the frames, and of the maps' names, sizes and times."""
         maps = sorted((p, str(path)) for p, path in self.maps.items())
         return f"{self.reader.identity}\n{maps} {file_states(path for _, path in maps)}"
 
     def check_files(self, positions: Iterable[int]) -> None:
-        """As the reader does."""
+        """Check the files as the reader does."""
         self.reader.check_files(positions)
 
     def oddities(self, position: int) -> tuple[str, ...]:
-        """As the reader says."""
+        """Return what is odd about a frame, as the reader finds it."""
         return self.reader.oddities(position)
 
     def source(self, position: int) -> str:
-        """As the reader says, and the map."""
+        """Return the source that the reader names, and the map."""
         with_map = f", {printable(self.maps[position])}" if position in self.maps else ""
         return self.reader.source(position) + with_map
 
     def read_depth(self, position: int) -> Tensor:
-        """As the reader does."""
+        """Read depth alone as the reader does."""
         return self.reader.read_depth(position)
 
     def read(self, position: int) -> Frame:
-        """The frame, with its boundaries; raises as :func:`read_boundaries` does too."""
+        """Return the frame, with its boundaries; raises as :func:`read_boundaries` does too."""
         frame = self.reader.read(position)
         if position in self.maps:
             occlusion = read_boundaries(self.maps[position], frame.size)
@@ -161,7 +161,7 @@ class OcclusionReader(FrameReader):
 
 
 def read_boundaries(path: Path, size: tuple[int, int]) -> Tensor:
-    """Boundary map (1, H, W) bool of a PNG: grey, RGB or palette, coded 0/255, 0/1, or with values between.
+    """Return the boundary map (1, H, W) bool of a PNG: grey, RGB or palette, coded 0/255, 0/1, or with values between.
 
     Values above 127, in a 16-bit file above 32767, are boundary; where none is above 1, all above 0 are.
 

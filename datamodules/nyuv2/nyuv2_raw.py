@@ -46,19 +46,19 @@ class NYUv2RawDataModule(DepthDataModule):
 
     @cached_property
     def scenes(self) -> list[str] | None:
-        """The scenes to read; None for all."""
+        """Return the scenes to read; None for all."""
         if self.scenes_file is None:
             return None
         return read_lines(self.folder / Path(self.scenes_file).expanduser(), "one scene folder a line")
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments that shape frames."""
+        """Return arguments that shape frames."""
         names = ("stride", "max_offset", "register", "min_depth", "max_depth")
         return {name: getattr(self, name) for name in names} | {"scenes": self.scenes}
 
     def open_reader(self) -> FrameReader:
-        """The pairs of all scenes."""
+        """Return the pairs of all scenes."""
         reader = NYUv2RawReader(
             self.folder,
             min_depth=self.min_depth,
@@ -73,5 +73,5 @@ class NYUv2RawDataModule(DepthDataModule):
         return reader
 
     def read_splits(self, reader: FrameReader) -> Splits:
-        """All frames test."""
+        """Return a split in which all frames are tested on."""
         return Splits([], [], range(len(reader)))

@@ -32,12 +32,12 @@ _MOST = 0.9
 
 
 def is_test_frame(index: int) -> bool:
-    """Whether the labelled frame of a 0-based index is in the official test part."""
+    """Return whether the labelled frame of a 0-based index is in the official test part."""
     return bool(_TEST_FRAMES >> index & 1) if index >= 0 else False
 
 
 def other_tests(frames: Iterable[tuple[str, int]]) -> str | None:
-    """The first of some test frames, given by scene and 0-based index, that is not NYUv2's, for messages; else None."""
+    """Return the first test frame, of scenes and 0-based indices, that is not NYUv2's, for messages; else None."""
     for scene, index in frames:
         if not _SCENE.fullmatch(scene) or not is_test_frame(index):
             return f"test frame {index} (0-based) of `{scene}`"
@@ -45,7 +45,7 @@ def other_tests(frames: Iterable[tuple[str, int]]) -> str | None:
 
 
 def other_scenes(scenes: Iterable[str]) -> str | None:
-    """The first of some frames' scenes that is not of NYUv2, if more than one in ten are not; else None."""
+    """Return the first of some frames' scenes that is not of NYUv2, if more than one in ten are not; else None."""
     names = list(scenes)
     others = [scene for scene in names if not _SCENE.fullmatch(scene)]
     return f"scene `{others[0]}`" if len(others) > (1 - _MOST) * len(names) else None

@@ -98,7 +98,7 @@ class NYUv2RawReader(FrameReader):
         return [(depth_files[d], color_files[c]) for d, c in zip(depth, color, strict=True)]
 
     def read(self, position: int) -> Frame:
-        """The frame at a 0-based position.
+        """Return the frame at a 0-based position.
 
         Raises:
             FileNotFoundError: if one of its files is missing.
@@ -120,13 +120,13 @@ class NYUv2RawReader(FrameReader):
         )
 
     def source(self, position: int) -> str:
-        """Its two files, depth first."""
+        """Return the frame's two files, depth first."""
         depth_file, color_file = self._pairs[position]
         return f"{printable(depth_file)} and {printable(color_file.name)}"
 
     @cached_property
     def identity(self) -> str:
-        """The files, by digests of their names, which options only choose among, and of their sizes and times."""
+        """Return digests of the names of the files, among which options only choose, and of their sizes and times."""
         names = "\n".join(str(file.relative_to(self.root)) for pair in self._pairs for file in pair)
         digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         options = f"register={self.register} min_depth={self.min_depth} max_depth={self.max_depth}"
@@ -137,7 +137,7 @@ class NYUv2RawReader(FrameReader):
 def synchronise(
     depth_times: NDArray[np.float64], color_times: NDArray[np.float64], max_offset: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of depth and colour frames that are nearest in time.
+    """Return pairs of depth and colour frames that are nearest in time.
 
     Every depth frame asks for the colour frame nearest to it (the earlier of two as near); a colour frame goes to the
     nearest depth frame that asks for it (the earlier of two as near), and the others stay without.

@@ -58,7 +58,7 @@ class TreeFrame:
 
 
 def find_list(root: Path, names: Sequence[str], origin: str) -> Path:
-    """The first of some list files that lies in a data set's folder, or where repositories keep it below.
+    """Return the first of some list files that lies in a data set's folder, or where repositories keep it below.
 
     Raises:
         FileNotFoundError: if none does, saying where it comes from.
@@ -71,12 +71,12 @@ def find_list(root: Path, names: Sequence[str], origin: str) -> Path:
 
 
 def split_names(line: str) -> list[str]:
-    """Names of images in a line, which may hold blanks, and what stands behind or between them."""
+    """Return names of images in a line, which may hold blanks, and what stands behind or between them."""
     return _NAMES.findall(line) or [line]
 
 
 def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFrame]:
-    """Frames of one part of a BTS tree, in the order of its list.
+    """Return frames of one part of a BTS tree, in the order of its list.
 
     A line holds colour file, depth file (``None`` where there is none: the line is left out) and focal length. Training
     files lie in a folder per scene; test files lie in a folder per scene type, which then stands for the scene, and
@@ -106,7 +106,7 @@ def read_bts(root: Path, part: str, list_file: str | None = None) -> list[TreeFr
 
 
 def read_marigold(root: Path, part: str, depth: DepthSource = "auto", list_file: str | None = None) -> list[TreeFrame]:
-    """Frames of one part of Marigold's tree, in the order of its list.
+    """Return frames of one part of Marigold's tree, in the order of its list.
 
     A line holds colour, measured depth and in-painted depth; file names carry the 1-based index into the labelled
     frames.
@@ -157,12 +157,12 @@ class TreeReader(FrameReader):
 
     @property
     def indices(self) -> Sequence[int]:
-        """Number of every frame in its data set."""
+        """Return the number of every frame in its data set."""
         return [frame.index for frame in self.frames]
 
     @cached_property
     def identity(self) -> str:
-        """The files' names, sizes and times, and the options."""
+        """Return the files' names, sizes and times, and the options."""
         names = "\n".join(f"{frame.image.resolve()} {frame.depth}" for frame in self.frames)
         states = file_states(file for frame in self.frames for file in (frame.image, frame.depth))
         return f"{hashlib.sha256(names.encode('utf-8', 'surrogateescape')).hexdigest()} {states} {self.min_depth} " + (
@@ -175,11 +175,11 @@ class TreeReader(FrameReader):
         require_files(file for frame in frames for file in (frame.image, frame.depth))
 
     def source(self, position: int) -> str:
-        """The colour file."""
+        """Return the colour file."""
         return printable(self.frames[position].image)
 
     def read(self, position: int) -> Frame:
-        """The frame at a position.
+        """Return the frame at a position.
 
         Raises:
             FileNotFoundError: if a file is missing.
@@ -208,6 +208,6 @@ class TreeReader(FrameReader):
         )
 
     def read_depth(self, position: int) -> Tensor:
-        """Depth (1, H, W) in metres; raises as :meth:`read` does."""
+        """Return depth (1, H, W) in metres; raises as :meth:`read` does."""
         path = self.frames[position].depth
         return clean_depth(read_depth_png(path), self.min_depth, self.max_depth, printable(path))

@@ -19,7 +19,7 @@ SEMANTIC_MD_ORDER = (
 
 
 def class_pixels(reader: FrameReader, frames: Sequence[int], count_frames: int | None = COUNTED_FRAMES) -> list[int]:
-    """Pixels of each class id over some frames, counted once for all runs.
+    """Return pixels of each class id over some frames, counted once for all runs.
 
     Args:
         reader: of the frames.
@@ -33,7 +33,7 @@ def class_pixels(reader: FrameReader, frames: Sequence[int], count_frames: int |
 
 
 def count_classes(reader: FrameReader, positions: Sequence[int]) -> list[int]:
-    """Pixels of each class id in some frames."""
+    """Return pixels of each class id in some frames."""
     counts = torch.zeros(0, dtype=torch.int64)
     for position in positions:
         seen = torch.bincount(reader.read(position).maps["semantics"].flatten(), minlength=len(counts))

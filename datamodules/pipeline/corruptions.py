@@ -22,7 +22,7 @@ class Corruption(FrameStep):
 
     @abstractmethod
     def corrupt(self, image: Tensor, index: int) -> Tensor:
-        """The changed image (3, H, W) uint8 of the frame with this number in its data set."""
+        """Return the changed image (3, H, W) uint8 of the frame with this number in its data set."""
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame with its image changed, without superpixels that were made of the one before."""
@@ -43,7 +43,7 @@ class GaussianNoise(Corruption):
     seed: int = 0
 
     def corrupt(self, image: Tensor, index: int) -> Tensor:
-        """The noisy image."""
+        """Return the noisy image."""
         with seeded(self.seed, index):
             noise = self.sigma * torch.randn(image.shape)
         return (image + noise).round().clamp(0, 255).to(torch.uint8)
@@ -60,7 +60,7 @@ class GaussianBlur(Corruption):
     sigma: float
 
     def corrupt(self, image: Tensor, index: int) -> Tensor:
-        """The blurred image."""
+        """Return the blurred image."""
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
         blurred = cv2.GaussianBlur(pixels, (0, 0), self.sigma * image.shape[-2] / 224)
         return torch.from_numpy(blurred).permute(2, 0, 1).contiguous()
@@ -77,7 +77,7 @@ class JPEG(Corruption):
     quality: int
 
     def corrupt(self, image: Tensor, index: int) -> Tensor:
-        """What the file holds."""
+        """Return what the file holds."""
         return F.jpeg(image, self.quality)
 
 
@@ -95,5 +95,5 @@ class Darkness(Corruption):
     stops: float
 
     def corrupt(self, image: Tensor, index: int) -> Tensor:
-        """The dark image."""
+        """Return the dark image."""
         return (image * 2 ** (-self.stops / 2.2)).round().to(torch.uint8)

@@ -55,37 +55,37 @@ class PreparedReader(FrameReader):
 
     @property
     def identity(self) -> str:
-        """Of the frames, the steps and the maps."""
+        """Return the identity of the frames, the steps and the maps."""
         return "\n".join([self.reader.identity, *map(repr, self.steps), *map(describe, self.maps)])
 
     @property
     def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
-        """As the reader says."""
+        """Return each frame's number in its scene, as the reader has them."""
         return self.reader.frame_numbers
 
     @property
     def indices(self) -> Sequence[int]:
-        """As the reader says."""
+        """Return each frame's number in its data set, as the reader has them."""
         return self.reader.indices
 
     def check_files(self, positions: Iterable[int]) -> None:
-        """As the reader does."""
+        """Check the files as the reader does."""
         self.reader.check_files(positions)
 
     def oddities(self, position: int) -> tuple[str, ...]:
-        """As the reader says."""
+        """Return what is odd about a frame, as the reader finds it."""
         return self.reader.oddities(position)
 
     def source(self, position: int) -> str:
-        """As the reader says."""
+        """Return where a frame comes from, as the reader has it."""
         return self.reader.source(position)
 
     def read_depth(self, position: int) -> Tensor:
-        """Depth after the steps; without steps only depth is read."""
+        """Return depth after the steps; without steps only depth is read."""
         return self._stepped(position).maps["depth"] if self.steps else self.reader.read_depth(position)
 
     def read(self, position: int) -> Frame:
-        """The prepared frame."""
+        """Return the prepared frame."""
         frame = self._stepped(position)
         return replace(frame, maps={**frame.maps, **self._derived(frame, position)}) if self.maps else frame
 
@@ -112,7 +112,7 @@ class PreparedReader(FrameReader):
 
 
 def describe(made: object) -> str:
-    """Class and parameters of an object, of objects in it too, the same in every process."""
+    """Return class and parameters of an object, of objects in it too, the same in every process."""
     if not hasattr(made, "__dict__") or isinstance(made, type):
         return repr(made)
     parameters = ", ".join(f"{name}={describe(value)}" for name, value in sorted(vars(made).items()))

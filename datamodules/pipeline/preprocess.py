@@ -22,7 +22,7 @@ class FrameStep(ABC):
         """The changed frame."""
 
     def resized(self, size: Size) -> Size:
-        """Height and width of frames that were ``size``."""
+        """Return height and width of frames that were ``size``."""
         return size
 
 

@@ -103,7 +103,7 @@ class RegionSupport:
 
 
 def connected_regions(labels: NDArray[Any], link: Link = "dist2") -> Ids:
-    """Spatially connected regions of equal label (algorithm 1, part 1).
+    """Return spatially connected regions of equal label (algorithm 1, part 1).
 
     Args:
         labels: (H, W) integer ids; 0 = unlabelled.
@@ -211,12 +211,12 @@ def split_as_printed(connected: Ids, depth: NDArray[Any], bins: int = 10) -> Ids
 
 
 def is_valid(depth: NDArray[Any]) -> NDArray[np.bool_]:
-    """Pixels (H, W) with a depth."""
+    """Return pixels (H, W) with a depth."""
     return np.isfinite(depth) & (depth > 0)
 
 
 def region_means(regions: Ids, depth: NDArray[Any]) -> NDArray[np.float32]:
-    """Mean depth of every pixel's region (algorithm 1, the support), (H, W) float32; 0 where the region's id is 0.
+    """Return the mean depth of every pixel's region (algorithm 1, the support), (H, W) float32; 0 in region 0.
 
     Args:
         regions: (H, W) ids 1..K of pixels with valid depth; 0 = none.

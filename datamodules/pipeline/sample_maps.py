@@ -27,7 +27,7 @@ class DerivedMap(ABC):
 
     @abstractmethod
     def make(self, map_: Tensor) -> Tensor:
-        """The map (C, H, W) of the one it needs, whose last two axes are H, W."""
+        """Return the map (C, H, W) of the one it needs, whose last two axes are H, W."""
 
 
 class EdgeTarget(DerivedMap):
@@ -48,7 +48,7 @@ class EdgeTarget(DerivedMap):
         self.needs = keys[source]
 
     def make(self, map_: Tensor) -> Tensor:
-        """(1, H, W) float32 edges of ids (H, W), depth (1, H, W) or an image (3, H, W) uint8."""
+        """Return (1, H, W) float32 edges of ids (H, W), depth (1, H, W) or an image (3, H, W) uint8."""
         if self.source == "canny_depth":
             return canny_depth(map_[0])[None].float()
         if self.source == "canny_rgb":
@@ -58,7 +58,7 @@ class EdgeTarget(DerivedMap):
 
 
 def canny_depth(depth: Tensor) -> Tensor:
-    """Canny edges (H, W) bool of a depth map (H, W), normalised to its range; none where it is constant or empty."""
+    """Return Canny edges (H, W) bool of a depth map (H, W) normalised to its range; none if it is constant or empty."""
     valid = depth > 0
     if not valid.any():
         return torch.zeros_like(valid)

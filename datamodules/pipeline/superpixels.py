@@ -38,7 +38,7 @@ class Superpixels(ABC):
         self.size = size
 
     def count(self, height: int, width: int) -> int:
-        """Number of ids for an image of ``height`` x ``width``, whatever it shows.
+        """Return the number of ids for an image of ``height`` x ``width``, whatever it shows.
 
         Raises:
             ValueError: if the image is smaller than one superpixel.
@@ -82,7 +82,7 @@ class Superpixels(ABC):
         return labels
 
     def of_view(self, whole: Tensor, pixel_map: Tensor, frame_size: tuple[int, int]) -> Tensor:
-        """Superpixels of a view (crop, flip) of a frame, from those of the whole frame.
+        """Return superpixels of a view (crop, flip) of a frame, from those of the whole frame.
 
         Each superpixel belongs to the cell of the regular grid of ``size`` x ``size`` that it grew from. In the view it
         takes the id of the cell that the centre of its own cell falls into, or of the nearest one where the centre lies
@@ -109,7 +109,7 @@ class Superpixels(ABC):
 
     @abstractmethod
     def segment(self, image: Image) -> NDArray[Any]:
-        """Ids (H, W) of a contiguous image, any integer dtype."""
+        """Return ids (H, W) of a contiguous image, any integer dtype."""
 
 
 class SeedsSuperpixels(Superpixels):
@@ -151,7 +151,7 @@ class SeedsSuperpixels(Superpixels):
             self._create(height, width)
 
     def segment(self, image: Image) -> NDArray[Any]:
-        """Ids of a contiguous image."""
+        """Return ids of a contiguous image."""
         import cv2
 
         self.check(*image.shape[:2])
@@ -213,7 +213,7 @@ class SlicSuperpixels(Superpixels):
         self.compactness = compactness
 
     def segment(self, image: Image) -> NDArray[Any]:
-        """Ids of a contiguous image."""
+        """Return ids of a contiguous image."""
         from skimage.segmentation import slic
 
         count, compactness = self.count(*image.shape[:2]), self.compactness
@@ -230,7 +230,7 @@ class GridSuperpixels(Superpixels):
     """Rectangles, whatever the image shows: the patches of a ViT."""
 
     def segment(self, image: Image) -> NDArray[Any]:
-        """Ids of an image."""
+        """Return ids of an image."""
         height, width = image.shape[:2]
         rows, columns = height // self.size, width // self.size
         row, column = np.arange(height) * rows // height, np.arange(width) * columns // width

@@ -25,12 +25,12 @@ class Variant:
     groups: tuple[str, ...] | None = None
 
     def size(self, of_run: Size | None) -> Size | None:
-        """Height and width that frames are squashed to, where the run squashes them to ``of_run``; None for neither."""
+        """Return height and width that frames are squashed to, given that of the run, ``of_run``; None for neither."""
         if self.eval_size == "whole":
             return None
         return of_run if self.eval_size is None else self.eval_size
 
     def describe(self) -> dict[str, Any]:
-        """Geometry and corruption as plain JSON."""
+        """Return geometry and corruption as plain JSON."""
         size = list(self.eval_size) if isinstance(self.eval_size, tuple | list) else self.eval_size
         return {"eval_size": size, "corruption": None if self.corruption is None else repr(self.corruption)}

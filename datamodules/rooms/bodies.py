@@ -81,30 +81,30 @@ class Part(NamedTuple):
     tilt: float = 0.0
 
     def moved(self, x: float, y: float, z: float, yaw: float) -> "Part":
-        """The part after a turn by ``yaw`` about the origin's z axis and a shift."""
+        """Return the part after a turn by ``yaw`` about the origin's z axis and a shift."""
         cos, sin = np.cos(yaw), np.sin(yaw)
         px, py, pz = self.centre
         centre = (x + cos * px - sin * py, y + sin * px + cos * py, z + pz)
         return self._replace(centre=centre, yaw=self.yaw + yaw)
 
     def rotation(self) -> NDArray[np.float64]:
-        """(3, 3) rotation from the part's frame to the frame that ``centre`` is given in."""
+        """Return (3, 3) rotation from the part's frame to the frame that ``centre`` is given in."""
         cy, sy, ct, st = np.cos(self.yaw), np.sin(self.yaw), np.cos(self.tilt), np.sin(self.tilt)
         return np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])
 
 
 def block(x: float, y: float, z: float, w: float, d: float, h: float, material: Material) -> Part:
-    """Box of size w x d x h standing on height ``z``, centred at (x, y)."""
+    """Return a box of size w x d x h standing on height ``z``, centred at (x, y)."""
     return Part(Kind.BOX, (x, y, z + h / 2), (w / 2, d / 2, h / 2), material)
 
 
 def pole(x: float, y: float, z: float, radius: float, h: float, material: Material) -> Part:
-    """Upright cylinder standing on height ``z``."""
+    """Return an upright cylinder standing on height ``z``."""
     return Part(Kind.CYLINDER, (x, y, z + h / 2), (radius, radius, h / 2), material)
 
 
 def ball(x: float, y: float, z: float, w: float, d: float, h: float, material: Material) -> Part:
-    """Ellipsoid of size w x d x h standing on height ``z``."""
+    """Return an ellipsoid of size w x d x h standing on height ``z``."""
     return Part(Kind.ELLIPSOID, (x, y, z + h / 2), (w / 2, d / 2, h / 2), material)
 
 
@@ -123,7 +123,7 @@ class Item:
     casts_shadow: bool = True
 
     def moved(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> "Item":
-        """The item after a turn by ``yaw`` about the origin's z axis and a shift."""
+        """Return the item after a turn by ``yaw`` about the origin's z axis and a shift."""
         return replace(self, parts=tuple(part.moved(x, y, z, yaw) for part in self.parts))
 
 
@@ -182,11 +182,11 @@ class Scene:
 
     @property
     def bodies(self) -> int:
-        """Number of bodies, the room's faces not counted."""
+        """Return the number of bodies, the room's faces not counted."""
         return len(self.kind)
 
     def to(self, device: torch.device | str) -> "Scene":
-        """The scene on ``device``."""
+        """Return the scene on ``device``."""
         return Scene(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 

@@ -8,7 +8,7 @@ from datamodules.rooms.palette import BLACK, CERAMIC, METAL, SCREEN, STEEL, Pale
 
 
 def fronts(w: float, face: float, z: float, h: float, columns: int, rows: int, material: Material) -> list[Part]:
-    """A grid of doors or drawers with knobs on the face y = ``face`` of a cabinet."""
+    """Return a grid of doors or drawers with knobs on the face y = ``face`` of a cabinet."""
     parts = []
     for column in range(columns):
         for row in range(rows):
@@ -54,7 +54,7 @@ def bookshelf(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def dresser(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A chest of drawers with a lamp or a vase on top."""
+    """Return a chest of drawers with a lamp or a vase on top."""
     w, d, h = rng.uniform(0.8, 1.4), 0.46, rng.uniform(0.75, 1.05)
     body = (
         block(0, -0.01, 0.04, w, d - 0.02, h - 0.06, palette.wood),
@@ -68,7 +68,7 @@ def dresser(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def wardrobe(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A tall cabinet with doors."""
+    """Return a tall cabinet with doors."""
     w, d, h = rng.uniform(0.9, 1.6), 0.58, rng.uniform(1.85, 2.15)
     body = block(0, -0.01, 0, w, d - 0.02, h, palette.cabinet)
     return Furniture(
@@ -77,7 +77,7 @@ def wardrobe(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def file_cabinet(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A steel cabinet of three or four drawers, a box on top."""
+    """Return a steel cabinet of three or four drawers, a box on top."""
     rows = int(rng.integers(2, 5))
     h, grey = 0.05 + 0.31 * rows, two_tone(Pattern.PLAIN, "9a9c98 777777", 0.1)
     items = [
@@ -89,7 +89,7 @@ def file_cabinet(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def sideboard(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A low cabinet with doors and things on top."""
+    """Return a low cabinet with doors and things on top."""
     w, d, h = rng.uniform(1.1, 1.7), 0.45, rng.uniform(0.75, 0.95)
     body = (
         block(0, -0.01, 0.08, w, d - 0.02, h - 0.1, palette.dark),
@@ -102,7 +102,7 @@ def sideboard(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def tv_stand(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A television on a low stand, speakers beside it."""
+    """Return a television on a low stand, speakers beside it."""
     w, wide = rng.uniform(1.2, 1.7), rng.uniform(0.85, 1.15)
     stand = (block(0, -0.01, 0.04, w, 0.43, 0.42, palette.dark), *fronts(w, 0.2, 0.06, 0.38, 3, 1, palette.dark))
     frame = block(0, -0.05, 0.54, wide, 0.05, wide * 0.58, BLACK)
@@ -127,7 +127,7 @@ def tv_stand(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def kitchen_run(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A counter over base cabinets with sink and stove, cabinets and a hood above."""
+    """Return a counter over base cabinets with sink and stove, cabinets and a hood above."""
     modules = int(rng.integers(3, 5))
     w, d = 0.62 * modules, 0.6
     xs = [0.62 * (k - (modules - 1) / 2) for k in range(modules)]
@@ -206,7 +206,7 @@ def kitchen_run(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def refrigerator(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A fridge with a freezer door."""
+    """Return a fridge with a freezer door."""
     steel = STEEL if rng.random() < 0.5 else CERAMIC
     h = rng.uniform(1.65, 1.85)
     doors = [
@@ -218,7 +218,7 @@ def refrigerator(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def toilet(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A toilet with its cistern."""
+    """Return a toilet with its cistern."""
     bowl = (block(0, 0.05, 0, 0.22, 0.42, 0.3, CERAMIC), ball(0, 0.06, 0.12, 0.38, 0.5, 0.34, CERAMIC))
     lid = Part(pole(0, 0, 0, 1, 1, CERAMIC).kind, (0, 0.06, 0.42), (0.19, 0.24, 0.015), CERAMIC)
     return Furniture(
@@ -240,7 +240,7 @@ def toilet(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def vanity(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A wash basin on a cabinet, a mirror and a lamp above."""
+    """Return a wash basin on a cabinet, a mirror and a lamp above."""
     w, d = rng.uniform(0.7, 1.2), 0.5
     base = Item(
         "cabinet",
@@ -264,7 +264,7 @@ def vanity(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def bathtub(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A bathtub, sometimes behind a shower curtain."""
+    """Return a bathtub, sometimes behind a shower curtain."""
     w, d, h = 1.65, 0.75, 0.56
     walls = [block(0, y, 0, w, 0.08, h, CERAMIC) for y in (-(d / 2 - 0.04), d / 2 - 0.04)]
     ends = [block(x, 0, 0, 0.1, d - 0.16, h, CERAMIC) for x in (-(w / 2 - 0.05), w / 2 - 0.05)]

@@ -32,7 +32,7 @@ class Pose(NamedTuple):
 
 
 def pose(position: Tensor, yaw: Tensor, pitch: Tensor, roll: Tensor) -> Pose:
-    """Pose from angles; yaw 0 looks along world y and grows to the left."""
+    """Return the pose from angles; yaw 0 looks along world y and grows to the left."""
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
     forward = torch.stack([-sy * cp, cy * cp, sp])
@@ -64,7 +64,7 @@ class Grid:
     phase: Tensor
 
     def image(self, tiles: Tensor) -> Tensor:
-        """(N, R, ...) values of tiles as (height * samples, width * samples, ...), the padding cut off."""
+        """Return (N, R, ...) values of tiles as (height * samples, width * samples, ...), the padding cut off."""
         edge = TILE * self.samples
         rows, columns = -(-self.height // TILE), -(-self.width // TILE)
         grid = tiles.unflatten(1, (edge, edge)).unflatten(0, (rows, columns)).transpose(1, 2)
@@ -72,7 +72,7 @@ class Grid:
 
 
 def grid(height: int, width: int, samples: int, device: torch.device, camera: Tensor | None = None) -> Grid:
-    """Tiles of a frame.
+    """Return tiles of a frame.
 
     Args:
         height: rows.
@@ -119,7 +119,7 @@ def _back_project(pixels: Tensor, camera: Tensor) -> Tensor:
 
 
 def visible_bodies(scene: Scene, view: Pose, tiles: Grid) -> Tensor:
-    """(N, P) bodies whose bounding box may project into a tile."""
+    """Return (N, P) bodies whose bounding box may project into a tile."""
     bodies = scene.bodies
     signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3).to(scene.centre.device)
     corners = scene.centre[:bodies, None] + (signs * scene.half[:bodies, None]) @ scene.rotation[:bodies].mT

@@ -64,20 +64,20 @@ def write_data_root(
 
 
 def render_all(scenes: Dataset[Item]) -> list[Item]:
-    """All items of a data set, made by one process per core."""
+    """Return all items of a data set, made by one process per core."""
     cores = available_cores()
     return list(DataLoader(scenes, batch_size=None, num_workers=cores if cores > 1 else 0))
 
 
 def write_labelled(path: Path, scenes: list[SceneInfo], rendered: list[RenderedScene], frames: int) -> None:
-    """The labelled file, its split and class mapping."""
+    """Write the labelled file, its split and class mapping."""
     path.mkdir(parents=True)
     _, height, width = rendered[0].depth.shape
     write_data_set(path, scenes, iter(rendered), frames, (height, width), occlusion=False)
 
 
 def write_first_version(path: Path, parameters: RoomsParameters, device: str) -> None:
-    """NYU Depth v1's labelled file: other scenes, a quarter as many."""
+    """Write NYU Depth v1's labelled file: other scenes, a quarter as many."""
     count = max(1, parameters.train_scenes // 4)
     smaller = replace(parameters, train_scenes=count, test_scenes=1, seed=parameters.seed + 1)
     scenes = [replace(scene, name=f"{scene.scene_type}_1{scene.name[-4:]}") for scene in scene_infos(smaller)]

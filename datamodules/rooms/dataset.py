@@ -70,12 +70,12 @@ class RoomsParameters:
 
     @property
     def scenes(self) -> int:
-        """Number of scenes."""
+        """Return the number of scenes."""
         return self.train_scenes + self.test_scenes
 
     @property
     def frames(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return self.scenes * self.frames_per_scene
 
     @property
@@ -130,18 +130,18 @@ class RoomsFormat:
 
 
 def build(parameters: RoomsParameters, index: int) -> tuple[Scene, list[Pose]]:
-    """A scene, and the camera's walk through it."""
+    """Return a scene, and the camera's walk through it."""
     scene = build_scene(scene_type(index), parameters.seed, index)
     return scene, camera_walk(scene, parameters.frames_per_scene, parameters.seed, index)
 
 
 def scene_type(index: int) -> str:
-    """Type of a scene: all types in turn."""
+    """Return the type of a scene: all types in turn."""
     return SCENE_TYPES[index % len(SCENE_TYPES)]
 
 
 def scene_infos(parameters: RoomsParameters) -> list[SceneInfo]:
-    """Names and parts of all scenes; the test scenes are drawn by seed."""
+    """Return names and parts of all scenes; the test scenes are drawn by seed."""
     order = np.random.default_rng([parameters.seed, parameters.scenes]).permutation(parameters.scenes)
     test = set(order[: parameters.test_scenes].tolist())
     return [SceneInfo(f"{scene_type(i)}_{i:04d}", scene_type(i), i in test) for i in range(parameters.scenes)]
@@ -164,7 +164,7 @@ def ensure_rooms(
     device: str = "auto",
     progress: bool = True,
 ) -> Path:
-    """Folder that holds the data set; renders it where it is not there yet, and nothing where it is.
+    """Return the folder that holds the data set; renders it where it is not there yet, and nothing where it is.
 
     Rendering goes into a temporary folder beside the final one, which appears by a rename when all is written: an
     interruption, an error or a full disk leaves nothing that could be taken for a data set. Of several processes one
@@ -222,7 +222,7 @@ def _scenes(form: RoomsFormat, parameters: RoomsParameters, device: str) -> Gene
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -27,7 +27,7 @@ WHITE_BOARD = Material(Pattern.MARBLE, srgb("f3f4f3"), srgb("e2e6e8"), 0.5)
 
 
 def door(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A closed door in its frame."""
+    """Return a closed door in its frame."""
     w, h = rng.uniform(0.8, 0.95), 2.03
     leaf = PLAIN_WHITE if rng.random() < 0.5 else palette.wood
     panels = [
@@ -47,7 +47,7 @@ def door(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def window(rng: np.random.Generator, palette: Palette, w: float, h: float, *, daylight: bool) -> Furniture:
-    """A window of w x h, hung at its sill; blinds or curtains by chance."""
+    """Return a window of w x h, hung at its sill; blinds or curtains by chance."""
     sky = ("dfeaf5 8fb6de" if rng.random() < 0.6 else "f4f4f0 c9d4dc") if daylight else "0b0e16 1a2233"
     glass = two_tone(Pattern.GRADIENT, sky, 1.0)
     shine = 2.5 if daylight else 0.0
@@ -71,7 +71,7 @@ def window(rng: np.random.Generator, palette: Palette, w: float, h: float, *, da
 
 
 def picture(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A framed picture."""
+    """Return a framed picture."""
     w, h = rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.7)
     codes = ("c9d6df 3d5a45", "e8d7b0 8c3f2a", "2f4a63 e0b060", "ded9cf 4a4a50", "7d9a6a e6d5c0", "a34a3c 24303e")
     canvas = two_tone(Pattern.PAINTING, codes[int(rng.integers(len(codes)))], rng.uniform(0.15, 0.4))
@@ -81,21 +81,21 @@ def picture(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def mirror(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A wall mirror in a frame."""
+    """Return a wall mirror in a frame."""
     w, h = rng.uniform(0.4, 0.8), rng.uniform(0.6, 1.0)
     parts = (block(0, 0.0, 0, w, 0.03, h, palette.wood), block(0, 0.012, 0.04, w - 0.08, 0.014, h - 0.08, MIRROR))
     return Furniture((Item("mirror", parts, casts_shadow=False),), w, 0.04, h)
 
 
 def whiteboard(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A whiteboard with a tray."""
+    """Return a whiteboard with a tray."""
     w, h = rng.uniform(1.2, 2.0), rng.uniform(0.8, 1.1)
     parts = (block(0, -0.03, 0, w, 0.02, h, METAL), block(0, -0.022, 0.02, w - 0.04, 0.012, h - 0.04, WHITE_BOARD))
     return Furniture((Item("whiteboard", (*parts, block(0, 0.0, 0, w * 0.5, 0.06, 0.02, METAL))),), w, 0.08, h)
 
 
 def clock(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A round wall clock."""
+    """Return a round wall clock."""
     face = Part(pole(0, 0, 0, 1, 1, PAPER).kind, (0, 0.01, 0.15), (0.15, 0.15, 0.015), PAPER, tilt=np.pi / 2)
     rim = face._replace(half=(0.165, 0.165, 0.012), material=BLACK)
     hands = (block(0, 0.03, 0.15, 0.012, 0.004, 0.1, BLACK), block(0.03, 0.03, 0.145, 0.07, 0.004, 0.012, BLACK))
@@ -103,7 +103,7 @@ def clock(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def wall_shelf(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A board on the wall with a few things on it."""
+    """Return a board on the wall with a few things on it."""
     w = rng.uniform(0.6, 1.1)
     row = two_tone(Pattern.BOOKS, "8c2f2a 2f4a63", 0.03)
     items = (
@@ -115,7 +115,7 @@ def wall_shelf(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def towel(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A towel on its rail."""
+    """Return a towel on its rail."""
     rail = block(0, 0.04, 0.58, 0.6, 0.02, 0.02, METAL)
     return Furniture(
         (Item("towel", (rail, block(0, 0.04, 0.02, 0.42, 0.05, 0.6, palette.throw(rng)))),), 0.6, 0.1, 0.62
@@ -123,14 +123,14 @@ def towel(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def radiator(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A panel radiator under a window."""
+    """Return a panel radiator under a window."""
     w = rng.uniform(0.7, 1.2)
     ribs = [block(x, 0.03, 0.14, 0.05, 0.06, 0.52, CERAMIC) for x in np.arange(-w / 2 + 0.05, w / 2, 0.085)]
     return Furniture((Item("radiator", (block(0, -0.01, 0.16, w, 0.05, 0.48, CERAMIC), *ribs)),), w, 0.14, 0.68)
 
 
 def ceiling_lamp(rng: np.random.Generator, *, lit: bool, office: bool) -> Item:
-    """A lamp whose top is at z = 0: a flat panel in offices, else a globe on a rod or a drum."""
+    """Return a lamp whose top is at z = 0: a flat panel in offices, else a globe on a rod or a drum."""
     glow = Material(colour=srgb("fff3dc"), emission=1.6 if lit else 0.15)
     if office:
         parts: tuple[Part, ...] = (block(0, 0, -0.05, 0.6, 1.2, 0.05, glow),)
@@ -142,7 +142,7 @@ def ceiling_lamp(rng: np.random.Generator, *, lit: bool, office: bool) -> Item:
 
 
 def floor_lamp(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A standing lamp."""
+    """Return a standing lamp."""
     h = rng.uniform(1.4, 1.7)
     foot = (
         pole(0, 0, 0, 0.14, 0.03, BLACK),
@@ -153,7 +153,7 @@ def floor_lamp(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def plant(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A pot plant."""
+    """Return a pot plant."""
     h = rng.uniform(0.7, 1.4)
     leaves = []
     for k in range(7):
@@ -166,7 +166,7 @@ def plant(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def boxes(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """One cardboard box, or two stacked askew."""
+    """Return one cardboard box, or two stacked askew."""
     card = cloth("b58d5c", 0.05)
     items = [
         Item("box", (block(0, 0, 0, 0.48, 0.38, 0.32, card), block(0, 0, 0.318, 0.06, 0.38, 0.004, paint("d9c49a"))))
@@ -178,7 +178,7 @@ def boxes(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def garbage_bin(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A waste bin."""
+    """Return a waste bin."""
     h = rng.uniform(0.3, 0.6)
     tone = paint("4a4d52") if rng.random() < 0.5 else palette.accent(rng)
     return Furniture(
@@ -187,14 +187,14 @@ def garbage_bin(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def bag(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A bag left on the floor."""
+    """Return a bag left on the floor."""
     cloth_ = palette.throw(rng)
     body = (block(0, 0, 0, 0.4, 0.2, 0.26, cloth_), ball(0, 0, 0.1, 0.4, 0.2, 0.3, cloth_))
     return Furniture((Item("bag", (*body, block(0, 0.1, 0.06, 0.26, 0.03, 0.14, palette.dark))),), 0.44, 0.3, 0.4)
 
 
 def basket(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A laundry basket with clothes in it."""
+    """Return a laundry basket with clothes in it."""
     wicker = cloth("b59a6a", 0.03)
     parts = (pole(0, 0, 0, 0.22, 0.5, wicker),)
     heap = Item("clothes", (ball(0.02, 0, 0.4, 0.38, 0.36, 0.24, palette.throw(rng)),))

@@ -34,13 +34,13 @@ Builder = Callable[[np.random.Generator, Palette], Furniture]
 
 
 def four_legs(w: float, d: float, h: float, thick: float, material: Material) -> list[Part]:
-    """Legs under the corners of a w x d rectangle."""
+    """Return legs under the corners of a w x d rectangle."""
     x, y = w / 2 - thick, d / 2 - thick
     return [block(sx * x, sy * y, 0, thick, thick, h, material) for sx in (-1, 1) for sy in (-1, 1)]
 
 
 def chair_item(rng: np.random.Generator, palette: Palette) -> Item:
-    """A chair 0.45 x 0.48 m that faces +y."""
+    """Return a chair 0.45 x 0.48 m that faces +y."""
     wood, seat = (palette.dark, palette.fabric) if rng.random() < 0.5 else (palette.wood, palette.wood)
     high = rng.uniform(0.85, 1.0)
     back = [block(x, -0.2, 0.45, 0.035, 0.035, high - 0.45, wood) for x in (-0.19, 0.19)]
@@ -53,12 +53,12 @@ def chair_item(rng: np.random.Generator, palette: Palette) -> Item:
 
 
 def chair(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A wooden chair."""
+    """Return a wooden chair."""
     return Furniture((chair_item(rng, palette),), 0.5, 0.52, 1.0)
 
 
 def office_chair_item(rng: np.random.Generator, palette: Palette) -> Item:
-    """A swivel chair that faces +y."""
+    """Return a swivel chair that faces +y."""
     fabric = palette.fabric if rng.random() < 0.6 else BLACK
     feet = [block(0, 0, 0.03, 0.56, 0.05, 0.04, BLACK)._replace(yaw=k * np.pi / 3) for k in range(3)]
     arms = [block(x, 0.02, 0.64, 0.05, 0.28, 0.04, BLACK) for x in (-0.27, 0.27)]
@@ -69,7 +69,7 @@ def office_chair_item(rng: np.random.Generator, palette: Palette) -> Item:
 
 
 def stool(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A round bar stool."""
+    """Return a round bar stool."""
     high = rng.uniform(0.45, 0.72)
     legs = four_legs(0.32, 0.32, high, 0.03, palette.dark)
     return Furniture(
@@ -78,7 +78,7 @@ def stool(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def ottoman(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A drum to put the feet on."""
+    """Return a drum to put the feet on."""
     return Furniture((Item("ottoman", (pole(0, 0, 0.0, 0.27, 0.4, palette.throw(rng)),)),), 0.56, 0.56, 0.4)
 
 
@@ -91,7 +91,7 @@ def _pillow(x: float, y: float, z: float, size: float, material: Material, tilt:
 
 
 def sofa(rng: np.random.Generator, palette: Palette, seats: int | None = None) -> Furniture:
-    """A sofa of two or three seats, with cushions and pillows."""
+    """Return a sofa of two or three seats, with cushions and pillows."""
     seats = seats or int(rng.integers(2, 4))
     w, d = 0.64 * seats + 0.4, 0.92
     fabric = palette.fabric
@@ -110,12 +110,12 @@ def sofa(rng: np.random.Generator, palette: Palette, seats: int | None = None) -
 
 
 def armchair(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A sofa for one."""
+    """Return a sofa for one."""
     return sofa(rng, replace(palette, fabric=palette.throw(rng)) if rng.random() < 0.5 else palette, 1)
 
 
 def bed(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A bed, head to the wall, with pillows, a duvet and night stands."""
+    """Return a bed, head to the wall, with pillows, a duvet and night stands."""
     w, d = rng.uniform(1.0, 1.8), 2.05
     head = rng.uniform(0.9, 1.2)
     sheet = paint("e6e2da")
@@ -146,7 +146,7 @@ def bed(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def night_stand(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A night stand with a drawer, often with a lamp on it."""
+    """Return a night stand with a drawer, often with a lamp on it."""
     high = rng.uniform(0.48, 0.6)
     drawers = [block(0, 0.2, z, 0.38, 0.02, 0.17, palette.wood) for z in (0.08, high - 0.22)]
     knobs = [ball(0, 0.22, z, 0.03, 0.03, 0.03, METAL) for z in (0.15, high - 0.15)]
@@ -159,7 +159,7 @@ def night_stand(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def vase(x: float, y: float, z: float, h: float, material: Material) -> Item:
-    """A vase of height ``h``: belly, neck and lip."""
+    """Return a vase of height ``h``: belly, neck and lip."""
     belly, neck = (
         ball(x, y, z - 0.01, h * 0.6, h * 0.6, h * 0.75, material),
         pole(x, y, z, h * 0.13, h * 0.95, material),
@@ -168,7 +168,7 @@ def vase(x: float, y: float, z: float, h: float, material: Material) -> Item:
 
 
 def table_lamp(rng: np.random.Generator, palette: Palette) -> list[Item]:
-    """A lamp that stands on furniture."""
+    """Return a lamp that stands on furniture."""
     base = [pole(0, 0, 0, 0.07, 0.02, palette.dark), ball(0, 0, 0.02, 0.13, 0.13, 0.2, palette.accent(rng))]
     return [
         Item(

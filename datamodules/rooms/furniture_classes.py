@@ -7,7 +7,7 @@ from datamodules.classes import FINE_CLASSES, FURNITURE
 
 
 def rooms_names() -> list[str]:
-    """A labelled file's key ``names``, fine id ``i`` at ``i - 1``; ``unused i`` where Rooms has no such thing."""
+    """Return a labelled file's ``names``, fine id ``i`` at ``i - 1``; ``unused i`` where Rooms has no such thing."""
     names = [f"unused {number}" for number in range(1, FINE_CLASSES + 1)]
     for name, (number, _) in FURNITURE.items():
         names[number - 1] = name
@@ -15,7 +15,7 @@ def rooms_names() -> list[str]:
 
 
 def rooms_nyu40() -> NDArray[np.uint8]:
-    """Table (895,) from fine id to NYU40 id; 40, otherprop, where Rooms has no such thing, and 0 for 0, unlabelled."""
+    """Return the table (895,) from fine id to NYU40 id; 40 (otherprop) where Rooms has no such thing, and 0 for 0."""
     table = np.full(FINE_CLASSES + 1, 40, dtype=np.uint8)
     table[0] = 0
     for number, nyu40 in FURNITURE.values():

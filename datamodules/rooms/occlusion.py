@@ -8,7 +8,7 @@ RELATIVE_GAP = 0.02
 
 
 def occlusion_boundaries(depth: Tensor, body: Tensor, planes: Tensor, flat: Tensor, rays: Tensor) -> Tensor:
-    """Pixels on the near side of a depth discontinuity.
+    """Return pixels on the near side of a depth discontinuity.
 
     Two 4-neighbours p (nearer) and q see a discontinuity when they see different bodies and neither surface continues
     into the other between them. A body is convex, hence its visible part has no step in itself. Two surfaces that

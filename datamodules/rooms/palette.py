@@ -9,7 +9,7 @@ from datamodules.rooms.bodies import Colour, Material, Pattern
 
 
 def srgb(code: str) -> Colour:
-    """Linear RGB of a colour written ``rrggbb`` in sRGB."""
+    """Return linear RGB of a colour written ``rrggbb`` in sRGB."""
     red, green, blue = (((int(code[i : i + 2], 16) / 255 + 0.055) / 1.055) ** 2.4 for i in (0, 2, 4))
     return red, green, blue
 
@@ -38,18 +38,18 @@ PAPER = Material(colour=srgb("eeeee8"))
 
 
 def paint(code: str) -> Material:
-    """A plainly coloured material."""
+    """Return a plainly coloured material."""
     return Material(colour=srgb(code))
 
 
 def cloth(code: str, scale: float = 0.025) -> Material:
-    """Woven fabric around a colour."""
+    """Return woven fabric around a colour."""
     colour = srgb(code)
     return Material(Pattern.FABRIC, colour, (colour[0] * 0.72, colour[1] * 0.72, colour[2] * 0.72), scale)
 
 
 def two_tone(pattern: Pattern, codes: str, scale: float) -> Material:
-    """A pattern of two colours, written as two sRGB codes."""
+    """Return a pattern of two colours, written as two sRGB codes."""
     first, second = codes.split()
     return Material(pattern, srgb(first), srgb(second), scale)
 
@@ -82,7 +82,7 @@ class Palette:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, wet: bool = False, office: bool = False) -> "Palette":
-        """A random palette; ``wet`` rooms have tiles, ``office`` ones a carpet and ceiling panels."""
+        """Return a random palette; ``wet`` rooms have tiles, ``office`` ones a carpet and ceiling panels."""
         wood, dark = (two_tone(Pattern.WOOD, _pick(rng, WOODS), 0.08) for _ in range(2))
         cabinet = wood if rng.random() < 0.5 else paint(_pick(rng, ("e8e4da", "d8d9d4", "b7c0b4", "8a99a6", "c9b79a")))
         planks = two_tone(Pattern.PLANKS, _pick(rng, FLOOR_WOODS), rng.uniform(0.08, 0.16))
@@ -107,10 +107,10 @@ class Palette:
 
     @staticmethod
     def accent(rng: np.random.Generator) -> Material:
-        """Paint of a small thing."""
+        """Return paint of a small thing."""
         return paint(_pick(rng, ACCENTS))
 
     @staticmethod
     def throw(rng: np.random.Generator) -> Material:
-        """Fabric of a small thing."""
+        """Return fabric of a small thing."""
         return cloth(_pick(rng, ACCENTS + FABRICS), 0.03)

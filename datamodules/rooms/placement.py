@@ -27,17 +27,17 @@ class Volume(NamedTuple):
     high: float
 
     def axes(self) -> NDArray[np.float64]:
-        """(2, 2) unit vectors along width and depth, in rows."""
+        """Return (2, 2) unit vectors along width and depth, in rows."""
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         return np.array([[cos, sin], [-sin, cos]])
 
     def corners(self) -> NDArray[np.float64]:
-        """(4, 2) corners of the footprint."""
+        """Return (4, 2) corners of the footprint."""
         half = self.axes() * np.array([[self.width / 2], [self.depth / 2]])
         return np.array([self.x, self.y]) + np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) @ half
 
     def meets(self, other: "Volume") -> bool:
-        """Whether two volumes overlap, by separating axes."""
+        """Return whether two volumes overlap, by separating axes."""
         if self.low >= other.high or other.low >= self.high:
             return False
         for axis in (*self.axes(), *other.axes()):

@@ -23,12 +23,12 @@ TINY = 1e-12
 
 
 def length(vectors: Tensor, dim: int = 1) -> Tensor:
-    """Euclidean length along ``dim``; for three components far faster than ``torch.linalg.vector_norm``."""
+    """Return Euclidean length along ``dim``; for three components far faster than ``torch.linalg.vector_norm``."""
     return (vectors * vectors).sum(dim=dim).sqrt_()
 
 
 def unit_interval(kind: Kind, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave a unit body: Kay and Kajiya's slabs for the box, quadratics for the round bodies.
+    """Return where rays enter and leave a unit body: Kay and Kajiya's slabs for a box, quadratics for round bodies.
 
     Args:
         kind: shape of the body.
@@ -69,7 +69,7 @@ class Maps(NamedTuple):
 
 
 def unit_maps(scene: Scene, *, inflate: float = 0.0) -> Maps:
-    """Maps of all bodies of a scene, whose half sizes are first made larger by ``inflate`` metres."""
+    """Return maps of all bodies of a scene, whose half sizes are first made larger by ``inflate`` metres."""
     bodies = scene.bodies
     matrix = scene.rotation[:bodies].mT / (scene.half[:bodies] + inflate)[..., None]
     return Maps(matrix, matrix @ scene.centre[:bodies, :, None])
@@ -96,7 +96,7 @@ def chunks(candidates: Tensor, rays: int) -> Iterator[tuple[Tensor, Tensor, Tens
 
 
 def nearest(scene: Scene, candidates: Tensor, origin: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """First hit of rays from one point, inside the room.
+    """Return first hit of rays from one point, inside the room.
 
     Args:
         scene: the scene.
@@ -134,7 +134,7 @@ def _room_exit(scene: Scene, origin: Tensor, directions: Tensor) -> tuple[Tensor
 
 
 def occluded(scene: Scene, points: Tensor, lights: Tensor) -> Tensor:
-    """Whether a body stands between points and a light.
+    """Return whether a body stands between points and a light.
 
     Args:
         scene: the scene.

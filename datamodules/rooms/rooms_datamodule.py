@@ -31,7 +31,7 @@ class CachedRooms(DepthDataModule):
 
     @property
     def all_options(self) -> dict[str, Any]:
-        """Everything that shapes frames and splits, as plain JSON."""
+        """Return everything that shapes frames and splits, as plain JSON."""
         return {**super().all_options, "rooms": vars(self.rooms)}
 
     def prepare_data(self) -> None:
@@ -42,7 +42,7 @@ class CachedRooms(DepthDataModule):
 
     @cached_property
     def folder(self) -> Path:
-        """The rendered set's folder in the cache."""
+        """Return the rendered set's folder in the cache."""
         return ensure_rooms(self.rooms, Path(self.root).expanduser(), form=self.form)
 
 
@@ -60,12 +60,12 @@ class RoomsDataModule(CachedRooms, NYUv2OCDataModule):
 
     @property
     def claimed_name(self) -> str:
-        """Rooms, in whatever format."""
+        """Return Rooms, in whatever format."""
         return self.data_set
 
     @cached_property
     def boundary_folder(self) -> Path:
-        """Where the boundary maps of the test frames are."""
+        """Return the folder of the boundary maps of the test frames."""
         return self.folder / "nyuv2_oc"
 
 

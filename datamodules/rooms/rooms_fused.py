@@ -33,12 +33,12 @@ class RoomsFusedDataModule(CachedRooms, NYUFusedDataModule):
 
     @cached_property
     def v1_folder(self) -> Path:
-        """The rendered first version's."""
+        """Return the rendered first version's."""
         return ensure_first_version(self.rooms, Path(self.root).expanduser())
 
 
 def ensure_first_version(parameters: RoomsParameters, cache: Path) -> Path:
-    """Folder that holds v1's labelled file, rendered where it is not there yet; it appears whole, by a rename.
+    """Return the folder of v1's labelled file, which is rendered first if it is missing; it appears whole, by a rename.
 
     Args:
         parameters: of the second version; this one has a quarter as many scenes, with another seed.

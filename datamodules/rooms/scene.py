@@ -188,7 +188,7 @@ _LAMPLIGHT: tuple[Colour, ...] = ((1.0, 0.84, 0.62), (1.0, 0.9, 0.74), (1.0, 0.9
 
 
 def build_scene(scene_type: str, seed: int, index: int) -> Scene:
-    """A furnished, lit room.
+    """Return a furnished, lit room.
 
     Args:
         scene_type: one of ``SCENE_TYPES``.

@@ -34,7 +34,7 @@ class Hits(NamedTuple):
 
 
 def largest(vectors: Tensor) -> Tensor:
-    """(N, 3, R) int64, 1 at the component of largest magnitude, the first of equals, else 0."""
+    """Return (N, 3, R) int64, 1 at the component of largest magnitude, the first of equals, else 0."""
     x, y, z = vectors.abs().unbind(1)
     first = (x >= y) & (x >= z)
     second = ~first & (y >= z)
@@ -42,7 +42,7 @@ def largest(vectors: Tensor) -> Tensor:
 
 
 def hit_geometry(scene: Scene, origin: Tensor, directions: Tensor, t: Tensor, surface: Tensor) -> Hits:
-    """Points and normals of hits.
+    """Return points and normals of hits.
 
     Args:
         scene: the scene.
@@ -75,7 +75,7 @@ def hit_geometry(scene: Scene, origin: Tensor, directions: Tensor, t: Tensor, su
 
 
 def openness(scene: Scene, hits: Hits, surface: Tensor) -> Tensor:
-    """(N, R) share of the ambient light that reaches points: less in corners and beside other bodies.
+    """Return (N, R) share of the ambient light that reaches points: less in corners and beside other bodies.
 
     Each body within ``REACH`` of a point, and each face of the room, takes away a share that falls with its distance
     and with the angle between the normal and the direction to it. Cheap, smooth and free of noise.

@@ -10,7 +10,7 @@ from datamodules.rooms.palette import BLACK, PAPER, SCREEN, Palette, two_tone
 
 
 def clutter(rng: np.random.Generator, palette: Palette, w: float, d: float, z: float) -> list[Item]:
-    """Up to three small things on a surface of w x d at height ``z``, one per third of its width."""
+    """Return up to three small things on a surface of w x d at height ``z``, one per third of its width."""
     items = []
     for slot in (-1, 0, 1):
         x, y = slot * w / 3 + rng.uniform(-0.04, 0.04), rng.uniform(-0.2, 0.2) * d
@@ -45,7 +45,7 @@ def _table_item(w: float, d: float, h: float, material: Material, *, round_top: 
 
 
 def dining_set(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A table with chairs around it, some pulled out."""
+    """Return a table with chairs around it, some pulled out."""
     w, d = rng.uniform(1.1, 1.8), rng.uniform(0.8, 0.95)
     items = [
         _table_item(w, d, 0.75, palette.wood, round_top=rng.random() < 0.3),
@@ -61,14 +61,14 @@ def dining_set(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def coffee_table(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A low table with things on it."""
+    """Return a low table with things on it."""
     w, d, h = rng.uniform(0.8, 1.2), rng.uniform(0.5, 0.65), rng.uniform(0.38, 0.46)
     table = _table_item(w, d, h, palette.dark if rng.random() < 0.5 else palette.wood, round_top=rng.random() < 0.25)
     return Furniture((replace(table, name="coffee table"), *clutter(rng, palette, w * 0.7, d * 0.7, h)), w, d, h + 0.2)
 
 
 def sofa_group(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A sofa with a coffee table in front of it, often on a rug."""
+    """Return a sofa with a coffee table in front of it, often on a rug."""
     couch, low = sofa(rng, palette), coffee_table(rng, palette)
     gap = couch.depth + 0.35
     depth = gap + low.depth
@@ -81,7 +81,7 @@ def sofa_group(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def rug(rng: np.random.Generator, palette: Palette, w: float, d: float) -> Item:
-    """A rug of w x d, 8 mm thick."""
+    """Return a rug of w x d, 8 mm thick."""
     codes = ("7a2f2f d3b98a", "2f4a63 d8d2c0", "c9bfa8 6d6355", "5b6b4a d9cfae", "3b3b40 b0aca2", "a6583a e6d3a8")
     pattern = Pattern.RUG if rng.random() < 0.75 else Pattern.STRIPES
     return Item(
@@ -92,7 +92,7 @@ def rug(rng: np.random.Generator, palette: Palette, w: float, d: float) -> Item:
 
 
 def desk(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A desk with a monitor or laptop, and an office chair."""
+    """Return a desk with a monitor or laptop, and an office chair."""
     w, d = rng.uniform(1.1, 1.6), rng.uniform(0.6, 0.75)
     top = block(0, 0, 0.71, w, d, 0.035, palette.wood)
     panels = [block(x, 0, 0, 0.035, d - 0.06, 0.71, palette.wood) for x in (-(w / 2 - 0.04), w / 2 - 0.04)]
@@ -119,7 +119,7 @@ def desk(rng: np.random.Generator, palette: Palette) -> Furniture:
 
 
 def school_row(rng: np.random.Generator, palette: Palette) -> Furniture:
-    """A long table with chairs on one side, as in a classroom."""
+    """Return a long table with chairs on one side, as in a classroom."""
     w = rng.uniform(1.4, 1.9)
     items = [_table_item(w, 0.5, 0.73, palette.wood).moved(0, 0.3)]
     items += [chair_item(rng, palette).moved(x, -0.12, 0, rng.uniform(-0.2, 0.2)) for x in (-w / 4, w / 4)]

@@ -191,7 +191,7 @@ _PATTERNS: dict[Pattern, Callable[[Coordinates], Tensor]] = {
 
 
 def albedo(scene: Scene, surface: Tensor, local: Tensor, axis: Tensor, footprint: Tensor) -> Tensor:
-    """Albedo of M samples.
+    """Return the albedo of M samples.
 
     Args:
         scene: the scene.

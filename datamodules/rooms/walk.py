@@ -27,7 +27,7 @@ PROBE_HEIGHT, PROBE_WIDTH = 18, 24
 
 
 def camera_walk(scene: Scene, frames: int, seed: int, index: int) -> list[Pose]:
-    """The best of many random walks: inside free space and with much to see in every frame.
+    """Return the best of many random walks: inside free space and with much to see in every frame.
 
     Args:
         scene: the scene.

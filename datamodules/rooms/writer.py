@@ -122,7 +122,7 @@ def _write_scene(file: h5py.File, first: int, images: RenderedScene, name: str) 
 def measured_depth(
     depth: NDArray[np.float32], labels: NDArray[np.int64], occlusion: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """What a structured-light sensor would measure: depth (F, H, W) with 0 where it sees nothing.
+    """Return what a structured-light sensor would measure: depth (F, H, W) with 0 where it sees nothing.
 
     Holes are the border that projection into the colour camera leaves, glass and mirrors, and the shadow that a near
     object casts on what lies behind it, on the side away from the projector.

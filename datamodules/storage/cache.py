@@ -11,14 +11,14 @@ from datamodules.files import written_atomically
 
 
 def cache_folder() -> Path:
-    """``SEGDEPTH_CACHE``, else ``XDG_CACHE_HOME/segdepth``, else ``~/.cache/segdepth``."""
+    """Return ``SEGDEPTH_CACHE``, else ``XDG_CACHE_HOME/segdepth``, else ``~/.cache/segdepth``."""
     if cache := os.environ.get("SEGDEPTH_CACHE"):
         return Path(cache).expanduser()
     return (Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "segdepth").expanduser()
 
 
 def remembered(key: str, compute: Callable[[], Any]) -> Any:
-    """A JSON value that is computed once for all runs.
+    """Return a JSON value that is computed once for all runs.
 
     Args:
         key: everything that the value depends on.

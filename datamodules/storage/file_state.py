@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def file_states(files: Iterable[Path | str]) -> str:
-    """Sixteen hexadecimal digits that change where one of some files is written anew, added or removed.
+    """Return sixteen hexadecimal digits that change where one of some files is written anew, added or removed.
 
     Files are known by their order, size and modification time, one stat each: names and places play no part. Copies
     that keep their times have the same digits.

@@ -21,7 +21,7 @@ PROBES = 3
 
 
 def fingerprint(description: Mapping[str, Any], splits: Splits, reader: FrameReader) -> str:
-    """Twelve hexadecimal digits that stand for frames, parts, options and depth.
+    """Return twelve hexadecimal digits that stand for frames, parts, options and depth.
 
     Frames are known by scene, number and part, files by the depth of a few frames evenly spread over each part: to hash
     whole files would take minutes. Paths and modification times, by which caches tell files apart on one machine, play

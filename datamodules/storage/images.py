@@ -14,7 +14,7 @@ from datamodules.files import FIX, printable, read_bytes
 
 
 def decode_image(path: Path, flags: int) -> NDArray[Any]:
-    """Pixels of an image file as OpenCV decodes them, BGR or one channel, in the order in which they are stored.
+    """Return pixels of an image file as OpenCV decodes them, BGR or one channel, in the order in which they are stored.
 
     What the file says of how a viewer should turn it (EXIF) is passed over: of two images of one frame, such as colour
     and depth, only one may say so, and pixels no longer belong together.
@@ -39,7 +39,7 @@ def decode_image(path: Path, flags: int) -> NDArray[Any]:
 
 
 def read_rgb(path: Path) -> Tensor:
-    """RGB image (3, H, W) uint8.
+    """Return an RGB image (3, H, W) uint8.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -50,7 +50,7 @@ def read_rgb(path: Path) -> Tensor:
 
 
 def read_depth_png(path: Path, unit: float = 1e-3) -> NDArray[np.float32]:
-    """Depth (H, W) in metres of a 16-bit PNG with ``unit`` metres a step; 0 is a hole.
+    """Return depth (H, W) in metres of a 16-bit PNG with ``unit`` metres a step; 0 is a hole.
 
     Raises:
         FileNotFoundError: if it is missing.

@@ -65,12 +65,12 @@ class _Frames(Dataset[Frame]):
 
 
 def shards(count: int) -> list[range]:
-    """Positions of each file's frames."""
+    """Return positions of each file's frames."""
     return [range(first, min(first + SHARD, count)) for first in range(0, count, SHARD)]
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """File of a shard."""
+    """Return the file of a shard."""
     return folder / f"frames-{number:05d}.h5"
 
 
@@ -192,7 +192,7 @@ class _Rows:
         self.dtype = np.dtype(dataset.attrs["dtype"])
 
     def read(self, row: int) -> Tensor:
-        """A frame's value, as the dtype it had before it was stored."""
+        """Return a frame's value, as the dtype it had before it was stored."""
         return torch.from_numpy(np.asarray(self.dataset[row]).astype(self.dtype, copy=False))
 
 
@@ -246,7 +246,7 @@ class StoreReader(FrameReader):
 
     @property
     def identity(self) -> str:
-        """That of the data the store was made of."""
+        """Return the identity of the data that the store was made of."""
         return str(self.index["identity"])
 
     @property
@@ -256,18 +256,18 @@ class StoreReader(FrameReader):
 
     @property
     def indices(self) -> Sequence[int]:
-        """As in the data the store was made of."""
+        """Return the numbers of frames in the data that the store was made of."""
         return list(self.index["indices"])
 
     def source(self, position: int) -> str:
-        """The shard, and the original file."""
+        """Return the shard, and the original file."""
         return f"{printable(shard_path(self.folder, position // SHARD))} (from {self.index['sources'][position]})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": OrderedDict(), "_process": None}
 
     def read(self, position: int) -> Frame:
-        """The frame at a position.
+        """Return the frame at a position.
 
         Raises:
             FileNotFoundError: if its file is missing.
@@ -287,7 +287,7 @@ class StoreReader(FrameReader):
         )
 
     def read_depth(self, position: int) -> Tensor:
-        """Depth alone; raises as :meth:`read` does."""
+        """Return depth alone; raises as :meth:`read` does."""
         return self._values(position, "maps", ("depth",))["depth"]
 
     def _values(self, position: int, group: Literal["maps", "facts"], keys: Sequence[str] = ()) -> dict[str, Tensor]:

@@ -48,12 +48,12 @@ class RunRecord(OfRun):
 
     @property
     def place(self) -> Path:
-        """Folder of the test's metrics and pictures."""
+        """Return the folder of the test's metrics and pictures."""
         return folder_of_test(self.folder, self.test)
 
     @cached_property
     def results(self) -> tuple[RunResult, ...]:
-        """The run's metrics, one per test set; none for a run that is not finished."""
+        """Return the run's metrics, one per test set; none for a run that is not finished."""
         return tuple(read_run(self.folder, self.test))
 
     def is_readable(self, *, frames: bool) -> bool:
@@ -83,7 +83,7 @@ class RunRecord(OfRun):
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Resolved configuration."""
+        """Return resolved configuration."""
         return read_yaml(self.folder / "config.yaml")
 
     @cached_property
@@ -93,12 +93,12 @@ class RunRecord(OfRun):
 
     @cached_property
     def tags(self) -> list[str]:
-        """The run's tags, as W&B has them."""
+        """Return the run's tags, as W&B has them."""
         return [str(tag) for tag in (self.config.get("run") or {}).get("tags") or []]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """Points of the curves, as :class:`~callbacks.History` wrote them."""
+        """Return points of the curves, as :class:`~callbacks.History` wrote them."""
         return read_history(self.folder / "history.jsonl")
 
     def frame_tables(self) -> dict[str, FrameTable]:

@@ -86,12 +86,12 @@ def take_changes(arguments: Sequence[str], sections: Sequence[str]) -> tuple[Cha
 
 
 def is_class(value: str) -> bool:
-    """Whether a value of ``--data`` is a class path or what configures a class, not a data set's name or file."""
+    """Return whether a value of ``--data`` is a class path or configures a class; else it is a name or a file."""
     return ("." in value and not value.endswith((".yaml", ".yml")) and "/" not in value) or value.startswith("{")
 
 
 def named_config(kind: str, name: str) -> str:
-    """Configuration that a name stands for: ``nyuv2`` of the kind ``data`` is ``data/nyuv2``; or a file of that name.
+    """Return the configuration that a name stands for: ``nyuv2`` of the kind ``data`` is ``data/nyuv2``; or a file.
 
     Raises:
         ConfigError: if there is none, with the names that there are.
@@ -105,7 +105,7 @@ def named_config(kind: str, name: str) -> str:
 
 
 def named_file(kind: str, name: str, folder: Path) -> Path:
-    """Path of a file, or of one that comes with the suite under its name.
+    """Return the path of a file, or of one that comes with the suite under its name.
 
     Args:
         kind: what it is, for the message.
@@ -128,7 +128,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def take_data_names(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the names at their head spelt out: ``nyuv2`` is ``--config data/nyuv2``."""
+    """Return the arguments, with the names at their head spelt out: ``nyuv2`` is ``--config data/nyuv2``."""
     rest = list(arguments)
     flags: list[str] = []
     while rest and not rest[0].startswith("-"):
@@ -137,7 +137,7 @@ def take_data_names(arguments: Sequence[str]) -> list[str]:
 
 
 def data_config(name: str) -> str:
-    """Configuration of a data set by its name; any other configuration by its own."""
+    """Return the configuration of a data set by its name; any other configuration by its own."""
     try:
         return named_config("data", name)
     except ConfigError:

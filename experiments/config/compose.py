@@ -60,7 +60,7 @@ class Composition:
     flags: tuple[str, ...] = ()
 
     def place(self, key: str) -> str:
-        """Where a key was set: ``file:line``, or the command line."""
+        """Return where a key was set: ``file:line``, or the command line."""
         if key not in self.sources:
             # an element of a list has no place of its own, nor has what a whole mapping was given for
             parents = [key[:end] for end in range(len(key)) if key[end] == "." and key[:end] in self.sources]
@@ -71,12 +71,12 @@ class Composition:
 
 
 def experiment_names() -> list[str]:
-    """Names of the experiments that come with the suite."""
+    """Return names of the experiments that come with the suite."""
     return sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 
 def find_config(name: str, relative_to: Path | None = None) -> Path:
-    """Path of a configuration: a file, or a name relative to ``relative_to`` or to the suite's ``experiments`` folder.
+    """Return the path of a configuration: a file, or a name in ``relative_to`` or the suite's ``experiments``.
 
     Raises:
         ConfigError: if there is none, with the nearest names.

@@ -31,7 +31,7 @@ LONGEST = 100
 
 
 def explain(message: str, composition: Composition) -> str:
-    """One line for a configuration that does not parse.
+    """Return one line for a configuration that does not parse.
 
     Args:
         message: jsonargparse's report: nested ``Parser key`` blocks, each with the class it concerns and complaints.
@@ -105,7 +105,7 @@ def _parameters(made: object) -> list[str]:
 
 
 def expected(message: str) -> str:
-    """What would have been accepted in the place of a value, and what was given; of a union, every alternative."""
+    """Return what would have been accepted, of a union every alternative, and what was given."""
     found = _EXPECTED.findall(message)
     if not found:
         return message.strip().splitlines()[-1].strip()

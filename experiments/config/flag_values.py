@@ -13,7 +13,7 @@ CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 
 
 def flag_values(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Dotted key and value of each ``--key VALUE`` and ``--key=VALUE``, in order, without ``--key+``, which adds."""
+    """Yield key and value of each ``--key VALUE`` and ``--key=VALUE``, in order, without ``--key+``, which adds."""
     for position, argument in enumerate(arguments):
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or key.endswith("+"):
@@ -25,7 +25,7 @@ def flag_values(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def spelt_out(key: str, tree: Mapping[str, Any]) -> str:
-    """A dotted key with the ``init_args`` that the command line lets one leave out (``data.root``).
+    """Return a dotted key with the ``init_args`` that the command line lets one leave out (``data.root``).
 
     Args:
         key: as typed.
@@ -44,7 +44,7 @@ def spelt_out(key: str, tree: Mapping[str, Any]) -> str:
 
 
 def resolve(merged: DictConfig, flags: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration with its interpolations resolved as they are once the flags hold; the flags are not put in.
+    """Return the configuration with interpolations resolved as the flags would have them; the flags are not put in.
 
     Args:
         merged: the files' configuration.

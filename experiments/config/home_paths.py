@@ -6,13 +6,13 @@ from typing import Any
 
 
 def expand_argument(argument: str) -> str:
-    """An argument of a command line, ``~/`` or ``~user/`` at the beginning of its value replaced by that folder."""
+    """Return an argument with ``~/`` or ``~user/`` at the beginning of its value replaced by that folder."""
     flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
     return f"{flag}{equals}{_expand(value)}"
 
 
 def expand_values(values: Any) -> Any:
-    """A configuration, the same done in every text in it."""
+    """Return a configuration, the same done in every text in it."""
     if isinstance(values, Mapping):
         return {key: expand_values(value) for key, value in values.items()}
     if isinstance(values, list):

@@ -74,7 +74,7 @@ def refuse_idle(command: str, flags: Iterable[str]) -> None:
 
 
 def idle_in_trainer(command: str, flags: Iterable[str]) -> list[str]:
-    """Flags that change nothing in ``validate``, ``test`` or ``predict``, for a line that says so."""
+    """Return flags that change nothing in ``validate``, ``test`` or ``predict``, for a line that says so."""
     if command in ("exp", "fit"):
         return ["run.tested"] if command == "fit" and "run.tested" in set(flags) else []
     return [flag for flag in flags if any(f"{flag}.".startswith(f"{idle}.") for idle in ONLY_TRAINING)]

@@ -52,10 +52,10 @@ class RunSettings:
 
     @property
     def folder(self) -> Path:
-        """The run's own folder."""
+        """Return the run's own folder."""
         return Path(self.root) / str(self.experiment) / str(self.name)
 
     @property
     def place(self) -> Path:
-        """Where metrics and pictures go: the run's own folder, or that of a further test of it."""
+        """Return where metrics and pictures go: the run's own folder, or that of a further test of it."""
         return self.folder / TESTS / self.test_name if self.test_name else self.folder

@@ -9,7 +9,7 @@ SHOWN = 24
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
-    """The names most like one, the likest first, capitals aside; a name's beginning is most like it.
+    """Return the names most like one, the likest first, capitals aside; a name's beginning is most like it.
 
     Args:
         name: as it was typed.
@@ -43,5 +43,5 @@ def did_you_mean(name: str, known: Iterable[str], all_of_them: str = "", prefix:
 
 
 def known_experiments(root: Path) -> list[str]:
-    """Names of the experiments that have folders of runs under ``root``."""
+    """Return names of the experiments that have folders of runs under ``root``."""
     return sorted({path.parent.parent.name for path in root.glob("*/*/config.yaml")})

@@ -63,7 +63,7 @@ def _convert(module: DepthDataModule, output: Path, compression: Literal["lzf"] 
 
 
 def stored_bytes(frame: Frame, compression: str | None) -> int:
-    """Bytes that the maps of a frame take in a store, measured on an HDF5 file in memory."""
+    """Return bytes that the maps of a frame take in a store, measured on an HDF5 file in memory."""
     with h5py.File("frame", "w", driver="core", backing_store=False) as file:
         for key, value in {"image": frame.image, **frame.maps}.items():
             array = value.numpy()
@@ -90,5 +90,5 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files in a folder; 0 if there is none."""
+    """Return bytes of the files in a folder; 0 if there is none."""
     return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())

@@ -40,7 +40,7 @@ class Piece:
     use: str = ""
 
     def is_in(self, folder: Path) -> bool:
-        """Whether a data set's folder holds it."""
+        """Return whether a data set's folder holds it."""
         return any(next(folder.glob(place), None) is not None for place in self.places)
 
 
@@ -108,7 +108,7 @@ class Finding:
 
     @property
     def complete(self) -> bool:
-        """Whether some layout can be read."""
+        """Return whether some layout can be read."""
         return bool(self.frames)
 
 

@@ -53,7 +53,7 @@ def preview(
 
 
 def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
-    """The sheet: a row a frame, image first, then every map that the frames have."""
+    """Return the sheet: a row a frame, image first, then every map that the frames have."""
     height, width = module.reader.size
     superpixels = fitting_superpixels(module, height, width)
     rows = [(frame := module.reader.read(position), drawable_maps(frame)) for position in positions]
@@ -73,7 +73,7 @@ def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
 
 
 def fitting_superpixels(module: DepthDataModule, height: int, width: int) -> Superpixels:
-    """Those that the configuration makes, else SEEDS, else a grid: the first that frames of this size can be had in."""
+    """Return the configured superpixels, or else SEEDS, or else a grid: the first that fits frames of this size."""
     for superpixels in filter(None, (module.superpixels, SeedsSuperpixels())):
         try:
             superpixels.check(height, width)
@@ -84,13 +84,13 @@ def fitting_superpixels(module: DepthDataModule, height: int, width: int) -> Sup
 
 
 def drawable_maps(frame: Frame) -> dict[str, NDArray]:
-    """Maps (H, W) of a frame that a picture can show, depth first; superpixels are drawn over the image."""
+    """Return maps (H, W) of a frame that a picture can show, depth first; superpixels are drawn over the image."""
     maps = {key: np.atleast_2d(values.squeeze().numpy()) for key, values in frame.maps.items() if key != "superpixels"}
     return {key: values for key, values in maps.items() if values.shape == frame.size}
 
 
 def caption(frame: Frame) -> str:
-    """Scene, numbers and range of depth."""
+    """Return scene, numbers and range of depth."""
     depth = frame.maps["depth"]
     depth = depth[depth > 0]
     span = f"{float(depth.min()):.2f}..{float(depth.max()):.2f} m" if len(depth) else "none valid"
@@ -98,7 +98,7 @@ def caption(frame: Frame) -> str:
 
 
 def draw_map(axes: Axes, key: str, values: NDArray) -> None:
-    """Metres with a colour bar, ids in distinct colours, or marks in white, as the dtype tells."""
+    """Draw metres with a colour bar, ids in distinct colours, or marks in white, as the dtype tells."""
     if np.issubdtype(values.dtype, np.floating):
         colors = matplotlib.colormaps["Spectral"].with_extremes(bad=NOTHING)  # near is warm, as in all pictures
         shown = axes.imshow(np.ma.masked_equal(values, 0), cmap=colors, interpolation="nearest")
@@ -113,25 +113,25 @@ def draw_map(axes: Axes, key: str, values: NDArray) -> None:
 
 
 def id_colors(ids: NDArray) -> NDArray[np.float64]:
-    """Colours (H, W, 3) of ids (H, W): an id has the same colour in every frame, 0 is grey."""
+    """Return colours (H, W, 3) of ids (H, W): an id has the same colour in every frame, 0 is grey."""
     known, positions = np.unique(ids, return_inverse=True)
     return np.array([NOTHING if id_ == 0 else id_color(int(id_)) for id_ in known])[positions.reshape(ids.shape)]
 
 
 def draw(axes: Axes, title: str, picture: NDArray) -> None:
-    """A picture (H, W, 3)."""
+    """Draw a picture (H, W, 3)."""
     axes.imshow(picture, interpolation="nearest" if max(picture.shape) <= CELL_WIDTH * DPI else None)
     draw_frame(axes, title)
 
 
 def outlined(image: NDArray, ids: NDArray) -> NDArray:
-    """An image with thin yellow borders between ids, enlarged first if it is small."""
+    """Return an image with thin yellow borders between ids, enlarged first if it is small."""
     factor = max(1, round(CELL_WIDTH * DPI / image.shape[1]))
     large_image, large_ids = (values.repeat(factor, axis=0).repeat(factor, axis=1) for values in (image, ids))
     return mark_boundaries(large_image, large_ids, color=(1, 1, 0), mode="inner")
 
 
 def draw_frame(axes: Axes, title: str) -> None:
-    """Title, and no ticks."""
+    """Draw a title, and no ticks."""
     axes.set_title(title, fontsize=10)
     axes.set_axis_off()

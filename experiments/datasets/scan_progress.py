@@ -8,13 +8,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def count_workers(workers: int | None) -> int:
-    """As many processes as are asked for, else up to 8, no more than there are free cores."""
+    """Return the processes asked for, or else up to 8, no more than there are free cores."""
     return min(8, suggested_max_num_workers(1)) if workers is None else workers
 
 
 @contextmanager
 def frame_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar over frames; gives a function that is told how many are done.
+    """Show a progress bar over frames, and yield a function that is told how many are done.
 
     Raises:
         RuntimeError: if a process that reads was killed, saying after which frame and what to do.

@@ -49,7 +49,7 @@ def print_status(root: Path | None = None) -> None:
 
 
 def found_lines(finding: Finding) -> str:
-    """Frames of each layout, and what is optional."""
+    """Return frames of each layout, and what is optional."""
     released = {layout.name: layout.released for layout in finding.source.layouts}
     lines = []
     for name, count in finding.frames.items():
@@ -61,7 +61,7 @@ def found_lines(finding: Finding) -> str:
 
 
 def missing_lines(finding: Finding) -> str:
-    """Damage, what the nearest layout lacks, and, where one is complete, what more there could be."""
+    """Return damage, what the nearest layout lacks, and, where one is complete, what more there could be."""
     lines = [*(f"damaged: {line}" for line in finding.damaged), *finding.missing]
     if finding.complete:
         lines += [f"optional: {piece.name} ({piece.use})" for piece in finding.absent]

@@ -79,7 +79,7 @@ class FrameChecks(Dataset[Verdict]):
 
 
 def suspicions(frame: Frame) -> tuple[str, ...]:
-    """What is suspicious about a frame that can be read."""
+    """Return what is suspicious about a frame that can be read."""
     found = []
     if looks_mirrored(frame.image):
         found.append("looks mirrored: NYUv2's white border is 6 pixels wide on the left, 7 on the right")
@@ -90,7 +90,7 @@ def suspicions(frame: Frame) -> tuple[str, ...]:
 
 
 def median_depth(frame: Frame) -> float:
-    """Median of the valid depth of a frame, metres, of every fourth row and column."""
+    """Return the median of the valid depth of a frame, metres, of every fourth row and column."""
     depth = frame.maps["depth"]
     seen = depth[..., ::4, ::4]
     seen = seen if (seen > 0).any() else depth
@@ -98,7 +98,7 @@ def median_depth(frame: Frame) -> float:
 
 
 def depth_lines(medians: dict[str, list[float]]) -> list[str]:
-    """The median depth of each part, and warnings where that is of another unit.
+    """Return the median depth of each part, and warnings where that is of another unit.
 
     Args:
         medians: of the frames, metres, by part.

@@ -45,7 +45,7 @@ class FinishedModel(OfRun):
 
 
 def find_run(name: str, root: Path, which: str) -> tuple[Path, Path]:
-    """Folder and checkpoint of the run that a name stands for.
+    """Return the folder and checkpoint of the run that a name stands for.
 
     Args:
         name: a run's folder, ``<experiment>/<run>`` under ``root``, or an experiment, of which the newest run is taken.

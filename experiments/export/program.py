@@ -36,7 +36,7 @@ class Exportable(nn.Module):
         self.method = method
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor | list[Tensor]]:
-        """What the method predicts: the fields of its :class:`~lightning_modules.prediction.Prediction` it fills."""
+        """Return the fields of :class:`~lightning_modules.prediction.Prediction` that the method fills."""
         prediction = self.method(batch)
         values = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor) or value}
@@ -80,7 +80,7 @@ def export_program(method: DepthModule, batch: Mapping[str, Any], path: Path) ->
 
 
 def trace(exportable: Exportable, inputs: dict[str, Tensor]) -> ExportedProgram:
-    """The program, in torch's own operators; it takes any number of images."""
+    """Return the program, in torch's own operators; it takes any number of images."""
     example = {name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in inputs.items()}  # of one, it would not
     images = Dim("images", min=1)
     shapes = {name: {0: images} for name in example}
@@ -89,7 +89,7 @@ def trace(exportable: Exportable, inputs: dict[str, Tensor]) -> ExportedProgram:
 
 
 def describe(method: DepthModule, inputs: dict[str, Tensor]) -> dict[str, Any]:
-    """What one must know to call the program."""
+    """Return what one must know to call the program."""
     mean, std = method.normalization
     return {
         "method": type(method).__name__,

@@ -56,7 +56,7 @@ class Exported:
     output: Path
 
     def frames(self) -> Sequence[tuple[Path, dict[str, FrameResult]]]:
-        """Every frame's path without ending, and what each run makes of it."""
+        """Return every frame's path without ending, and what each run makes of it."""
         by_frame = zip(*self.results.values(), strict=True)
         return [
             (self.output / f"{self.dataset}_{frame[0].index:04d}", dict(zip(self.results, frame, strict=True)))
@@ -121,7 +121,7 @@ def export_hierarchies(runs: Sequence[str], changes: Changes, where: RunChoice, 
 
 
 def predict_frames(names: Sequence[str], changes: Changes, where: RunChoice, which: FrameChoice) -> Exported:
-    """What some runs make of some frames.
+    """Return what some runs make of some frames.
 
     Raises:
         ConfigError: if a run or frame is not there, or the runs were tested on different frames.
@@ -147,7 +147,7 @@ def predict_frames(names: Sequence[str], changes: Changes, where: RunChoice, whi
 
 
 def name_runs(runs: Sequence[FinishedModel]) -> list[str]:
-    """Names for pictures and files: the experiment, with the run where one experiment is named twice.
+    """Return names for pictures and files: the experiment, with the run where one experiment is named twice.
 
     Raises:
         ConfigError: if the same run is named twice.
@@ -159,7 +159,7 @@ def name_runs(runs: Sequence[FinishedModel]) -> list[str]:
 
 
 def test_frames(run: FinishedModel, frames: Sequence[int] | None, accelerator: str) -> list[FrameResult]:
-    """What a run makes of some test frames, those of the run's own panels by default."""
+    """Return what a run makes of some test frames, those of the run's own panels by default."""
     choose_frames(run.datamodule, frames)
     run.datamodule.num_workers = 0  # not worth starting processes for
     run.module.evaluation = replace(run.module.evaluation, groups=QUOTED_GROUPS)

@@ -54,7 +54,7 @@ def write_boundary_curves(
 def measure_curves(
     sets: Mapping[str, StoredPredictions], module: DepthDataModule, thresholds: Sequence[float]
 ) -> dict[str, Curve]:
-    """Metrics of :class:`~lightning_modules.metrics.BoundaryError` by name of the set, then by upper threshold."""
+    """Return the metrics of :class:`~lightning_modules.metrics.BoundaryError` by set, then by upper threshold."""
     metrics = {name: {high: _Point() for high in thresholds} for name in sets}
     module.setup_test()
     for position in track(range(len(module.test_set)), "boundary curve"):

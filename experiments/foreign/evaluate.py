@@ -154,7 +154,7 @@ def draw_boundary_curve(changes: Changes, task: Task) -> None:
 
 
 def name_of(predictions: Path) -> str:
-    """What a set of predictions is called: its folder, or its file without ending."""
+    """Return what a set of predictions is called: its folder, or its file without ending."""
     source = predictions.resolve()
     return source.stem if source.suffix.lower() in (*HDF5_SUFFIXES, *STACK_SUFFIXES) else source.name
 
@@ -188,7 +188,7 @@ def nested(options: dict[str, Any], task: Task) -> dict[str, Any]:
 
 
 def find_predictions(task: Task, source: Path, module: DepthDataModule) -> PredictionFiles:
-    """The predictions of a data set's test frames; where some may be missing, the test set becomes the others.
+    """Return the predictions of a data set's test frames; where some may be missing, the test set becomes the others.
 
     Raises:
         FileNotFoundError: if some are missing and may not be, or all are.
@@ -216,14 +216,14 @@ def find_predictions(task: Task, source: Path, module: DepthDataModule) -> Predi
 
 
 def names_of(module: DepthDataModule) -> dict[int, tuple[str, int]]:
-    """Scene and number in it of each test frame, by its number in the data set."""
+    """Return scene and number in it of each test frame, by its number in the data set."""
     reader = module.reader
     indices, numbers = reader.indices, reader.frame_numbers
     return {indices[position]: (reader.scenes[position], int(numbers[position])) for position in module.splits.test}
 
 
 def make_trainer(task: Task, folder: Path, method: str) -> Trainer:
-    """Trainer with the callbacks of `test`, without a logger."""
+    """Return the trainer with the callbacks of `test`, without a logger."""
     watching: list[Callback] = [RichProgressBar(), ConstantBaseline(), Panels(), PerImageTable(), WorstCases()]
     return Trainer(
         accelerator=task.accelerator,
@@ -238,7 +238,7 @@ def make_trainer(task: Task, folder: Path, method: str) -> Trainer:
 
 
 def describe(method: str, files: PredictionFiles, module: DepthDataModule, trainer: Trainer) -> dict[str, Any]:
-    """What was evaluated, with what, as plain JSON."""
+    """Return what was evaluated, with what, as plain JSON."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),

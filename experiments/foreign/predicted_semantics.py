@@ -89,7 +89,7 @@ class PredictedSemantics(Callback):
         evaluation.update(replace(prediction, semantics=logits), batch)
 
     def segment(self, batch: Any, pl_module: Any) -> Tensor:
-        """Class logits (B, C, H, W) of a batch whose image is normalised for the method under test.
+        """Return class logits (B, C, H, W) of a batch whose image is normalised for the method under test.
 
         Raises:
             ConfigError: if the segmentation model predicts no semantics.
@@ -120,7 +120,7 @@ class PredictedSemantics(Callback):
 
 
 def find_weights(path: Path) -> Path:
-    """A checkpoint, or that of a run's folder which the run itself was tested with."""
+    """Return a checkpoint, or that of a run's folder which the run itself was tested with."""
     if not path.is_dir():
         return path
     tested = (read_yaml(path / "config.yaml").get("run") or {}).get("tested", "best")
@@ -128,7 +128,7 @@ def find_weights(path: Path) -> Path:
 
 
 def load_segmenter(path: Path) -> DepthModule:
-    """The method of a checkpoint, with its weights.
+    """Return the method of a checkpoint, with its weights.
 
     Raises:
         ConfigError: if it is no checkpoint of this suite, or the method reads ground truth itself.

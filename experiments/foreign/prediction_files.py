@@ -84,7 +84,7 @@ class PredictionFiles:
         self.missing = [index for index in frames if index not in self._readers]
 
     def read(self, index: int) -> Tensor:
-        """Depth (1, h, w) float32 in metres of the frame with a 0-based number; NaN where nothing is predicted.
+        """Return depth (1, h, w) float32 in metres of the frame with a 0-based number; NaN where nothing is predicted.
 
         Raises:
             FileNotFoundError: if its file is missing.
@@ -100,7 +100,7 @@ class PredictionFiles:
         return torch.from_numpy(self._metres(values, place))[None]
 
     def read_whole(self, index: int, frame: tuple[int, int]) -> Tensor:
-        """As :meth:`read`, of a frame of a size (height, width) that the map shows at another scale.
+        """Read as :meth:`read` does, for a frame of a size (height, width) that the map shows at another scale.
 
         Raises:
             FileNotFoundError | ValueError: as :meth:`read`, and if the map has not the frame's aspect ratio.

@@ -26,7 +26,7 @@ _PFM_HEADER = re.compile(rb"P([fF])\s+(\d{1,5})\s+(\d{1,5})\s+([-+.eE\d]+)\s")
 
 
 def read_map(path: Path, key: str | None = None) -> NDArray:
-    """The array that a file holds, as it is.
+    """Return the array that a file holds, as it is.
 
     Args:
         path: of a suffix in :data:`FORMATS`.
@@ -74,7 +74,7 @@ def _read_npy(path: Path, key: str | None) -> NDArray:
 
 
 def open_npy(path: Path) -> NDArray:
-    """The array of an ``.npy`` file, of which no more is read than is asked for.
+    """Return the array of an ``.npy`` file, of which no more is read than is asked for.
 
     Raises:
         FileNotFoundError: if it is missing.
@@ -94,7 +94,7 @@ def _read_npz(path: Path, key: str | None) -> NDArray:
 
 
 def read_npz(path: Path, key: str | None, most: int) -> NDArray:
-    """One array of an ``.npz`` file.
+    """Return one array of an ``.npz`` file.
 
     Args:
         path: the file.

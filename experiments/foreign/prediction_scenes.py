@@ -16,7 +16,7 @@ _CAMERA = re.compile(r"cam_(\d+)")
 
 
 def find_in_scenes(source: Path, names: Mapping[int, tuple[str, int]]) -> dict[int, Path]:
-    """File of each frame, by its 0-based number in the data set, of folders named by scenes.
+    """Return the file of each frame, by its 0-based number in the data set, of folders named by scenes.
 
     In a scene's folder, or below it, a file's name holds one number: that of the frame in its data set, counted from 1,
     as in a folder without scenes, or else its number in the scene, the column ``frame`` of ``per_image.csv``. What more

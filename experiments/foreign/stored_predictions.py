@@ -25,7 +25,7 @@ class StoredPredictions(DepthModule):
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """ImageNet's: images are only shown."""
+        """Return ImageNet's: images are only shown."""
         return IMAGENET_NORMALIZATION
 
     def forward(self, batch: Batch) -> Prediction:

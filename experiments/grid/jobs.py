@@ -45,21 +45,21 @@ class Job:
 
     @property
     def title(self) -> str:
-        """Experiment and run, as the run's folder has them."""
+        """Return experiment and run, as the run's folder has them."""
         return f"{self.experiment}/{self.name}"
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run was trained and tested."""
+        """Return whether the run was trained and tested."""
         return (self.folder / "metrics.json").is_file()
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
+        """Return whether there is a checkpoint to resume from."""
         return any((self.folder / "checkpoints").glob("last*.ckpt"))
 
     def command(self) -> list[str]:
-        """Arguments of `segdepth` that start the run, or resume it."""
+        """Return arguments of `segdepth` that start the run, or resume it."""
         where = ["--run.root", str(self.folder.parent.parent), "--run.name", self.name]
         return [*self.arguments, *where, f"--run.tags+={self.group}", "--run.resume=true"]
 

@@ -7,7 +7,7 @@ NEEDED = 5 * 2**30
 
 
 def address_limit() -> int | None:
-    """Bytes of addresses that this process may use; None without a limit."""
+    """Return bytes of addresses that this process may use; None without a limit."""
     try:
         import resource
     except ImportError:  # Windows
@@ -32,6 +32,6 @@ def check_address_limit() -> None:
 
 
 def limit_hint() -> str:
-    """What to add where memory is full: the limit, if there is one; it bounds addresses, not memory."""
+    """Return what to add where memory is full: the limit, if there is one; it bounds addresses, not memory."""
     limit = address_limit()
     return "" if limit is None else f"; `ulimit -v` is {limit / 2**30:.1f} GiB: raise it first"

@@ -28,7 +28,7 @@ UNKNOWN = "a file that was being written"
 
 
 def explain_disk(error: BaseException) -> str | None:
-    """One line for an error of the system that tells its number, also inside the text of a library or of a worker.
+    """Return one line for an error of the system that tells its number, also inside the text of a library.
 
     Returns:
         The file, what is wrong with it and what to do; None for any other error, such as one that says so already.

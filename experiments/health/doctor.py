@@ -53,7 +53,7 @@ def examine(runs: Path) -> list[Section]:
 
 
 def as_json(sections: Sequence[Section]) -> dict:
-    """Facts by section, problems in a row, and ``ok``: whether nothing would stop an experiment."""
+    """Return facts by section, problems in a row, and ``ok``: whether nothing would stop an experiment."""
     problems = [{"section": section.name, **vars(problem)} for section in sections for problem in section.problems]
     return {
         "ok": not any(problem["stops"] for problem in problems),

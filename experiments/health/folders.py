@@ -21,7 +21,7 @@ KEY_LENGTH = 40
 
 
 def folders(runs: Path) -> Section:
-    """Whether runs, cache and temporary files can be written, and how much room there is."""
+    """Return whether runs, cache and temporary files can be written, and how much room there is."""
     from datamodules.storage.cache import cache_folder
 
     section = Section("folders")
@@ -46,7 +46,7 @@ def folders(runs: Path) -> Section:
 
 
 def data() -> Section:
-    """What there is below DATA_ROOT; `segdepth data status` has the whole story."""
+    """Return what there is below DATA_ROOT; `segdepth data status` has the whole story."""
     section, configured = Section("data"), os.environ.get("DATA_ROOT")
     if not configured:
         section.facts["DATA_ROOT"] = "not set: experiments take Rooms, the built-in set"
@@ -85,7 +85,7 @@ def data() -> Section:
 
 
 def weights() -> Section:
-    """Whether the backbones of the experiments' paper profiles are in Hugging Face's cache."""
+    """Return whether the backbones of the experiments' paper profiles are in Hugging Face's cache."""
     import timm
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -114,7 +114,7 @@ def weights() -> Section:
 
 
 def tracking(runs: Path) -> Section:
-    """W&B: whether runs are sent, and which ones still wait. No key is printed, and nobody is asked."""
+    """Return whether W&B gets the runs, and which ones still wait. No key is printed, and nobody is asked."""
     import wandb
 
     section, mode = Section("W&B", {"version": wandb.__version__}), os.environ.get("WANDB_MODE", "online")

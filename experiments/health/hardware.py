@@ -33,7 +33,7 @@ _QUERY = ("index", "name", "driver_version", "memory.total", "memory.free", "mig
 
 
 def cpu() -> Section:
-    """Cores, memory, shared memory and open files."""
+    """Return cores, memory, shared memory and open files."""
     section = Section("machine", {"cores": f"{usable_cores()} usable of {os.cpu_count()}"})
     total, available = _memory()
     section.facts["memory"] = f"{available / GIB:.1f} GiB free of {total / GIB:.1f} GiB"
@@ -58,7 +58,7 @@ def cpu() -> Section:
 
 
 def gpus() -> Section:
-    """What the driver sees, what torch can use of it, and whether it computes."""
+    """Return what the driver sees, what torch can use of it, and whether it computes."""
     section = Section("GPU")
     listed = _driver_list()
     for gpu in listed:

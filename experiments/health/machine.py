@@ -9,7 +9,7 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores() -> int:
-    """Cores that the process may run on, and that its container pays for; fewer, often, than the machine has."""
+    """Return cores that the process may run on, and that its container pays for; fewer, often, than the machine has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = CPU_QUOTA.read_text().split()
@@ -19,7 +19,7 @@ def usable_cores() -> int:
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES can be set to for one GPU each: an index, or the UUID of a GPU or of a part of one."""
+    """Return values of CUDA_VISIBLE_DEVICES for one GPU each: an index, or the UUID of a GPU or of a part of one."""
     import torch
 
     count = torch.cuda.device_count()  # asks the driver, and leaves no context behind

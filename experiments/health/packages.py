@@ -16,7 +16,7 @@ PACKAGES = {
 
 
 def package_version(name: str) -> str | None:
-    """Version of an installed distribution; None without its metadata, which copied environments often lack."""
+    """Return the version of a distribution; None without its metadata, which copied environments often lack."""
     try:
         return version(name) or None
     except PackageNotFoundError:
@@ -24,7 +24,7 @@ def package_version(name: str) -> str | None:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions by distribution; what has no metadata says its own version, if it is loaded, else ``unknown``."""
+    """Return versions by distribution; what has no metadata says its own version, if it is loaded, else ``unknown``."""
     found = {name: package_version(name) or _says(module) for name, module in PACKAGES.items()}
     opencv = {name: installed for name in OPENCV if (installed := package_version(name))}
     return found | (opencv or {"opencv": _says("cv2")})

@@ -50,7 +50,7 @@ class Section:
 
 
 def bounded(look: Callable[[], T], patience: float = PATIENCE) -> T:
-    """What a function returns, unless it hangs: on a network drive whose server is gone, or a driver.
+    """Return what a function returns, unless it hangs: on a network drive whose server is gone, or a driver.
 
     Raises:
         TimeoutError: if it takes too long; it is left behind in a thread that does not keep the process alive.

@@ -28,7 +28,7 @@ SETUP = "`make setup`, or `pip install -r requirements.lock`"
 
 
 def environment() -> Section:
-    """Python, and every package against pyproject.toml and requirements.lock."""
+    """Check Python, and every package, against pyproject.toml and requirements.lock."""
     section = Section("environment", {"python": f"{platform.python_version()} ({sys.executable})"})
     project = _project()
     wanted = SpecifierSet(project.get("requires-python", ""))
@@ -82,7 +82,7 @@ def _try_imports(section: Section) -> None:
 
 
 def git() -> Section:
-    """Commit of the checkout, and whether files differ from it."""
+    """Return the commit of the checkout, and whether files differ from it."""
     from callbacks.records.run_recorder import git_state
 
     section, state = Section("git"), git_state(REPOSITORY)

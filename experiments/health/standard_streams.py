@@ -45,15 +45,15 @@ class LastingStream(io.RawIOBase):
         return len(data)
 
     def writable(self) -> bool:
-        """It is there to be written to."""
+        """Return true: the stream is there to be written to."""
         return True
 
     def fileno(self) -> int:
-        """That of the stream."""
+        """Return the stream's file descriptor."""
         return self.raw.fileno()
 
     def isatty(self) -> bool:
-        """Whether the stream is a terminal."""
+        """Return whether the stream is a terminal."""
         return self.raw.isatty()
 
 
@@ -74,7 +74,7 @@ def prepare_streams(ends: bool = False) -> None:
 
 
 def lasting(stream: io.TextIOWrapper, ends: bool) -> io.TextIOWrapper:
-    """A stream that writes to the same place through :class:`LastingStream`."""
+    """Return a stream that writes to the same place through :class:`LastingStream`."""
     buffer: Any = stream.buffer  # which is the raw stream itself under `python -u`
     raw = LastingStream(getattr(buffer, "raw", buffer), ends)
     return io.TextIOWrapper(

@@ -43,6 +43,6 @@ def _is_count(text: str) -> bool:
 
 
 def table_width(console_width: int) -> int:
-    """Letters a line for a wide table: COLUMNS where it is set, else the terminal's and at least 160."""
+    """Return letters a line for a wide table: COLUMNS where it is set, else the terminal's and at least 160."""
     columns = int(os.environ.get("COLUMNS", "0"))
     return max(columns, NARROWEST) if columns else max(console_width, 160)

@@ -20,7 +20,7 @@ class Direction(Enum):
 
     @property
     def sign(self) -> int:
-        """Factor by which a difference is positive if better."""
+        """Return the factor by which a difference is positive if better."""
         return 1 if self is Direction.higher else -1
 
 
@@ -80,7 +80,7 @@ class Comparison:
 
     @property
     def is_cost(self) -> bool:
-        """Whether costs are compared, which need no training."""
+        """Return whether costs are compared, which need no training."""
         return self.metric in COSTS
 
 
@@ -161,12 +161,12 @@ class ClaimsSpec:
 
     @property
     def comparisons(self) -> list[tuple[Claim, Comparison]]:
-        """All comparisons, with the claims that they are of."""
+        """Return all comparisons, with the claims that they are of."""
         return [(claim, comparison) for claim in self.claims for comparison in claim.comparisons]
 
     @property
     def trained(self) -> list[str]:
-        """Arms that have to be trained: those of a comparison that is not of costs, in the file's order."""
+        """Return arms that have to be trained: those of a comparison that is not of costs, in the file's order."""
         needed = {arm for _, c in self.comparisons if not c.is_cost for arm in (c.arm, c.than)}
         return [arm for arm in self.arms if arm in needed]
 

@@ -52,7 +52,7 @@ class Measured:
 
     @property
     def text(self) -> str:
-        """What a reader is shown."""
+        """Return what a reader is shown."""
         return f"{self.state} ({self.where})" if self.where else self.state
 
 

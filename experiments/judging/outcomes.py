@@ -32,7 +32,7 @@ class ArmRun:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """``metrics.json``, NaN for a value that is not finite; empty if the run is not finished, or broken."""
+        """Return ``metrics.json``, NaN for a value that is not finite; empty if the run is not finished, or broken."""
         if not self.record.is_readable(frames=True):
             return {}
         content = read_json(self.record.folder / "metrics.json")
@@ -40,7 +40,7 @@ class ArmRun:
 
     @cached_property
     def frames(self) -> dict[str, FrameTable]:
-        """``per_image.csv``, by test set; empty if the run is broken."""
+        """Return ``per_image.csv``, by test set; empty if the run is broken."""
         return self.record.frame_tables() if self.record.is_readable(frames=True) else {}
 
 
@@ -70,7 +70,7 @@ class Outcome:
 
     @property
     def differences(self) -> dict[int, float]:
-        """``arm`` minus ``than`` of each seed."""
+        """Return ``arm`` minus ``than`` of each seed."""
         return {seed: first - second for seed, (first, second) in self.pairs.items()}
 
     @property

@@ -51,7 +51,7 @@ class PrintedPair:
 
     @property
     def bears_out(self) -> bool | None:
-        """Whether the claimed value is better by more than the margin; None if they are equal to the digit."""
+        """Return whether the claimed value is better by more than the margin; None if they are equal to the digit."""
         gap = self.direction.sign * (Decimal(self.arm) - Decimal(self.than)) - Decimal(str(self.margin))
         return None if gap == 0 else gap > 0
 
@@ -101,7 +101,7 @@ class PrintedOutcome:
 
     @property
     def notes(self) -> list[str]:
-        """Notes on the values, each once."""
+        """Return notes on the values, each once."""
         return list(dict.fromkeys(note for pair in self.pairs for note in pair.notes))
 
     def text(self, most: int | None = None) -> str:

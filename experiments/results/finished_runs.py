@@ -37,7 +37,7 @@ class RunResult(OfRun):
 
     @property
     def place(self) -> Path:
-        """Where the test's records lie."""
+        """Return the folder of the test's records."""
         return folder_of_test(self.folder, self.test)
 
     @property
@@ -60,29 +60,29 @@ class RunResult(OfRun):
 
     @property
     def commit(self) -> str:
-        """Commit in seven digits, with a star if files differed from it; empty where none is recorded."""
+        """Return the commit in seven digits, with a star if files differed from it; empty where none is recorded."""
         return self.environment.get("commit", "")[:7] + ("*" if self.environment.get("dirty") else "")
 
     @property
     def trained_on(self) -> str | None:
-        """Data set that the run was trained on; None for a checkpoint or predictions from elsewhere."""
+        """Return the data set that the run was trained on; None for a checkpoint or predictions from elsewhere."""
         command = self.environment.get("command", "").split()[1:2]
         trained = command not in (["test"], ["validate"], ["evaluate"])
         return self.environment.get("data", {}).get("name") if trained else None
 
     @property
     def said_of_data(self) -> tuple[str, ...]:
-        """Remarks on the test set's frames to print beside metrics, such as the origin that their file names."""
+        """Return remarks on the test set's frames to print beside metrics, such as the origin that their file names."""
         return tuple(self.tested_with[0].get("data", {}).get("remarks", ()))
 
     @cached_property
     def variant(self) -> dict[str, Any]:
-        """How the test frames were altered, as ``Variant.describe`` returns it; empty if they were not."""
+        """Return how the test frames were altered, as ``Variant.describe`` has it; empty if they were not."""
         return variants_in(self.place).get(self.dataset, {})
 
     @cached_property
     def tested_with(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Environment and configuration of the test; empty where none is recorded.
+        """Return environment and configuration of the test; empty where none is recorded.
 
         A test in the folder of a trained run leaves records of its own beside those of the training; the newest that
         names the data set, its own, a further test set or a variant of either, counts. Data and protocol are then those

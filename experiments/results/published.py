@@ -42,7 +42,7 @@ class Metric:
 
     @property
     def better(self) -> Literal["↑", "↓"]:
-        """Whether higher or lower is better."""
+        """Return whether higher or lower is better."""
         return "↑" if sign_of(self.key or self.logged or "") > 0 else "↓"
 
 
@@ -193,7 +193,7 @@ class PublishedRow:
 
     @property
     def shown(self) -> dict[str, str]:
-        """Metric name to value, as printed, under each definition that it may have."""
+        """Return metric name to value, as printed, under each definition that it may have."""
         return {name: value for metric, value in self.values.items() for name in (metric, *METRICS[metric].also)}
 
 
@@ -213,18 +213,18 @@ class PublishedTable:
 
     @property
     def name(self) -> str:
-        """``<paper>/<table>``."""
+        """Return ``<paper>/<table>``."""
         return f"{self.paper}/{self.table}"
 
     @property
     def title(self) -> str:
-        """Title for a reader: the paper, then the number of the table."""
+        """Return the title for a reader: the paper, then the number of the table."""
         number = self.table.replace("table", "Table ").replace("fig", "Fig. ")
         return f"{PAPERS[self.paper]}, {number}"
 
     @property
     def metrics(self) -> list[str]:
-        """All metrics, in order of appearance."""
+        """Return all metrics, in order of appearance."""
         return list(dict.fromkeys(metric for row in self.rows for metric in row.shown))
 
 

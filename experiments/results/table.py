@@ -59,7 +59,7 @@ def table_text(
     choice: "Choice" = "latest",
     form: Format = "markdown",
 ) -> str:
-    """Published tables with measured results, and tables of what was measured on Rooms.
+    """Return published tables with measured results, and tables of what was measured on Rooms.
 
     Args:
         tables: published ones.

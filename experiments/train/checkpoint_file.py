@@ -26,7 +26,7 @@ NOT_OURS = "no checkpoint of this suite; name another (`--ckpt_path`)"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors mapped from the file instead of read.
+    """Return a checkpoint's content, tensors mapped from the file instead of read.
 
     Raises:
         ConfigError: if it is missing, damaged, no checkpoint of Lightning, or holds more than plain values.
@@ -53,7 +53,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_origin(path: Path, content: dict[str, Any], method: str) -> dict[str, Any]:
-    """What a checkpoint says of where it comes from; empty for one that says nothing.
+    """Return what a checkpoint says of where it comes from; empty for one that says nothing.
 
     Args:
         path: the checkpoint.

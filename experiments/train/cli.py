@@ -82,11 +82,11 @@ class SegdepthCLI(OpenCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's subcommands, and ``exp``: fit, then test the best checkpoint."""
+        """Return Lightning's subcommands, and ``exp``: fit, then test the best checkpoint."""
         return {"exp": {"model", "datamodule"}, **LightningCLI.subcommands()}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """A parser that takes whole names only: the beginning of a flag may be another one's tomorrow."""
+        """Return a parser that takes whole names only: the beginning of a flag may be another one's tomorrow."""
         return super().init_parser(**{"allow_abbrev": False, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

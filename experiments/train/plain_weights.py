@@ -25,7 +25,7 @@ Weights = dict[str, Tensor]
 
 
 def plain_weights(path: Path) -> Weights | None:
-    """Weights by name of a file that is no checkpoint of Lightning; None of any other file.
+    """Return weights by name of a file that is no checkpoint of Lightning; None of any other file.
 
     Nothing but tensors and plain values is unpickled.
 
@@ -57,7 +57,7 @@ def plain_weights(path: Path) -> Weights | None:
 
 
 def fit_weights(weights: Mapping[str, Tensor], model: DepthModule, path: Path) -> Weights:
-    """The method's weights from a file that may name them with a wrapper's beginning, or as the network alone does.
+    """Return the method's weights from a file that names them with a wrapper's prefix, or as the network does.
 
     Args:
         weights: of the file.

@@ -32,7 +32,7 @@ LOG_FLOOR = 1e-9
 def per_image_depth_errors(
     prediction: Tensor, target: Tensor, valid: Tensor, thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[str, Tensor]:
-    """Depth errors of each image, as :class:`DepthErrors` defines them.
+    """Return depth errors of each image, as :class:`DepthErrors` defines them.
 
     Args:
         prediction: (B, 1, H, W) depth, as :meth:`EvalProtocol.prepare` returns it.

@@ -46,7 +46,7 @@ def thin(mask: Mask) -> Mask:
 
 
 def count_matches(predicted: Mask, true: Mask, radius: float) -> int:
-    """The largest number of pairs of a predicted and a true pixel that are within a radius and share no pixel.
+    """Return the largest number of pairs of a predicted and a true pixel that are within a radius and share no pixel.
 
     Args:
         predicted: (H, W) predicted edges.
@@ -87,7 +87,7 @@ def _largest_matching(candidates: NDArray[np.int32], right: int) -> int:
 def match_levels(
     probability: NDArray[np.float64], true: Mask, thresholds: Sequence[float], radius: float
 ) -> NDArray[np.int64]:
-    """Matched and predicted edge pixels of one image at each threshold.
+    """Return matched and predicted edge pixels of one image at each threshold.
 
     Args:
         probability: (H, W) of an edge.

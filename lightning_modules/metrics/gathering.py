@@ -9,7 +9,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 
 def gather_rows(rows: Tensor, group: Any = None) -> list[Tensor]:
-    """The rows of each process; for the ``dist_sync_fn`` of a metric whose states are lists.
+    """Return the rows of each process; for the ``dist_sync_fn`` of a metric whose states are lists.
 
     Torchmetrics' own gathering needs the same dtype and number of axes everywhere, but enters a process without
     data with an empty vector of floats. Here such a process takes both from one that has data.

@@ -27,7 +27,7 @@ class ImageMeans(CountedMeans):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What an image has, in the order of the sums; subclasses whose ``info`` holds more, or templates, say less."""
+        """Return the keys that each image has, in the order of the sums."""
         return tuple(self.info)
 
     def add_images(self, values: dict[str, Tensor], nonfinite: Tensor) -> None:

@@ -13,7 +13,7 @@ LARGEST_ID = np.iinfo(np.uint16).max - 1
 
 
 def near_other_label(labels: Tensor, radius: float) -> Tensor:
-    """Labelled pixels with a pixel of another label within a radius.
+    """Return labelled pixels with a pixel of another label within a radius.
 
     Unlabelled pixels are no label: a gap between two labels that is narrower than the radius does not hide their
     border, and beside unlabelled pixels alone there is no border.
@@ -38,7 +38,7 @@ def near_other_label(labels: Tensor, radius: float) -> Tensor:
 
 
 def uniform_discs(labels: Tensor, radius: float) -> Tensor:
-    """Labelled pixels around which all pixels of the frame within a radius have their label; see above for the rest.
+    """Return the labelled pixels around which all pixels of the frame within a radius have their label.
 
     Here unlabelled pixels are as another label.
     """
@@ -47,7 +47,7 @@ def uniform_discs(labels: Tensor, radius: float) -> Tensor:
 
 
 def opening_residue(labels: Tensor, radius: float) -> Tensor:
-    """Labelled pixels that the morphological opening of their label's region by a disc removes; see above for the rest.
+    """Return the labelled pixels that the morphological opening of their label's region by a disc removes.
 
     They are where no disc of this radius, or the part of it inside the frame, fits into the label's region: small
     things, thin parts of things, and sharp corners.

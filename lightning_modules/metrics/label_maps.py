@@ -23,7 +23,7 @@ def check_labels(target: Tensor, labels: Tensor, what: str = "labels") -> None:
 
 
 def compact_ids(labels: Tensor) -> Tensor:
-    """Renumber ids, which may be as sparse as label x 65536 + instance, so that a table may have a column per id.
+    """Renumber ids, as sparse as label x 65536 + instance, so that a table may have a column per id.
 
     Args:
         labels: (B, H, W) int64 ids >= 0.
@@ -38,7 +38,7 @@ def compact_ids(labels: Tensor) -> Tensor:
 
 
 def table_places(labels: Tensor) -> tuple[Tensor, int]:
-    """Places of the pixels in a flattened table with one row per image and one column per id.
+    """Return places of the pixels in a flattened table with one row per image and one column per id.
 
     Args:
         labels: (B, H, W) int64 ids >= 0.

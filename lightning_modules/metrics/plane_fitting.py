@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def fit_plane(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Plane through points by total least squares.
+    """Return the plane through points by total least squares.
 
     Args:
         points: (N, 3) float64.
@@ -21,12 +21,12 @@ def fit_plane(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
-    """Degrees, 0 to 90, between two directions (3,) of any length and sign."""
+    """Return degrees, 0 to 90, between two directions (3,) of any length and sign."""
     # Of the arc cosine half the digits are lost at small angles.
     return torch.atan2(torch.linalg.cross(first, second).norm(), first.dot(second).abs()).rad2deg()
 
 
 def span_a_plane(pixels: Tensor) -> bool:
-    """Whether three of (N, 2) pixels are not on one line: then, at any positive depths, their points are not either."""
+    """Return whether (N, 2) pixels are not all on one line: then, at any positive depths, their points are not."""
     offsets = (pixels - pixels[:1]).double()
     return bool(torch.linalg.matrix_rank(offsets.T @ offsets) == 2)

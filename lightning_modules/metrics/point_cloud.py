@@ -74,7 +74,7 @@ class PointCloudChamfer(DepthMetric, ImageMeans):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Distances, then F-scores."""
+        """Return distances, then F-scores."""
         scores = (F_SCORE.format(threshold=100 * threshold) for threshold in self.thresholds)
         return ("chamfer3d_precision", "chamfer3d_recall", *scores)
 
@@ -135,7 +135,7 @@ def check_intrinsics(target: Tensor, intrinsics: Tensor) -> None:
 def nearest_distances(
     points: NDArray[np.float64], cloud: NDArray[np.float64], workers: int = -1
 ) -> NDArray[np.float64]:
-    """Distance of each point to the nearest of a cloud.
+    """Return the distance of each point to the nearest of a cloud.
 
     SciPy's own threads read the arrays of a frame that a signal may have ended, and crash; a pool's hold theirs.
 
@@ -163,7 +163,7 @@ def _f_score(precision: float, recall: float) -> float:
 
 
 def pixel_rays(columns: Tensor, rows: Tensor, camera: Tensor, *, radial: bool = False) -> Tensor:
-    """(N, 3) rays K^-1 (x, y, 1) of pixels, scaled to z = 1, or to length 1 for depth that is a distance; float64."""
+    """Return the (N, 3) float64 rays K^-1 (x, y, 1) of pixels, of z = 1, or of length 1 for radial depth."""
     pixels = torch.stack([columns, rows, torch.ones_like(rows)]).double()
     rays, singular = torch.linalg.solve_ex(camera, pixels)
     if singular or not (rays[2] > 0).all():

@@ -124,7 +124,7 @@ class EvalProtocol:
         return Prepared(prediction / self.unit, target / self.unit, valid)
 
     def evaluated(self, target: Tensor, valid: Tensor) -> Tensor:
-        """Pixels (B, 1, H, W) bool that errors are measured on: measured, inside range and crop.
+        """Return pixels (B, 1, H, W) bool that errors are measured on: measured, inside range and crop.
 
         Args:
             target: (B, 1, H, W) true depth in metres.
@@ -137,7 +137,7 @@ class EvalProtocol:
         return valid & (target > self.min_depth) & ~above_max & self.window(target)
 
     def window(self, target: Tensor) -> Tensor:
-        """(H, W) bool, true inside the crop, of a truth (..., H, W).
+        """Return (H, W) bool, true inside the crop, of a truth (..., H, W).
 
         Raises:
             ValueError: if the crop is defined on another size.

@@ -62,7 +62,7 @@ class RegionErrors(DepthMetric, ImageMeans):
         places, columns = table_places(regions)
 
         def total(values: Tensor) -> Tensor:
-            """(B, n) sum of a map in each region."""
+            """Return (B, n) sum of a map in each region."""
             table = values.new_zeros(len(values) * columns)
             return table.index_add(0, places.flatten(), values.flatten()).view(-1, columns)
 
@@ -70,11 +70,11 @@ class RegionErrors(DepthMetric, ImageMeans):
         counted = pixels > 0
 
         def mean(values: Tensor) -> Tensor:
-            """(B, n) mean of a map in each region."""
+            """Return (B, n) mean of a map in each region."""
             return total(values) / pixels.clamp(min=1)
 
         def deviation(values: Tensor, centres: Tensor) -> Tensor:
-            """(B, n) mean square of a map about a value of each region."""
+            """Return (B, n) mean square of a map about a value of each region."""
             return mean((values - centres.flatten()[places]).square().where(inside, 0.0))
 
         of_regions = (

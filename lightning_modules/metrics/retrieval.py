@@ -102,7 +102,7 @@ class LayoutRetrieval(SuiteMetric):
         self.frames.append(frame.to(embedding.device, torch.int64))
 
     def compute(self) -> dict[str, Tensor]:
-        """The recalls and counts of the class docstring, scalars; NaN if no query has a target.
+        """Return the recalls and counts of the class docstring, scalars; NaN if no query has a target.
 
         Raises:
             ValueError: if no process has seen a frame.
@@ -121,7 +121,7 @@ class LayoutRetrieval(SuiteMetric):
         return values | {"nonfinite": nonfinite}
 
     def neighbours(self, queries: Sequence[int], k: int) -> Neighbours:
-        """The nearest frames of some queries, for pictures; every process must ask, and all get the same answer.
+        """Return the nearest frames of some queries, for pictures; every process must ask, and all get the same answer.
 
         A row is the place of a frame among all that were added, those of the first process first. Frames that are
         equally similar come by scene and number, whatever the process that added them.
@@ -178,7 +178,7 @@ class LayoutRetrieval(SuiteMetric):
             return units[queries] @ units[gallery].T
 
         def targets(gallery: slice) -> tuple[Tensor, Tensor]:
-            """Which pairs are targets (2, b, g), and which are no query with itself (b, g)."""
+            """Return which pairs are targets (2, b, g), and which are no query with itself (b, g)."""
             first, second = positions[queries, None], positions[gallery]
             two = first != second
             return torch.stack(self._targets(first, second, scenes, frames)) & two, two

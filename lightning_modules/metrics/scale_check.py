@@ -106,7 +106,7 @@ class ScaleCheck(ExactSums):
         return {"negative": self.negative.to(self.log_ratio.dtype)}
 
     def remarks(self) -> list[str]:
-        """What is suspicious about the predictions, one line each, of the states as they are; call it after a sync."""
+        """Return what is suspicious about the predictions, one line each; call it after the states are synced."""
         said = []
         alignment = self.protocol.alignment
         if alignment == "none" and self.with_ratio:

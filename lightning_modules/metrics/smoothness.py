@@ -79,7 +79,7 @@ class ObjectRoughness(DepthMetric, ImageMeans):
         defined = (count > 0) & ~spoilt.any(3).any(2).any(1)
 
         def roughness(depth: Tensor) -> Tensor:
-            """(B,) roughness of a map (B, 1, H, W)."""
+            """Return (B,) roughness of a map (B, 1, H, W)."""
             centre, *neighbours = self._cross(depth.where(compared, 1.0).clamp_(min=LOG_FLOOR).log_())
             uneven = sum(neighbours, start=-4 * centre).abs_().where(centres, 0.0)
             return (100 / 4 * uneven.sum((1, 2, 3)) / count).where(defined, torch.nan)

@@ -86,7 +86,7 @@ class SubsetErrors(DepthMetric):
         hit = torch.maximum(positive / true, true / positive) < THRESHOLDS[0]
 
         def total(values: Tensor) -> Tensor:
-            """(B, S) sum in each subset of each image."""
+            """Return (B, S) sum in each subset of each image."""
             table = true.new_zeros(columns * len(subsets))
             return table.scatter_add_(0, places, values.to(table)).view(-1, columns)[:, 1:]
 

@@ -79,7 +79,7 @@ def film_scene(
 
 
 def film_camera(number: int, height: int, width: int, seed: int = 0) -> NDArray[np.float64]:
-    """K (3, 3) of a scene: HyperSim's default camera for scene 0, else one with a film that is shifted and tilted.
+    """Return K (3, 3) of a scene: HyperSim's default camera for scene 0, else one of a shifted and tilted film.
 
     The film lies in front of the lens, upright. A tilted one is not parallel to z = 1, so that K is not triangular.
     """
@@ -96,14 +96,14 @@ def film_camera(number: int, height: int, width: int, seed: int = 0) -> NDArray[
 
 
 def camera_matrix_to_uv(camera: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """``M_cam_from_uv`` (3, 3) of a camera K (3, 3) for frames of ``height`` x ``width``."""
+    """Return ``M_cam_from_uv`` (3, 3) of a camera K (3, 3) for frames of ``height`` x ``width``."""
     pixel_from_uv = np.array([[width / 2, 0, (width - 1) / 2], [0, -height / 2, (height - 1) / 2], [0, 0, 1]])
     matrix: NDArray[np.float64] = FLIP @ np.linalg.inv(camera) @ pixel_from_uv
     return matrix
 
 
 def euclidean(depth: NDArray[np.float32], camera: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distances (F, H, W) to the optical centre from planar depth (F, H, W), both in metres."""
+    """Return distances (F, H, W) to the optical centre from planar depth (F, H, W), both in metres."""
     rows, columns = np.indices(depth.shape[1:])
     rays = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(camera).T
     distance: NDArray[np.float64] = depth * (np.linalg.norm(rays, axis=-1) / rays[..., 2])

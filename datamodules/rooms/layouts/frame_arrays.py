@@ -41,7 +41,7 @@ class Frame:
 
 
 def each_frame(scenes: Sequence[SceneInfo], rendered: Iterable[RenderedScene]) -> Iterator[Frame]:
-    """Frames of all scenes in the order of the labelled file.
+    """Yield the frames of all scenes in the order of the labelled file.
 
     Raises:
         ValueError: if there are more or fewer scenes than rendered ones.
@@ -66,7 +66,7 @@ def each_frame(scenes: Sequence[SceneInfo], rendered: Iterable[RenderedScene]) -
 
 
 def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Depth in metres as NYUv2's 16-bit PNG files hold it: whole millimetres, at most 10 m, 0 = no depth."""
+    """Return depth in metres as NYUv2's 16-bit PNG files hold it: whole millimetres, at most 10 m, 0 = no depth."""
     return np.minimum(np.round(depth.astype(np.float64) * MILLIMETRES), FARTHEST).astype(np.uint16)
 
 

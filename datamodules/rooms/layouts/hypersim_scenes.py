@@ -81,7 +81,7 @@ def write_hypersim(folder: Path, scenes: Sequence[SceneInfo], filmed: Iterable[F
 
 
 def scene_name(number: int) -> str:
-    """HyperSim's kind of name for the 0-based scene ``number``: volume and scene, both counted from 1."""
+    """Return HyperSim's kind of name for the 0-based scene ``number``: volume and scene, both counted from 1."""
     return f"ai_{number // 10 + 1:03d}_{number % 10 + 1:03d}"
 
 

@@ -55,7 +55,7 @@ def _colour_time(start: float, number: int) -> float:
 
 
 def disparity_codes(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """11-bit codes (H, W) of depth in metres; ``NO_RETURN`` where it is 0 or nearer than the sensor can measure."""
+    """Return the 11-bit codes (H, W) of depth in metres; ``NO_RETURN`` where it is 0 or too near for the sensor."""
     with np.errstate(divide="ignore"):
         codes = np.round(OFFSET - NUMERATOR / depth.astype(np.float64))
     return np.where(codes >= 0, codes, NO_RETURN).astype(np.uint16)

@@ -28,7 +28,7 @@ class Planes(NamedTuple):
 
 
 def tangents(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit normals (H, W, 3) of the surface through a pixel's neighbours; of no meaning at a discontinuity."""
+    """Return unit normals (H, W, 3) of the surface through a pixel's neighbours; of no meaning at a discontinuity."""
     normals = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
     unit: NDArray[np.float64] = normals / np.linalg.norm(normals, axis=-1, keepdims=True).clip(1e-12)
     return unit

@@ -122,12 +122,12 @@ class SHEDOptions:
 
     @property
     def levels(self) -> int:
-        """L, the number of graph poolings."""
+        """Return l, the number of graph poolings."""
         return len(self.segments)
 
     @property
     def fused_levels(self) -> tuple[int, ...]:
-        """Levels whose maps are fused, of 0..L."""
+        """Return levels whose maps are fused, of 0..L."""
         return tuple(range(self.levels + 1)) if self.map_levels is None else tuple(self.map_levels)
 
     def blocks_of_a_stage(self, blocks: int) -> int:
