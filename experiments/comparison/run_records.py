@@ -12,8 +12,8 @@ from callbacks.records.history import read_history
 from experiments.config.compose import ConfigError
 from experiments.results.changed_tests import find_tests
 from experiments.results.finished_runs import RunResult, read_run
+from experiments.results.of_run import OfRun, folder_of_test
 from experiments.results.run_files import leave_out, read_json, read_yaml
-from experiments.results.run_place import OfRun, folder_of_test
 
 #: Columns of ``per_image.csv`` that name the frame.
 FRAME_COLUMNS = ("dataset", "index", "scene", "frame")

@@ -9,8 +9,8 @@ from experiments.config.arguments import Changes
 from experiments.config.compose import ConfigError, compose
 from experiments.config.parts import parse_parts, parts_parser
 from experiments.config.suggest import known_experiments, nearest
+from experiments.results.of_run import OfRun
 from experiments.results.run_folder import find_checkpoint
-from experiments.results.run_place import OfRun
 from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules import DepthModule
 

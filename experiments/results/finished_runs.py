@@ -10,9 +10,9 @@ from typing import Any
 
 from experiments.config.compose import ConfigError
 from experiments.results.changed_tests import TESTS
+from experiments.results.of_run import OfRun, folder_of_test
 from experiments.results.published import ORACLES, oracle_mark
 from experiments.results.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
-from experiments.results.run_place import OfRun, folder_of_test
 
 #: Suffix of a test set's name where a method was given predicted semantics instead of true ones.
 PREDICTED_SEMANTICS = "_predicted_semantics"
