@@ -11,12 +11,12 @@ Each takes `--help`.
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks.cost import mti_net, region_support, shed
+from benchmarks.cost import mti_net_cost, region_support_cost, shed_cost
 
 COMPARISONS: dict[str, Callable[[Sequence[str]], None]] = {
-    "shed": shed.main,
-    "mti_net": mti_net.main,
-    "region_support": region_support.main,
+    "shed": shed_cost.main,
+    "mti_net": mti_net_cost.main,
+    "region_support": region_support_cost.main,
 }
 
 

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cost.measures import machine, make_parser
-from benchmarks.cost.torch_internals import FakeTensorMode, MemTracker
+from benchmarks.cost.memory_internals import FakeTensorMode, MemTracker
 from lightning_modules import RegionSupportNetwork
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.region_support import RegionSupportStage

@@ -4,9 +4,9 @@ import torch
 
 
 def test_memory_is_counted_without_computing():
-    said = f"torch {torch.__version__} changed private API: see benchmarks/cost/torch_internals.py"
+    said = f"torch {torch.__version__} changed private API: see benchmarks.cost.memory_internals.py"
     try:
-        from benchmarks.cost.torch_internals import FakeTensorMode, MemTracker
+        from benchmarks.cost.memory_internals import FakeTensorMode, MemTracker
 
         with FakeTensorMode():
             layer, image = torch.nn.Linear(1000, 1000), torch.ones(10, 1000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.cost.mti_net import attention_memory, main, networks
+from benchmarks.cost.mti_net_cost import attention_memory, main, networks
 
 
 def test_the_three_networks_are_the_one_without_the_others():
