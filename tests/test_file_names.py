@@ -6,8 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("lightning_modules", "datamodules", "callbacks", "experiments", "benchmarks")
 
-#: Names that several packages have for the same thing: every package begins with its ``__init__`` and runs its ``__main__``; the network of a
-#: method, as its options, is found under one name in the package of each method.
+#: Names that several packages have for the same thing: every package begins with its ``__init__`` and runs its
+#: ``__main__``; the network of a method, as its options, is found under one name in the package of each method.
 SHARED = ("__init__.py", "__main__.py", "network.py", "options.py")
 
 
