@@ -50,10 +50,8 @@ class DepthModule(LoadsOldCheckpoints, ABC):
 
     #: Keys of a batch that the method reads besides ``image``, ``depth`` and ``valid``.
     requires: ClassVar[frozenset[str]] = frozenset()
-
     #: Further keys that only its training reads.
     learns_from: ClassVar[frozenset[str]] = frozenset()
-
     #: The validation metric, lower is better, that tells the best checkpoint.
     selected_by: ClassVar[str] = "val/abs_rel"
 
