@@ -110,6 +110,47 @@ class FrameReader(ABC):
         """Return what names the files and every option that shapes the frames: caches of derived maps depend on it."""
 
 
+class WrappedReader(FrameReader):
+    """Base of readers that change or extend another reader's frames; what a subclass leaves alone is the other's.
+
+    A subclass implements :meth:`read` and :attr:`identity`, and overrides what else it changes.
+
+    Args:
+        reader: where the frames come from.
+    """
+
+    def __init__(self, reader: FrameReader):
+        self.reader = reader
+        self.scenes, self.size, self.provides = reader.scenes, reader.size, reader.provides
+        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
+
+    @property
+    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
+        """Return the number of every frame in its scene."""
+        return self.reader.frame_numbers
+
+    @property
+    def indices(self) -> Sequence[int]:
+        """Return the number of every frame in its data set."""
+        return self.reader.indices
+
+    def check_files(self, positions: Iterable[int]) -> None:
+        """Check that the wrapped reader's files of some frames exist; raises as its method does."""
+        self.reader.check_files(positions)
+
+    def oddities(self, position: int) -> tuple[str, ...]:
+        """Return what the wrapped reader finds odd about a frame."""
+        return self.reader.oddities(position)
+
+    def source(self, position: int) -> str:
+        """Return the file, and the place in it, that the frame comes from, for messages."""
+        return self.reader.source(position)
+
+    def read_depth(self, position: int) -> Tensor:
+        """Return the wrapped reader's depth of a frame, (1, H, W) float32 metres, 0 where invalid."""
+        return self.reader.read_depth(position)
+
+
 def clean_depth(
     depth: NDArray[Any], min_depth: float, max_depth: float, source: str, *, nan_is_hole: bool = False
 ) -> Tensor:

@@ -1,7 +1,7 @@
 """NYUv2-OC and NYUv2-OC++: NYUv2's test frames with occlusion boundaries drawn by hand."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from datamodules.files import printable
-from datamodules.frames import Frame, FrameReader
+from datamodules.frames import Frame, FrameReader, WrappedReader
 from datamodules.nyuv2.nyuv2_datamodule import NYUv2DataModule
 from datamodules.splits import Splits
 from datamodules.storage.file_state import file_states
@@ -63,7 +63,7 @@ class NYUv2OCDataModule(NYUv2DataModule):
 
     @cached_property
     def maps(self) -> dict[int, Path]:
-        """Map file of each annotated frame, by 0-based index.
+        """Return the map file of each annotated frame, by 0-based index into the 1449 labelled frames.
 
         Raises:
             FileNotFoundError: if there is none, saying where they come from.
@@ -102,7 +102,7 @@ class NYUv2OCDataModule(NYUv2DataModule):
         return Splits(splits.train, splits.val, test)
 
 
-class OcclusionReader(FrameReader):
+class OcclusionReader(WrappedReader):
     """Another reader's frames with occlusion boundaries.
 
     Args:
@@ -111,47 +111,28 @@ class OcclusionReader(FrameReader):
     """
 
     def __init__(self, reader: FrameReader, maps: Mapping[int, Path]):
-        self.reader = reader
+        super().__init__(reader)
         self.maps = dict(maps)
-        self.scenes, self.size = reader.scenes, reader.size
         self.provides = reader.provides | {"occlusion"}
-        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
-
-    @property
-    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
-        """Return each frame's number in its scene, as the reader has them."""
-        return self.reader.frame_numbers
-
-    @property
-    def indices(self) -> Sequence[int]:
-        """Return each frame's number in its data set, as the reader has them."""
-        return self.reader.indices
 
     @cached_property
     def identity(self) -> str:
-        """Return the identity of the frames, and of the maps' names, sizes and times."""
+        """Return the wrapped reader's identity, followed by names, sizes and modification times of the maps."""
         maps = sorted((p, str(path)) for p, path in self.maps.items())
         return f"{self.reader.identity}\n{maps} {file_states(path for _, path in maps)}"
 
-    def check_files(self, positions: Iterable[int]) -> None:
-        """Check the files as the reader does."""
-        self.reader.check_files(positions)
-
-    def oddities(self, position: int) -> tuple[str, ...]:
-        """Return what is odd about a frame, as the reader finds it."""
-        return self.reader.oddities(position)
-
     def source(self, position: int) -> str:
-        """Return the source that the reader names, and the map."""
+        """Return the wrapped reader's source of a frame, followed by the file of its boundary map, for messages."""
         with_map = f", {printable(self.maps[position])}" if position in self.maps else ""
-        return self.reader.source(position) + with_map
-
-    def read_depth(self, position: int) -> Tensor:
-        """Read depth alone as the reader does."""
-        return self.reader.read_depth(position)
+        return super().source(position) + with_map
 
     def read(self, position: int) -> Frame:
-        """Return the frame, with its boundaries; raises as :func:`read_boundaries` does too."""
+        """Return the frame with ``occlusion``, (1, H, W) bool.
+
+        Raises:
+            FileNotFoundError: if a file of the frame, or its boundary map, is missing.
+            ValueError: if one is damaged, or the map has another size than the frame.
+        """
         frame = self.reader.read(position)
         if position in self.maps:
             occlusion = read_boundaries(self.maps[position], frame.size)

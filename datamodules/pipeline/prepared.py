@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from datamodules.files import written_atomically
-from datamodules.frames import Frame, FrameReader
+from datamodules.frames import Frame, FrameReader, WrappedReader
 from datamodules.pipeline.frame_maps import FrameMap
 from datamodules.pipeline.preprocess import FrameStep
 
 
-class PreparedReader(FrameReader):
+class PreparedReader(WrappedReader):
     """Another reader's frames, changed by steps and joined with maps of whole frames.
 
     A map is computed when it is first read, by whichever worker does, and kept in a file that later reads, epochs, runs
@@ -34,11 +34,8 @@ class PreparedReader(FrameReader):
     """
 
     def __init__(self, reader: FrameReader, steps: Sequence[FrameStep], maps: Sequence[FrameMap], cache: Path):
-        self.reader = reader
+        super().__init__(reader)
         self.steps, self.maps = tuple(steps), tuple(maps)
-        self.scenes = reader.scenes
-        self.size = reader.size
-        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
         added: set[str] = set()
         for step in self.steps:
             self.size = step.resized(self.size)
@@ -58,34 +55,12 @@ class PreparedReader(FrameReader):
         """Return the identity of the frames, the steps and the maps."""
         return "\n".join([self.reader.identity, *map(repr, self.steps), *map(describe, self.maps)])
 
-    @property
-    def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
-        """Return each frame's number in its scene, as the reader has them."""
-        return self.reader.frame_numbers
-
-    @property
-    def indices(self) -> Sequence[int]:
-        """Return each frame's number in its data set, as the reader has them."""
-        return self.reader.indices
-
-    def check_files(self, positions: Iterable[int]) -> None:
-        """Check the files as the reader does."""
-        self.reader.check_files(positions)
-
-    def oddities(self, position: int) -> tuple[str, ...]:
-        """Return what is odd about a frame, as the reader finds it."""
-        return self.reader.oddities(position)
-
-    def source(self, position: int) -> str:
-        """Return where a frame comes from, as the reader has it."""
-        return self.reader.source(position)
-
     def read_depth(self, position: int) -> Tensor:
-        """Return depth after the steps; without steps only depth is read."""
-        return self._stepped(position).maps["depth"] if self.steps else self.reader.read_depth(position)
+        """Return depth after the steps, (1, H, W) float32 metres; without steps only depth is read."""
+        return self._stepped(position).maps["depth"] if self.steps else super().read_depth(position)
 
     def read(self, position: int) -> Frame:
-        """Return the prepared frame."""
+        """Return the frame after the steps, with its cached maps; raises as the wrapped reader does."""
         frame = self._stepped(position)
         return replace(frame, maps={**frame.maps, **self._derived(frame, position)}) if self.maps else frame
 
