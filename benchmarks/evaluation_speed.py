@@ -31,7 +31,7 @@ ONCE, APART = "prepared once", "each prepares"
 
 
 def make_inputs() -> tuple[Prediction, Batch]:
-    """Prediction and batch of one frame."""
+    """Return prediction and batch of one frame."""
     generator = torch.Generator().manual_seed(0)
     frame = make_frame()
     classes, regions = cells(5, 8), cells(12, 16)

@@ -27,7 +27,7 @@ WAYS = {"map": convolve_map, "tokens": convolve_tokens}
 
 
 def make_level(side: int, count: int, options: argparse.Namespace) -> tuple[Tensor, Tensor, tuple[int, int], Tensor]:
-    """Random tokens, cells and weights."""
+    """Return random tokens, cells and weights."""
     dtype = torch.bfloat16 if options.bf16 else torch.float32
     tokens = torch.randn(options.batch, count, options.dim, device=options.device, dtype=dtype, requires_grad=True)
     weight = torch.randn(options.width, options.dim, 3, 3, device=options.device, dtype=dtype) / options.dim**0.5
@@ -36,7 +36,7 @@ def make_level(side: int, count: int, options: argparse.Namespace) -> tuple[Tens
 
 
 def difference(level: tuple[Tensor, Tensor, tuple[int, int], Tensor]) -> float:
-    """Largest difference of the two results."""
+    """Return the largest difference of the two results."""
     first, second = (way(*level) for way in WAYS.values())
     return (first - second).abs().max().item()
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def step(way: Callable[..., Tensor], level: tuple[Tensor, Tensor, tuple[int, int], Tensor], backward: bool) -> None:
-    """One forward, and its backward if asked for."""
+    """Run one forward, and its backward if asked for."""
     with torch.set_grad_enabled(backward):
         output = way(*level)
         if backward:

@@ -80,7 +80,7 @@ class PlainReader(Dataset[dict[str, Any]]):
         return len(self.frames)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """A random crop of a frame, by the keys of the suite's samples."""
+        """Return a random crop of a frame, by the keys of the suite's samples."""
         if self.file is None:
             self.file = h5py.File(self.path)
         frame = self.frames[number]
@@ -108,7 +108,7 @@ class PlainReader(Dataset[dict[str, Any]]):
 
 
 def open_module(root: Path, stores: Path, name: str, workers: int = 0) -> NYUv2DataModule:
-    """A contestant of the suite, on its first :data:`FRAMES` training frames, spread; makes its store if need be."""
+    """Return one of the suite's contestants on :data:`FRAMES` training frames, spread; makes its store if need be."""
     superpixels_of, stored = SUITE[name]
     shared: dict[str, Any] = {"depth": "raw", "superpixels": SeedsSuperpixels(), "superpixels_of": superpixels_of}
     store = stores / superpixels_of
@@ -128,13 +128,13 @@ def open_module(root: Path, stores: Path, name: str, workers: int = 0) -> NYUv2D
 
 
 def repeated_loader(module: NYUv2DataModule, repeats: int) -> DataLoader[Any]:
-    """The suite's own loader, with longer epochs."""
+    """Return the suite's own loader, with longer epochs."""
     module.train_set.indices *= repeats
     return module.train_dataloader()
 
 
 def plain_loader(dataset: PlainReader, workers: int) -> DataLoader[Any]:
-    """PyTorch's loader of a plain reader, with epochs as long."""
+    """Return PyTorch's loader of a plain reader, with epochs as long."""
     return DataLoader(
         dataset,
         batch_size=BATCH,
@@ -146,7 +146,7 @@ def plain_loader(dataset: PlainReader, workers: int) -> DataLoader[Any]:
 
 
 def sample_milliseconds(datasets: Mapping[str, Dataset[Any]], frames: int, rounds: int) -> dict[str, float]:
-    """Median time of a sample, one of each data set after the other."""
+    """Return the median time of a sample in milliseconds, one of each data set after the other."""
     times: dict[str, list[float]] = {name: [] for name in datasets}
     for epoch in range(rounds + 1):
         for position in range(frames):
@@ -159,7 +159,7 @@ def sample_milliseconds(datasets: Mapping[str, Dataset[Any]], frames: int, round
 
 
 def worker_speedups(loaders: Mapping[str, Sequence[DataLoader[Any]]], rounds: int) -> dict[str, str]:
-    """How many times as fast two workers are as one: by the best epoch of each, and the range over the rounds.
+    """Return how many times as fast two workers are as one: by the best epoch of each, and the range over the rounds.
 
     The best, not the median: what else the machine does takes its cores from two workers before it does from one.
     """
@@ -185,7 +185,7 @@ def epoch_seconds(loader: DataLoader[Any]) -> float:
 
 
 def resident_megabytes(loader: DataLoader[Any], epochs: int) -> list[float]:
-    """Resident memory of a loader's only worker after each epoch, in MB; no other child process may be alive."""
+    """Return the resident MB of a loader's only worker after each epoch; no other child process may be alive."""
     resident = []
     for _ in range(epochs):
         epoch_seconds(loader)

@@ -2,7 +2,7 @@
 
 The frame is 480x640, with 600 objects, each a tilted plane at a depth of its own; the prediction has smooth errors and
 edges two pixels off. Everything runs in one thread, interleaved, so that whatever else the machine does hits all of it;
-medians are compared. Before that, both ways must give the same figures.
+medians are compared. Before that, both ways must give the same metrics.
 
     .venv/bin/python -m benchmarks.metric_speed             5 rounds
     .venv/bin/python -m benchmarks.metric_speed --quick     1 round
@@ -65,7 +65,7 @@ PLAIN_WAYS = {
 PROTOCOL = EvalProtocol("speed only", min_depth=1e-3, max_depth=10.0)
 BOUNDARY = BoundaryProtocol(crop="none")
 
-Figures = dict[str, float]
+Values = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,18 @@ class Frame:
 
     @property
     def maps(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What every metric takes first."""
+        """Return prediction, true depth and valid mask, each (1, 1, H, W): what every metric takes first."""
         return self.prediction, self.depth, self.valid
 
 
 def cells(rows: int, columns: int) -> Tensor:
-    """(1, H, W) labels of a grid of cells."""
+    """Return (1, H, W) int64 labels of a grid of cells."""
     row, column = torch.arange(HEIGHT) * rows // HEIGHT, torch.arange(WIDTH) * columns // WIDTH
     return (row[:, None] * columns + column)[None]
 
 
 def make_frame() -> Frame:
-    """The frame of the module docstring."""
+    """Return the frame that the module docstring describes."""
     generator = torch.Generator().manual_seed(0)
     objects = cells(*OBJECTS)
     near, *slopes = torch.rand(3, math.prod(OBJECTS), generator=generator)
@@ -116,20 +116,20 @@ def make_frame() -> Frame:
 
 
 def edge_pixels(frame: Frame) -> tuple[Tensor, Tensor]:
-    """(N, 2) Canny edges of the prediction, and (M, 2) pixels on a boundary of the truth."""
+    """Return (N, 2) Canny edges of the prediction, and (M, 2) pixels on a boundary of the truth."""
     depth = frame.prediction[0, 0].double().numpy()
     edges = torch.from_numpy(depth_edges(depth, frame.valid[0, 0].numpy(), BOUNDARY))
     return edges.nonzero().double(), frame.boundary[0, 0].nonzero().double()
 
 
-def pairwise_boundary_error(frame: Frame) -> Figures:
-    """Chamfer distances of Canny edges from all pairs of edge pixels."""
+def pairwise_boundary_error(frame: Frame) -> Values:
+    """Return Chamfer distances of Canny edges from all pairs of edge pixels."""
     to_truth, to_edges = nearest_of_all_pairs(*edge_pixels(frame))
     return {"chamfer_pred_to_gt": float(to_truth.mean()), "chamfer_gt_to_pred": float(to_edges.mean())}
 
 
 def nearest_of_all_pairs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of each point to the nearest of the other set, for both sets, from one pass over all pairs."""
+    """Return distances of each point to the nearest of the other set, (N,) and (M,), from one pass over all pairs."""
     to_second, to_first = [], torch.full((len(second),), torch.inf, dtype=first.dtype)
     for points in first.split(CHUNK):
         distances = torch.cdist(points, second)
@@ -138,8 +138,8 @@ def nearest_of_all_pairs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]
     return torch.cat(to_second), to_first
 
 
-def looped_object_errors(frame: Frame) -> Figures:
-    """The object-wise figures, from one mask per object."""
+def looped_object_errors(frame: Frame) -> Values:
+    """Return the object-wise metrics, from one mask per object."""
     prediction, depth, valid = (part[0, 0] for part in PROTOCOL.prepare(*frame.maps))
     log_error = (prediction / depth).log()
     errors = []
@@ -164,26 +164,26 @@ def looped_object_errors(frame: Frame) -> Figures:
 
 
 def clouds(frame: Frame, stride: int = 1) -> tuple[Tensor, Tensor]:
-    """(N, 3) predicted and true points."""
+    """Return predicted and true points, each (N, 3) metres."""
     prediction, depth, valid = (part[0, 0] for part in PROTOCOL.prepare(*frame.maps))
     rows, columns = (valid[::stride, ::stride].nonzero() * stride).unbind(1)
     rays = pixel_rays(columns, rows, frame.intrinsics[0].double())
     return prediction[rows, columns, None] * rays, depth[rows, columns, None] * rays
 
 
-def pairwise_cloud_distances(frame: Frame, stride: int) -> Figures:
-    """Chamfer distances of the point clouds from all pairs of points."""
+def pairwise_cloud_distances(frame: Frame, stride: int) -> Values:
+    """Return Chamfer distances of the point clouds from all pairs of points."""
     to_truth, to_prediction = nearest_of_all_pairs(*clouds(frame, stride))
     return {"chamfer3d_precision": float(to_truth.mean()), "chamfer3d_recall": float(to_prediction.mean())}
 
 
-def check_agreement(name: str, metric: SuiteMetric, inputs: tuple[object, ...], expected: Figures) -> None:
-    """Stop if one of the expected figures of a batch is off by more than a millionth."""
+def check_agreement(name: str, metric: SuiteMetric, inputs: tuple[object, ...], expected: Values) -> None:
+    """Stop if one of the expected metrics of a batch is off by more than a millionth."""
     metric.update(*inputs)
-    figures = metric.compute()
-    for figure, value in expected.items():
-        if not math.isclose(figures[figure], value, rel_tol=1e-6):
-            raise SystemExit(f"metric_speed: {figure} is {float(figures[figure])!r} in {name}, {value!r} the plain way")
+    values = metric.compute()
+    for key, value in expected.items():
+        if not math.isclose(values[key], value, rel_tol=1e-6):
+            raise SystemExit(f"metric_speed: {key} is {float(values[key])!r} in {name}, {value!r} the plain way")
 
 
 @torch.inference_mode()

@@ -29,7 +29,7 @@ Pixels = NDArray[np.float64]
 
 
 def least_wrong(depth: Pixels, deltas: Sequence[float], *, nearest: bool, seed: int = 0) -> Pixels:
-    """The prediction that has given deltas and errors as small as they allow.
+    """Return the prediction that has given deltas and errors as small as they allow.
 
     A share of ``deltas[0]`` of the pixels is exactly right, the next share too near by just a factor 1.25, then 1.25
     squared, then cubed: an overestimate by the same ratio is further off.
@@ -49,21 +49,21 @@ def least_wrong(depth: Pixels, deltas: Sequence[float], *, nearest: bool, seed: 
     return predicted
 
 
-def figures(predicted: Pixels, depth: Pixels) -> dict[str, float]:
-    """``mae`` and ``rmse`` in metres, and ``delta1`` to ``delta3``."""
+def depth_metrics(predicted: Pixels, depth: Pixels) -> dict[str, float]:
+    """Return ``mae`` and ``rmse`` in metres, and ``delta1`` to ``delta3``."""
     error, ratio = predicted - depth, np.maximum(predicted / depth, depth / predicted)
     deltas = {f"delta{i}": float((ratio < 1.25**i - 1e-9).mean()) for i in (1, 2, 3)}
     return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean())), **deltas}
 
 
 def published() -> dict[str, float]:
-    """The paper's figures."""
+    """Return guided MTI-Net's published metrics, by metric."""
     rows = (row for table in read_published() for row in table.rows if row.experiment == "mti_net_guided")
     return {metric: float(value) for row in rows for metric, value in row.values.items()}
 
 
 def depths(module: NYUv2DataModule, frames: int) -> list[Pixels]:
-    """Valid depths of frames evenly spread over a data set, every fourth row and column."""
+    """Return the valid depths, (N,) metres, of frames evenly spread over a data set, every fourth row and column."""
     chosen = np.linspace(0, len(module.reader) - 1, min(frames, len(module.reader))).round().astype(int)
     maps = (module.reader.read_depth(int(position))[0, ::4, ::4].double().numpy() for position in chosen)
     return [map_[map_ > 0] for map_ in maps]
@@ -94,7 +94,7 @@ def main() -> None:
     title = f"{module.name}: {len(maps)} frames, mean depth {depth.mean():.2f} m, largest of an image {tallest:.2f} m"
     table = Table("prediction", "δ1", "δ2", "δ3", *(f"MAE / RMSE, {unit}" for unit in units), title=title)
     for name, predicted in predictions.items():
-        found = figures(predicted, depth)
+        found = depth_metrics(predicted, depth)
         shares = (f"{found[f'delta{i}']:.3f}" for i in (1, 2, 3))
         errors = (f"{found['mae'] / unit:.4f} / {found['rmse'] / unit:.4f}" for unit in units.values())
         table.add_row(name, *shares, *errors)

@@ -60,7 +60,7 @@ class PreparedRun(SegdepthCLI):
     """What `segdepth fit` would run, without running it."""
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Leave it to the benchmark."""
+        """Do nothing: the benchmark itself runs the trainer."""
 
 
 class Cost(NamedTuple):
@@ -97,7 +97,7 @@ class Alternating:
             self.own.append(Cost(asked.wall - handed_out.wall, asked.cpu - handed_out.cpu))
 
     def blocks(self, size: int) -> tuple[list[Cost], list[Cost]]:
-        """Mean cost of a step of our loop and of the bare one, by blocks of so many steps, without the warm-up."""
+        """Return mean costs of a step, of our loop and of the bare one, by blocks of ``size`` steps without warm-up."""
         starts = range(WARMUP * size, len(self.own), size)
         own, bare = (
             [Cost(*map(statistics.mean, zip(*costs[first : first + size], strict=True))) for first in starts]
@@ -114,7 +114,7 @@ def now() -> Cost:
 
 
 def bare_loop(model: DepthModule, steps: int) -> Callable[[Batch], None]:
-    """A step of the plainest loop that trains a copy of a module in the same way."""
+    """Return a step of the plainest loop that trains a copy of a module in the same way."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = copy.deepcopy(model).to(device).train()
     optimizer = model.optimizer(model.parameters())
@@ -132,7 +132,7 @@ def bare_loop(model: DepthModule, steps: int) -> Callable[[Batch], None]:
 
 
 def time_blocks(flags: Sequence[str], blocks: int) -> tuple[list[Cost], list[Cost], str]:
-    """Cost of a step of our loop and of the bare one, by blocks, and what was trained."""
+    """Return the cost of a step of our loop and of the bare one, by blocks, and what was trained."""
     composition = compose(["shed_hybrid", "data/rooms", "profile/quick"])
     config = yaml.safe_dump(composition.config)
     one_epoch = ["--trainer.max_epochs=1", "--trainer.limit_val_batches=0", "--trainer.devices=1", "--run.name=timed"]

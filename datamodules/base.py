@@ -213,7 +213,7 @@ class DepthDataModule(LightningDataModule, ABC):
         return None
 
     def hint(self, key: str) -> str:
-        """Say what to do so that a key of a sample is provided."""
+        """Return advice, for messages, on how to have this data set provide a key of a sample."""
         return "configure it under `data.init_args`, or take another data set"
 
     # --- names
@@ -481,7 +481,7 @@ class DepthDataModule(LightningDataModule, ABC):
         return self._processes.share_of(self.batch_size)
 
     def describe_batch(self) -> str:
-        """Say how the frames of an optimizer step are shared; raises as :attr:`process_batch_size` does."""
+        """Return in words how processes share an optimizer step's frames; raises as :attr:`process_batch_size` does."""
         return self._processes.describe(self.batch_size)
 
     def train_dataloader(self) -> DataLoader[Sample]:

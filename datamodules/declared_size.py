@@ -14,13 +14,13 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def check_declared(shape: Sequence[int], place: str, fix: str, most: int = MAX_PIXELS) -> None:
-    """Refuse a map, an image or a stack of them that is too large to be one.
+    """Check the size that a file declares before memory is allocated for it.
 
     Args:
-        shape: as the file declares it.
+        shape: of a map, an image or a stack of them, as the file declares it.
         place: file, and key in it.
-        fix: what to do.
-        most: elements that it may have.
+        fix: what the message advises.
+        most: elements that are allowed.
 
     Raises:
         ValueError: if it has more.
@@ -51,7 +51,7 @@ def dataset_shape(item: Any, place: str, fix: str) -> tuple[int, ...]:
     Args:
         item: what the file has under a key.
         place: file and key.
-        fix: what to do.
+        fix: what the message advises.
 
     Raises:
         ValueError: if it is no array, or has no content (HDF5's null dataspace).

@@ -86,7 +86,7 @@ class FrameReader(ABC):
         """
 
     def check_files(self, positions: Iterable[int]) -> None:  # noqa: B027  (one file is checked when it is opened)
-        """Look for the files of some frames without opening them.
+        """Check that the files of some frames exist, without opening them.
 
         Raises:
             FileNotFoundError: if some are missing, naming the first and how many.
@@ -235,7 +235,12 @@ class FrameDataset(Dataset[Sample]):
         return len(self.indices)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        """The sample at a position, or at the position and epoch that a training sampler gives."""
+        """Return the sample at a position, or at the (position, epoch) that a training sampler gives.
+
+        Raises:
+            FileNotFoundError: if a file of the frame is missing, unless ``skip_bad``.
+            ValueError: if one is damaged, unless ``skip_bad``; with it, if no frame of the set can be read.
+        """
         position, epoch = key if isinstance(key, tuple) else (key, 0)
         if not self.skip_bad:
             return self._sample(position, epoch)

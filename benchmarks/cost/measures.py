@@ -79,6 +79,6 @@ def make_parser(text: str | None, quick: str) -> argparse.ArgumentParser:
 
 
 def machine(device: str) -> str:
-    """Say where something was measured."""
+    """Return where something was measured."""
     name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} CPU"
     return f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, torch {torch.__version__}"

@@ -28,14 +28,14 @@ ATTENTIONS = ((4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (16, 1))
 
 
 def networks(backbone: str) -> dict[str, MTINetwork]:
-    """The multi-task network and the three that it replaces, without initial predictions, which only train."""
+    """Return the multi-task network and the three that it replaces, without initial predictions, which only train."""
     options = {"multi-task": MTINetOptions(deep_supervision=0)}
     options |= {f"{task} alone": MTINetOptions(tasks=[task], guidance=[], deep_supervision=0) for task in TASKS}
     return {name: MTINetwork(create_backbone(backbone, pretrained=False), own) for name, own in options.items()}
 
 
 def attention_memory(side: int, stride: int, key_pool: int, batch: int, device: str) -> list[str]:
-    """A row of the second table."""
+    """Return the second table's row of one attention: stride, window, shape and MiB of scores, MiB at both peaks."""
     cells = side // stride
     keys = (-(-cells // key_pool)) ** 2
     attention = GuidedAttention(256, 256, key_pool=key_pool).to(device)

@@ -51,7 +51,7 @@ STAGE = RegionSupportStage(
 
 
 def make_batch(images: int, height: int, width: int) -> dict[str, torch.Tensor]:
-    """Random frames whose regions are squares of 40 pixels."""
+    """Return a batch of random frames whose regions are squares of 40 pixels."""
     depth = 1 + 4 * torch.rand(images, 1, height, width)
     rows, columns = torch.arange(height)[:, None] // 40, torch.arange(width) // 40
     return {
@@ -64,7 +64,7 @@ def make_batch(images: int, height: int, width: int) -> dict[str, torch.Tensor]:
 
 
 def gigabytes(device: str) -> float:
-    """The most memory that was in use so far, GiB."""
+    """Return the most memory that this process has had in use so far, GiB."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -72,7 +72,7 @@ def gigabytes(device: str) -> float:
 
 
 def make_module(width_mult: float, checkpointing: bool) -> RegionSupportNetwork:
-    """The method with both modules, in its end-to-end stage."""
+    """Return the method with both modules, in its end-to-end stage."""
     return RegionSupportNetwork(
         stages=[STAGE],
         pretrained=False,
@@ -83,7 +83,7 @@ def make_module(width_mult: float, checkpointing: bool) -> RegionSupportNetwork:
 
 
 def count(options: argparse.Namespace, size: str, variant: str) -> dict[str, float]:
-    """GiB of the tensors that a step would hold at its worst moment; nothing is computed.
+    """Return GiB of the tensors that a step would hold at its worst moment; nothing is computed.
 
     A mean over each prediction stands for the loss, whose few maps of one channel do not matter.
     """
@@ -106,7 +106,7 @@ def count(options: argparse.Namespace, size: str, variant: str) -> dict[str, flo
 
 
 def measure(options: argparse.Namespace, size: str, variant: str) -> dict[str, float]:
-    """Seconds of a step, and GiB before and at its peak."""
+    """Return seconds of a step, and GiB before and at its peak."""
     checkpointing, bf16 = VARIANTS[variant]
     height, width = map(int, size.split("x"))
     torch.manual_seed(0)
@@ -144,7 +144,7 @@ def limit_memory(limit: float) -> None:
 
 
 def available_gigabytes() -> float:
-    """Memory that could be had now, GiB."""
+    """Return the memory that is available now, GiB."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 

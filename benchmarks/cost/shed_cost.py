@@ -102,7 +102,7 @@ class Cost:
 
 
 def activation_bytes(model: DepthModule, batch: Batch) -> int:
-    """Bytes of what a training forward keeps for its backward, each storage once, without weights and input."""
+    """Return bytes of what a training forward keeps for its backward, each storage once, without weights and input."""
     given = [*model.parameters(), *model.buffers(), *batch.values()]
     known = {tensor.untyped_storage().data_ptr() for tensor in given}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
@@ -137,13 +137,13 @@ def training_peak(model: DepthModule, batch: Batch) -> int:
 
 
 def make_batch(side: int, superpixel: int, images: int, device: str) -> Batch:
-    """Random images, and their superpixels."""
+    """Return random images and their superpixels."""
     superpixels = grid_superpixels(side, side, superpixel).expand(images, -1, -1)
     return {"image": torch.randn(images, 3, side, side, device=device), "superpixels": superpixels.to(device)}
 
 
 def make_shed(side: int, superpixel: int, level_fusion: LevelFusionRule, options: argparse.Namespace) -> SHED:
-    """SHED with as many segments, for its superpixels, as published."""
+    """Return SHED with the published ratio of segments to superpixels."""
     count = (side // superpixel) ** 2
     return SHED(
         pretrained=False,
@@ -156,12 +156,12 @@ def make_shed(side: int, superpixel: int, level_fusion: LevelFusionRule, options
 
 
 def module_options(options: argparse.Namespace) -> dict:
-    """What all networks are told."""
+    """Return the options that all networks share."""
     return {"protocol": PROTOCOL, "compile": options.compile, "channels_last": options.channels_last}
 
 
 def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> Cost:
-    """All of a :class:`Cost` that needs no clock; images are counted one by one."""
+    """Return the fields of a :class:`Cost` that need no clock; images are counted one by one."""
     side = batch["image"].shape[-1]
     one = {key: value[:1] for key, value in batch.items()}
     return Cost(
@@ -180,7 +180,7 @@ def count_cost(name: str, model: DepthModule, batch: Batch, superpixel: int) -> 
 
 
 def measure(side: int, superpixels: Sequence[int], images: int, options: argparse.Namespace) -> list[Cost]:
-    """Costs of DPT-Hybrid and of SHED's variants at each size of superpixels, DPT-Hybrid first."""
+    """Return costs of DPT-Hybrid and of SHED's variants at each size of superpixels, DPT-Hybrid first."""
     models: dict[str, DepthModule] = {DPT: DPTHybrid(pretrained=False, width=options.width, **module_options(options))}
     sizes = {DPT: 16}
     for size, (variant, level_fusion) in itertools.product(superpixels, VARIANTS.items()):
@@ -200,7 +200,7 @@ def measure(side: int, superpixels: Sequence[int], images: int, options: argpars
 
 
 def timings(own: Sequence[Elapsed], peer: Sequence[Elapsed], images: int) -> dict[str, float]:
-    """The timed fields of a :class:`Cost` from the rounds of a network and of its peer."""
+    """Return the timed fields of a :class:`Cost` from the rounds of a network and of its peer."""
     median = statistics.median(round_.wall for round_ in own)
     return {
         "milliseconds": 1e3 * median,
@@ -211,14 +211,14 @@ def timings(own: Sequence[Elapsed], peer: Sequence[Elapsed], images: int) -> dic
 
 
 def place(options: argparse.Namespace) -> str:
-    """Say where and how this was measured."""
+    """Return where and how this was measured."""
     how = ["bf16 autocast" if options.bf16 else "fp32"]
     how += [name for name in ("compile", "channels_last") if getattr(options, name)]
     return f"{machine(options.device)}, {', '.join(how)}, fusion width {options.width}"
 
 
 def show(costs: Sequence[Cost], title: str) -> None:
-    """One table of one size and batch, SHED's variants beside DPT-Hybrid."""
+    """Print one table of one size and batch, SHED's variants beside DPT-Hybrid."""
     rows = {
         "tokens": ("tokens", ".0f"),
         "parameters, millions": ("parameters", ".1f"),
@@ -248,7 +248,7 @@ def show(costs: Sequence[Cost], title: str) -> None:
 
 
 def write_csv(costs: Sequence[Cost], path: Path) -> None:
-    """All costs, a row each."""
+    """Write all costs, a row each."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(asdict(costs[0])))
         writer.writeheader()
@@ -259,7 +259,7 @@ def write_csv(costs: Sequence[Cost], path: Path) -> None:
 
 
 def draw(costs: Sequence[Cost], title: str) -> Figure:
-    """The cost curve: what an image costs over its side, one line a network; the smallest batch counts."""
+    """Return the cost curve: what an image costs over its side, one line a network; the smallest batch counts."""
     panels = {
         "gflops": "GFLOPs, whole forward",
         "gflops_blocks": "GFLOPs, transformer blocks (SHED: and graph pooling)",
@@ -288,7 +288,7 @@ def draw(costs: Sequence[Cost], title: str) -> Figure:
 
 
 def points(options: argparse.Namespace) -> Iterator[tuple[int, int]]:
-    """Sides of images and numbers of images, in order."""
+    """Return sides of images and numbers of images, in order."""
     yield from ((side, images) for images in sorted(options.batch) for side in sorted(options.sizes))
 
 

@@ -99,7 +99,7 @@ class HyperSimReader(FrameReader):
         return f"{self.root.resolve()} {content} {states} {options}"
 
     def check_files(self, positions: Iterable[int]) -> None:
-        """Look for the files of some frames.
+        """Check that the files of some frames exist.
 
         Raises:
             FileNotFoundError: if frames are incomplete, naming the first missing file, and how many they are.

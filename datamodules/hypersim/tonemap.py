@@ -17,7 +17,7 @@ DARKEST = 1e-4
 
 
 def tonemap(hdr: NDArray[np.float32], valid: NDArray[np.bool_], operator: ToneMap = "apple") -> NDArray[np.uint8]:
-    """Tone-map an image.
+    """Return an image tone-mapped.
 
     ``apple`` is the operator of HyperSim's own preview images: brightness ``0.3 R + 0.59 G + 0.11 B`` is scaled so that
     its 90th percentile over the valid pixels becomes 0.8 after the gamma curve. ``semantic_md`` is what Semantic-MD's

@@ -46,7 +46,7 @@ class Processes:
         return size
 
     def describe(self, batch_size: int) -> str:
-        """Say how the frames of an optimizer step are shared; raises as :meth:`share_of`."""
+        """Return how the frames of an optimizer step are shared, in words; raises as :meth:`share_of` does."""
         shares = f"{self.count} process{'es' if self.count > 1 else ''} x {self.share_of(batch_size)}"
         return f"batches of {batch_size}: {shares}" + (
             f" x {self.accumulated} accumulated" if self.accumulated > 1 else ""

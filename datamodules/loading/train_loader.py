@@ -56,10 +56,11 @@ class TrainLoader(DataLoader[Any]):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next pass begin at the batch at which the state was taken.
+        """Restore a state: the next pass begins at the batch at which it was taken.
 
         Raises:
-            ValueError: if batches were others then: the rest of the epoch cannot be told.
+            ValueError: if the state is from the middle of an epoch with other frames, processes or batch size: which
+                frames are left cannot be known.
         """
         if state["batches"] >= len(self):  # the epoch was over
             self.sampler.set_epoch(state["epoch"] + 1)
@@ -69,7 +70,7 @@ class TrainLoader(DataLoader[Any]):
             if state["batches"] and mine[key] != state[key]:
                 raise ValueError(
                     f"the checkpoint is from the middle of an epoch with {key.replace('_', ' ')} {state[key]}, now "
-                    f"{mine[key]}: go on with the same, or from a checkpoint of an epoch's end (`--ckpt_path best`)"
+                    f"{mine[key]}: resume with the same, or from a checkpoint of an epoch's end (`--ckpt_path best`)"
                 )
         self.sampler.set_epoch(state["epoch"])
         self._start = state["batches"]

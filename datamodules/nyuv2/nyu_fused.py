@@ -219,7 +219,7 @@ def match_names(names: Sequence[str], reference: Sequence[str]) -> list[int]:
 
 
 def split_by_scene(scenes: Sequence[str], few_frames: int, test_share: float, seed: int) -> list[int]:
-    """Test frames of a set by Region Support Network's rule, section 4.1.
+    """Return the test frames of a set by Region Support Network's rule, section 4.1.
 
     Of ``test_share`` of all frames, those of scenes with at most ``few_frames`` come first, whole scenes in random
     order while they fit; the rest is drawn from the richer scenes, in proportion to their frames (largest remainders),

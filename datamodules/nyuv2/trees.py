@@ -170,7 +170,7 @@ class TreeReader(FrameReader):
         )
 
     def check_files(self, positions: Iterable[int]) -> None:
-        """Look for colour and depth files; raises as the base class says."""
+        """Check that the colour and depth files of some frames exist; raises as the base class says."""
         frames = (self.frames[position] for position in positions)
         require_files(file for frame in frames for file in (frame.image, frame.depth))
 

@@ -25,7 +25,7 @@ class Corruption(FrameStep):
         """Return the changed image (3, H, W) uint8 of the frame with this number in its data set."""
 
     def __call__(self, frame: Frame) -> Frame:
-        """The frame with its image changed, without superpixels that were made of the one before."""
+        """Return the frame with its image corrupted, without superpixels: they were made of the clean image."""
         maps = {key: map_ for key, map_ in frame.maps.items() if key != "superpixels"}
         return replace(frame, image=self.corrupt(frame.image, frame.index), maps=maps)
 

@@ -24,7 +24,7 @@ class FrameMap(ABC):
 
     @abstractmethod
     def __call__(self, frame: Frame) -> dict[str, Tensor]:
-        """The maps, (..., H, W)."""
+        """Return the maps by key, each (..., H, W)."""
 
 
 class FrameSuperpixels(FrameMap):
@@ -41,7 +41,7 @@ class FrameSuperpixels(FrameMap):
         self.algorithm = algorithm
 
     def __call__(self, frame: Frame) -> dict[str, Tensor]:
-        """``superpixels`` (H, W) int64."""
+        """Return ``superpixels``, (H, W) int64."""
         return {"superpixels": torch.from_numpy(self.algorithm(frame.image.permute(1, 2, 0).numpy()))}
 
 
@@ -74,6 +74,6 @@ class RegionSupportTarget(FrameMap):
         self.algorithm = RegionSupport(bins, min_fill, link, unlabeled, split, regions)
 
     def __call__(self, frame: Frame) -> dict[str, Tensor]:
-        """``region_support`` (1, H, W) float32 metres and ``regions`` (H, W) int64."""
+        """Return ``region_support``, (1, H, W) float32 metres, and ``regions``, (H, W) int64."""
         support, regions = self.algorithm(frame.maps["semantics"].numpy(), frame.maps["depth"][0].numpy())
         return {"region_support": torch.from_numpy(support)[None], "regions": torch.from_numpy(regions)}

@@ -1,4 +1,4 @@
-"""Steps that are part of a data set's definition: the same for every view, in training and in evaluation, truth too."""
+"""Steps that define a data set: applied to image and ground truth of every frame, in training and evaluation alike."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from datamodules.pipeline.transforms import Size, crop, resize
 
 
 class FrameStep(ABC):
-    """A deterministic change of a frame; `repr` says everything about it."""
+    """A deterministic change of a frame; its `repr` holds every parameter, since caches are found by it."""
 
     #: Keys of the maps that it adds.
     adds: frozenset[str] = frozenset()
 
     @abstractmethod
     def __call__(self, frame: Frame) -> Frame:
-        """The changed frame."""
+        """Return the changed frame."""
 
     def resized(self, size: Size) -> Size:
         """Return height and width of frames that were ``size``."""
@@ -39,11 +39,11 @@ class ResizeFrame(FrameStep):
     nearest: bool = False
 
     def __call__(self, frame: Frame) -> Frame:
-        """The frame at ``size``."""
+        """Return the frame at ``size``."""
         return resize(frame, *self.size, nearest=self.nearest)
 
     def resized(self, size: Size) -> Size:
-        """``size``, whatever it was."""
+        """Return this step's own ``size``, whatever the frames' size was."""
         return self.size
 
 
@@ -58,10 +58,10 @@ class CenterCrop(FrameStep):
     size: Size
 
     def __call__(self, frame: Frame) -> Frame:
-        """The middle of the frame.
+        """Return the middle of the frame.
 
         Raises:
-            ValueError: if the frame is smaller.
+            ValueError: if the frame is smaller than ``size``.
         """
         height, width = frame.size
         if height < self.size[0] or width < self.size[1]:
@@ -71,7 +71,7 @@ class CenterCrop(FrameStep):
         return crop(frame, (height - self.size[0]) // 2, (width - self.size[1]) // 2, *self.size)
 
     def resized(self, size: Size) -> Size:
-        """``size``, whatever it was."""
+        """Return this step's own ``size``, whatever the frames' size was."""
         return self.size
 
 
@@ -86,7 +86,7 @@ class ClampDepth(FrameStep):
     max_depth: float
 
     def __call__(self, frame: Frame) -> Frame:
-        """The frame with no depth beyond ``max_depth``."""
+        """Return the frame with larger depths set to ``max_depth``."""
         return replace(frame, maps={**frame.maps, "depth": frame.maps["depth"].clamp_max(self.max_depth)})
 
 
@@ -103,7 +103,7 @@ class CLAHE(FrameStep):
     tiles: int = 8
 
     def __call__(self, frame: Frame) -> Frame:
-        """The frame with more contrast; depth is untouched."""
+        """Return the frame with its image equalised; depth is untouched."""
         lab = cv2.cvtColor(np.ascontiguousarray(frame.image.permute(1, 2, 0).numpy()), cv2.COLOR_RGB2LAB)
         lab[..., 0] = cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply(lab[..., 0])
         rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)

@@ -70,7 +70,7 @@ class RegionSupport:
                 )
 
     def __call__(self, labels: Ids, depth: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ids]:
-        """Region support and refined regions of one frame.
+        """Return region support and refined regions of one frame.
 
         Args:
             labels: (H, W) integer semantic ids; 0 = unlabelled.
@@ -124,7 +124,7 @@ def connected_regions(labels: NDArray[Any], link: Link = "dist2") -> Ids:
 
 
 def fill_from_nearest(regions: Ids) -> Ids:
-    """Give every pixel of id 0 the id of the nearest pixel that has one; a map of zeros is returned as it is.
+    """Return ids (H, W) where pixels of id 0 took the id of the nearest other pixel; a map of zeros stays as it is.
 
     Args:
         regions: (H, W) ids; 0 = none.

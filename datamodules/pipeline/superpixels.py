@@ -52,7 +52,7 @@ class Superpixels(ABC):
         return count
 
     def check(self, height: int, width: int) -> None:
-        """Refuse an image size early.
+        """Check an image size before any image is read.
 
         Raises:
             ValueError: if images of this size cannot be had in :meth:`count` superpixels.
@@ -60,7 +60,7 @@ class Superpixels(ABC):
         self.count(height, width)
 
     def __call__(self, image: Image) -> Labels:
-        """Superpixel id of every pixel.
+        """Return the superpixel id of every pixel.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -136,7 +136,7 @@ class SeedsSuperpixels(Superpixels):
         self.num_levels = num_levels
 
     def check(self, height: int, width: int) -> None:
-        """Refuse sizes at which OpenCV makes another number than it is asked for (640x480 and 576: 480).
+        """Check that OpenCV makes as many superpixels as it is asked for (of 576 at 640x480 it makes 480).
 
         Raises:
             ValueError: naming both numbers, or for a size at which OpenCV crashes or never ends.
@@ -238,7 +238,7 @@ class GridSuperpixels(Superpixels):
 
 
 def merge_smallest(labels: NDArray[Any]) -> NDArray[Any]:
-    """Merge the smallest of the segments 0..n-1 of (H, W) labels into its main neighbour, leaving 0..n-2."""
+    """Return (H, W) labels 0..n-2: of the segments 0..n-1, the smallest is merged into its main neighbour."""
     smallest = np.bincount(labels.ravel()).argmin()
     inside = labels == smallest
     neighbours = labels[binary_dilation(inside) & ~inside]

@@ -22,7 +22,7 @@ DEPTH_MAPS = ("depth", "region_support")
 
 
 def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> Frame:
-    """Resize a frame: the image with antialiasing (or to the nearest pixel), the maps to the nearest pixel centre."""
+    """Return a frame resized: the image antialiased (or by ``nearest`` pixel), maps by nearest pixel, camera scaled."""
     if frame.size == (height, width):
         return frame
     scale_y, scale_x = height / frame.size[0], width / frame.size[1]
@@ -39,12 +39,12 @@ def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> F
 
 
 def resize_image(image: Tensor, size: Size) -> Tensor:
-    """Resize an image (3, H, W) bilinearly, antialiased where it shrinks."""
+    """Return an image (3, H, W) resized bilinearly to (height, width), antialiased where it shrinks."""
     return F.resize(image, list(size), antialias=True)
 
 
 def resize_map(map_: Tensor, size: Size) -> Tensor:
-    """Resize (..., H, W) of any dtype to the nearest pixel centre."""
+    """Return maps (..., H, W) of any dtype resized to (height, width), each pixel from the nearest pixel centre."""
     if tuple(map_.shape[-2:]) == tuple(size):
         return map_
     # As float64, which holds every int64 id that occurs, and with a channel, which `resize` asks for.
@@ -54,7 +54,7 @@ def resize_map(map_: Tensor, size: Size) -> Tensor:
 
 
 def crop(frame: Frame, top: int, left: int, height: int, width: int) -> Frame:
-    """Cut out a window of a frame."""
+    """Return the window of a frame whose upper left pixel is (top, left), its principal point shifted accordingly."""
     shift = torch.tensor([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
     window = (top, left, height, width)
     return replace(
@@ -67,7 +67,7 @@ def crop(frame: Frame, top: int, left: int, height: int, width: int) -> Frame:
 
 
 def flip(frame: Frame) -> Frame:
-    """Mirror a frame left to right: the scene's mirror image (X to -X), seen by the mirrored camera."""
+    """Return a frame mirrored left to right: the mirrored scene (X to -X), seen by the mirrored camera."""
     mirror = torch.tensor([[-1.0, 0.0, frame.size[1] - 1], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     return replace(
         frame,
@@ -79,9 +79,9 @@ def flip(frame: Frame) -> Frame:
 
 
 def bring_nearer(frame: Frame, factor: float) -> Frame:
-    """Divide depth by a factor and leave every pixel where it is: the camera's focal length shrinks by it, too.
+    """Return a frame with its depth and its focal length divided by a factor; every pixel stays where it is.
 
-    The focal length over depth, which says how many pixels a metre has, stays as it is.
+    Focal length over depth, the pixels per metre of a surface, is unchanged.
     """
     return replace(
         frame,
@@ -92,7 +92,7 @@ def bring_nearer(frame: Frame, factor: float) -> Frame:
 
 @dataclass(frozen=True)
 class Finish:
-    """What every sample ends with: superpixels of the very network input, derived maps, then normalisation.
+    """The last steps of every sample: superpixels of the network input itself, derived maps, normalisation.
 
     Attributes:
         mean: of RGB in [0, 1].
@@ -109,7 +109,7 @@ class Finish:
     frame_size: Size | None = None
 
     def __call__(self, frame: Frame, image: Tensor) -> Sample:
-        """Sample of a frame whose network input is ``image`` (3, h, w) uint8."""
+        """Return the sample of a frame whose network input is ``image``, (3, h, w) uint8 RGB."""
         maps = {**frame.maps, "valid": frame.maps["depth"] > 0}
         whole = maps.pop("superpixels", None)
         if self.superpixels is not None:
@@ -134,7 +134,7 @@ class TrainTransform:
     Randomness comes from torch's CPU generator.
 
     Attributes:
-        finish: what follows.
+        finish: the last steps.
         crop: height and width of the crop.
         resize: height and width of the frame before the crop; None leaves it.
         hflip: probability of a flip.
@@ -152,7 +152,7 @@ class TrainTransform:
     nearer: float = 1.0
 
     def __call__(self, frame: Frame) -> Sample:
-        """A random view of a frame; all maps share the image's grid."""
+        """Return a random view of a frame; all maps have the image's height and width."""
         if self.resize is not None:
             frame = resize(frame, *self.resize)
         top, left, bottom, right = self.window or (0, 0, *frame.size)
@@ -172,7 +172,7 @@ class EvalTransform:
     """The whole frame, resized for the network; the truth and its camera keep their native grid.
 
     Attributes:
-        finish: what follows.
+        finish: the last steps.
         size: height and width of the network input; None leaves the native size.
         corruption: of the frame, first; None for none.
     """
@@ -182,7 +182,7 @@ class EvalTransform:
     corruption: Callable[[Frame], Frame] | None = None
 
     def __call__(self, frame: Frame) -> Sample:
-        """The one view of a frame that is evaluated."""
+        """Return the sample that is evaluated: the image at ``size``, maps and camera at the frame's own size."""
         if self.corruption is not None:
             frame = self.corruption(frame)
         image = frame.image if self.size is None else resize_image(frame.image, self.size)

@@ -80,7 +80,7 @@ class RoomsParameters:
 
     @property
     def key(self) -> str:
-        """Name of the cache folder."""
+        """Return the name of the cache folder."""
         content = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
         return f"rooms-{self.height}x{self.width}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
@@ -105,7 +105,7 @@ class RenderedScenes(Scenes[RenderedScene]):
     """Scenes rendered on access."""
 
     def __getitem__(self, index: int) -> RenderedScene:
-        """All frames of scene ``index``."""
+        """Return all frames of scene ``index``."""
         p = self.parameters
         scene, walk = build(p, index)
         noise = p.seed * p.scenes + index

@@ -11,7 +11,7 @@ class FilmedScenes(Scenes[FilmedScene]):
     """Scenes filmed with HyperSim's cameras on access."""
 
     def __getitem__(self, index: int) -> FilmedScene:
-        """All frames of scene ``index``."""
+        """Return all frames of scene ``index``."""
         p = self.parameters
         scene, walk = build(p, index)
         return film_scene(

@@ -70,7 +70,7 @@ class Layout:
         gap: float = 0.01,
         keep_clear: float = 0.0,
     ) -> Volume | None:
-        """Put furniture with its back to a wall; None where it does not fit.
+        """Place furniture with its back to a wall and return its volume; None where it does not fit.
 
         Args:
             furniture: what to place.
@@ -101,7 +101,7 @@ class Layout:
         return None
 
     def in_middle(self, furniture: Furniture, *, margin: float = 0.6, quarter_turns: bool = True) -> Volume | None:
-        """Put furniture away from the walls; None where it does not fit."""
+        """Place furniture away from the walls and return its volume; None where it does not fit."""
         for _ in range(ATTEMPTS):
             yaw = float(self.rng.integers(4)) * np.pi / 2 + self.rng.normal(0, 0.04)
             if not quarter_turns:

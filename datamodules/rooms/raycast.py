@@ -76,7 +76,7 @@ def unit_maps(scene: Scene, *, inflate: float = 0.0) -> Maps:
 
 
 def chunks(candidates: Tensor, rays: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Split tiles into chunks of about equal numbers of candidates.
+    """Yield the tiles in chunks of about equal numbers of candidates.
 
     Args:
         candidates: (N, P) bool, the bodies that a tile can meet.

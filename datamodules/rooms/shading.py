@@ -124,7 +124,7 @@ class Light(NamedTuple):
 
 
 def illuminate(scene: Scene, hits: Hits, surface: Tensor, phase: Tensor) -> Light:
-    """Light at hit points; each point looks at one point of a light, neighbours look at others.
+    """Return the light at hit points; each is lit from one sampled point of a light, its neighbours from others.
 
     Args:
         scene: the scene.

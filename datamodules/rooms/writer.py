@@ -88,7 +88,7 @@ def write_data_set(
 
 
 def write_marker(folder: Path, original: str) -> None:
-    """Say in a folder of another data set's format what it holds; data modules read it."""
+    """Write what a folder in another data set's format really holds, for data modules to read."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROOMS_MARKER).write_text(f"Rooms: rendered by segdepth, not {original}.\n", encoding="utf-8")
 

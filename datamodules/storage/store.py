@@ -75,7 +75,7 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def write_store(reader: FrameReader, folder: Path, plan: StorePlan, workers: int = 0) -> Iterator[int]:
-    """Convert a data set; yields the number of frames that are done, the first time at once.
+    """Convert a data set; yield the number of frames done so far, the first time at once.
 
     Every file appears by a rename when it is whole, and the index is written last. An interrupted conversion is resumed
     where it stopped.

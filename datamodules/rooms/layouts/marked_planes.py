@@ -35,7 +35,7 @@ def tangents(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def find_planes(points: NDArray[np.float64], mask: NDArray[np.bool_]) -> Planes:
-    """Take the largest plane out of the masked points, fitted by least squares, until none is large enough.
+    """Return planes of the masked points, fitted by least squares: the largest is taken until none is large enough.
 
     Args:
         points: (H, W, 3) in the camera frame, metres.
