@@ -46,14 +46,14 @@ def check_fit(method: Checked, data: DepthData, *, training: bool) -> None:
     """Check that a data set, and every further test set, fits a method and its protocols.
 
     Args:
-        method: whose keys, normalisation, protocols and learning rates are checked.
+        method: the method whose keys, normalisation, protocols and learning rates are checked.
         data: the run's own data set.
         training: whether the method is to be trained on it.
 
     Raises:
         ValueError: if a set lacks keys that the method reads, naming them; if the method declares no normalisation; if
-            a protocol's crop is not defined on frames of a set's size; if ``lr_scale`` names parameters that there are
-            not.
+            a protocol's crop is not defined on frames of a set's size; if ``lr_scale`` names parameters that do not
+            exist.
     """
     if training:
         check_lr_scale([name for name, _ in method.named_parameters()], method.lr_scale)
@@ -91,10 +91,10 @@ def check_crops(sets: Sequence[DepthData], protocols: Mapping[str, EvalProtocol]
 
     Args:
         sets: the test sets.
-        protocols: of each, by name.
+        protocols: the protocol of each set, by the set's name.
 
     Raises:
-        ValueError: if one is not, naming the set.
+        ValueError: if a crop is not, naming the set.
     """
     for data in sets:
         try:

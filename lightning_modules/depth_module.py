@@ -27,7 +27,7 @@ from lightning_modules.training.validation_losses import mean_over_frames
 
 
 class DepthModule(LoadsOldCheckpoints, ABC):
-    """Train on one loss, evaluate under one protocol, whatever the method.
+    """Base of all methods: trains on the sum of their losses and evaluates them under one protocol.
 
     A method sets ``network``, says in ``requires`` which keys of a :class:`Batch` it reads, and turns a batch into a
     :class:`Prediction`. If it has more than a depth loss it extends :meth:`losses`; if its network has no ``backbone``
@@ -39,8 +39,8 @@ class DepthModule(LoadsOldCheckpoints, ABC):
         test_protocols: the same for each of the data's ``extra_tests``, in order; None takes ``protocol`` for all.
         depth_loss: module of (prediction, truth, valid), each (B, 1, H, W), to a scalar.
         optimizer: builds the optimizer from the parameters.
-        lr_scale: factor on the learning rate of the parameters whose name begins so (``network.backbone: 0.1``); of
-            several beginnings the longest counts.
+        lr_scale: factor on the learning rate, by prefix of the parameters' names (``network.backbone: 0.1``); the
+            longest prefix that matches counts.
         schedule: learning rate over training.
         nonfinite: what to do with a step whose gradient is not finite: ``stop`` training, or ``skip`` the step and
             count it in `train/nonfinite_batches`.
@@ -52,13 +52,13 @@ class DepthModule(LoadsOldCheckpoints, ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     #: Further keys that only its training reads.
     learns_from: ClassVar[frozenset[str]] = frozenset()
-    #: The validation metric, lower is better, that tells the best checkpoint.
+    #: The validation metric that the best checkpoint is chosen by; lower is better.
     selected_by: ClassVar[str] = "val/abs_rel"
 
     #: Whether predictions hold a depth, which a protocol compares with the truth.
     predicts_depth: ClassVar[bool] = True
 
-    #: What of the truth the method reads in tests too, such as "semantics": an oracle, as all results say; else empty.
+    #: Truth that the method also reads in tests, such as "semantics"; results then call it an oracle. Else empty.
     oracle: str = ""
 
     #: The method's network; its ``backbone`` says how images are normalised.
@@ -102,11 +102,11 @@ class DepthModule(LoadsOldCheckpoints, ABC):
 
     @property
     def oracle_in_use(self) -> str:
-        """Return what of the truth predictions are made from now; a training in stages may change it on the way."""
+        """Return the truth that predictions are made from now, see :attr:`oracle`; it may differ between stages."""
         return self.oracle
 
     def configure_model(self) -> None:
-        """Apply ``compile`` and ``channels_last`` to the network, in place: checkpoints know nothing of either."""
+        """Apply ``compile`` and ``channels_last`` to the network, in place; neither changes the checkpoints."""
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.compile_network:
@@ -125,11 +125,11 @@ class DepthModule(LoadsOldCheckpoints, ABC):
         return self.losses(prediction, batch)
 
     def check_data(self, data: DepthData, *, training: bool = False) -> None:
-        """Check the method against its data, trained on or not, see :func:`check_fit`; methods add their own checks."""
+        """Check that the data fit the method, see :func:`check_fit`; methods add their own checks."""
         check_fit(self, data, training=training)
 
     def setup(self, stage: str) -> None:
-        """Check the data, and make protocol and metrics of each test set."""
+        """Check the data, and choose the protocol and build the metrics of each test set."""
         if (data := data_of(self.trainer)) is None:
             self.evaluations = nn.ModuleDict({"test/data": Evaluation(self.protocol, self.evaluation)})
             return
@@ -145,7 +145,7 @@ class DepthModule(LoadsOldCheckpoints, ABC):
         return self.protocol_of(0)
 
     def protocol_of(self, dataloader_idx: int) -> EvalProtocol:
-        """Return the protocol of the test set that a test or predict loader shows."""
+        """Return the protocol of the test set that a test or predict loader reads, by the loader's position."""
         return self.protocols[self.test_names[dataloader_idx]]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -155,10 +155,10 @@ class DepthModule(LoadsOldCheckpoints, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Prediction:
-        """Predict from the batch's ``image`` and what else the method ``requires``."""
+        """Return the prediction for a batch, from its ``image`` and the other keys that the method ``requires``."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, (), and log it with its terms, unless it is known not to be finite."""
+        """Return the loss of a batch, (), and log it with its terms; a loss known not to be finite is not logged."""
         prediction = self(batch)
         losses = self.losses(prediction, batch)
         if self.nonfinite.note(losses, batch, prediction):
@@ -166,7 +166,7 @@ class DepthModule(LoadsOldCheckpoints, ABC):
         return total(losses)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> TestOutput:
-        """Update the validation metrics, and log the loss: its mean over frames, each taken by itself."""
+        """Update the validation metrics, log the mean loss of single frames, and return what callbacks read."""
         prediction, protocol, oracle, prepared = self(batch), self.protocol, self.oracle_in_use, None
         if prediction.depth is not None:
             prepared = protocol.prepare(prediction.depth, batch["depth"], batch["valid"])
@@ -176,7 +176,7 @@ class DepthModule(LoadsOldCheckpoints, ABC):
         return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image={}, oracle=oracle)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> TestOutput:
-        """Update the metrics of one test set."""
+        """Predict a batch, update the metrics of its test set, and return what callbacks read."""
         evaluation = cast(Evaluation, self.evaluations[f"test/{self.test_names[dataloader_idx]}"])
         prediction, protocol, oracle = self(batch), self.protocol_of(dataloader_idx), self.oracle_in_use
         measured = evaluation.update(prediction, batch)
@@ -193,7 +193,7 @@ class DepthModule(LoadsOldCheckpoints, ABC):
             log_metrics(self, key, cast(Evaluation, evaluation))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note method and data, by which a checkpoint of another experiment is refused."""
+        """Store the names of method and data: by them a checkpoint of another experiment is refused."""
         self.nonfinite.settle()  # weights of a step that training stops at are not saved
         data = data_of(self.trainer)
         checkpoint["origin"] = {"method": type(self).__name__, "data": data.name if data is not None else ""}

@@ -39,11 +39,11 @@ def protocols_by_name(
 def make_evaluations(
     sets: Sequence[DepthData], protocols: Mapping[str, EvalProtocol], options: EvaluationOptions
 ) -> nn.ModuleDict:
-    """Build the metrics of each test set, under the key ``test/<name>``; of a variant, the groups that it names.
+    """Build the metrics of each test set, under the key ``test/<name>``; a variant has only the groups that it names.
 
     Args:
         sets: the test sets.
-        protocols: of each, by name.
+        protocols: the protocol of each set, by the set's name.
         options: what the run measures.
     """
     return nn.ModuleDict(

@@ -34,16 +34,16 @@ class Measured:
 
 
 class Evaluation(nn.Module):
-    """The metrics of one test set, one a group; what is measured depends on the data, then on the method.
+    """The metrics of one test set, one for each group: those for which data and method provide what they read.
 
     Args:
         protocol: how predictions are compared with the truth.
         options: what is measured, and how.
         provides: keys of a sample that the data provide.
-        classes: of the data's ``semantics``.
+        classes: number of classes of the data's ``semantics``.
 
     Attributes:
-        remarks: what is suspicious about the predictions that :meth:`compute` was last about, one line each.
+        remarks: what is suspicious about the predictions, one line each; set by :meth:`compute`.
     """
 
     def __init__(
@@ -68,7 +68,10 @@ class Evaluation(nn.Module):
 
     @torch.no_grad()
     def update(self, prediction: Prediction, batch: Batch) -> Measured:
-        """Add a batch; pixels that the prediction does not cover count as pixels without truth."""
+        """Prepare a batch once, add it to all metrics, and return what was measured.
+
+        Pixels that the prediction does not cover count as pixels without truth.
+        """
         covered = prediction.covered_at(batch["valid"].shape[-2:])
         whole: Mapping[str, Any] = batch
         judged = whole if covered is None else {**whole, "valid": batch["valid"] & covered}
@@ -108,7 +111,7 @@ class Evaluation(nn.Module):
         self.scale_check.reset()
 
     def _prepare(self, prediction: Prediction, batch: Mapping[str, Any]) -> dict[EvalProtocol, Prepared]:
-        """Prepare depth once a protocol: that of the evaluation, and that of metrics in another unit."""
+        """Prepare depth once for each protocol: the evaluation's own, and those of metrics in another unit."""
         if prediction.depth is None:
             return {}
         maps = prediction.depth, batch["depth"], batch["valid"]

@@ -41,7 +41,7 @@ def by_group(options: Mapping[str, Any], *, warn: bool = True) -> dict[str, Any]
 
     Args:
         options: by name, as a configuration or a checkpoint has them; other names stay as they are.
-        warn: once, naming those.
+        warn: give one warning that names the moved options.
     """
     old = [name for name in options if name in RENAMED and not _is_group(options[name])]
     kept = {name: value for name, value in options.items() if name not in old}
@@ -96,7 +96,7 @@ class EvaluationOptions:
                 object.__setattr__(self, group, metric.options(**given))
 
     def restricted(self, groups: Sequence[str] | None) -> "EvaluationOptions":
-        """Return the same, of those groups that are among ``groups`` too; None for all.
+        """Return the same options, restricted to the groups that are in ``groups``; None keeps all.
 
         Raises:
             ValueError: if one is unknown.

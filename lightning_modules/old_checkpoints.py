@@ -10,15 +10,15 @@ from lightning_modules.evaluation_options import by_group
 
 
 class LoadsOldCheckpoints(LightningModule):
-    """A module that ``load_from_checkpoint`` builds from the options of earlier versions, too."""
+    """Base of modules whose ``load_from_checkpoint`` also reads checkpoints of earlier versions."""
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, **kwargs: Any) -> Self:  # type: ignore[override]
-        """Build the module that a checkpoint is of, and load its weights.
+        """Build a module with the options that a checkpoint holds, and load its weights.
 
         Args:
-            checkpoint_path: of the checkpoint; options of earlier versions are looked for in a file only.
-            kwargs: see :meth:`lightning.pytorch.LightningModule.load_from_checkpoint`; they go before what is stored.
+            checkpoint_path: path, URL or open file; options of earlier versions are translated in a local file only.
+            kwargs: see :meth:`lightning.pytorch.LightningModule.load_from_checkpoint`; they override what is stored.
         """
         if isinstance(checkpoint_path, (str, os.PathLike)) and os.path.isfile(checkpoint_path):
             trusted = kwargs.get("weights_only") or False  # as Lightning takes it

@@ -12,14 +12,14 @@ from lightning_modules.metrics.protocol import EvalProtocol, Prepared
 
 @dataclass
 class Prediction:
-    """What a method says about a batch. Metrics, callbacks, ``predict`` and export read nothing else.
+    """What a method predicts for a batch. Metrics, callbacks, ``predict`` and export read nothing else of a method.
 
     Attributes:
         depth: (B, 1, H, W) planar z in metres, at the size of the input image; None for a method that segments only.
-        covered: (B, 1, H, W) bool, pixels that the depth is said of: no metric is of others; None for all.
+        covered: (B, 1, H, W) bool, pixels that have a predicted depth; others enter no metric. None for all pixels.
         semantics: (B, C, H, W) class logits.
         edges: (B, 1, H, W) edge logits.
-        image_classes: (B, C) logits that the image shows class c + 1.
+        image_classes: (B, C) logits; channel c is the logit that the image shows class id c + 1.
         segments: label maps (B, H, W) int64, fine to coarse; level 0 are the superpixels.
         embedding: (B, D) image descriptor.
         aux: intermediate depths (B, 1, h, w), in the order they were made.
@@ -35,7 +35,7 @@ class Prediction:
     aux: list[Tensor] = field(default_factory=list)
 
     def covered_at(self, size: tuple[int, ...]) -> Tensor | None:
-        """Return ``covered`` at another size (H, W): pixels between covered ones only, since depth is interpolated."""
+        """Return ``covered`` at another size (H, W): true where depth is interpolated from covered pixels only."""
         if self.covered is None or self.covered.shape[-2:] == size:
             return self.covered
         return F.interpolate(self.covered.float(), size, mode="bilinear") > 1 - 1e-4
@@ -47,14 +47,14 @@ class Prediction:
 
 
 class TestOutput(TypedDict):
-    """What ``validation_step`` and ``test_step`` return of a batch, for callbacks.
+    """What ``validation_step`` and ``test_step`` return for a batch, for callbacks to read.
 
     Attributes:
-        prediction: the method's.
+        prediction: what the method predicted.
         prepared: prediction, truth and evaluated pixels under the protocol; None for a method without depth.
         protocol: under which the batch is evaluated.
         per_image: (B,) values of each metric, by name, NaN where an image has none; empty in validation.
-        oracle: what of the truth the prediction was made from, such as "semantics"; empty for nothing.
+        oracle: the truth that the prediction was made from, such as "semantics"; empty for none.
     """
 
     prediction: Prediction

@@ -27,8 +27,8 @@ class Stage:
         schedule: learning rate over the stage's own steps; None takes the method's.
         init_from: run folder (its ``best.ckpt``) or checkpoint of which the parts in ``trains`` take the weights when
             the stage begins.
-        frozen_eval: frozen parts are in evaluation mode: batch normalisation goes by its running statistics, which stay
-            as they are. If false it goes by the batch's, and the running ones move on.
+        frozen_eval: frozen parts are in evaluation mode: batch normalisation uses its running statistics, which stay
+            as they are. If false, it uses the batch's statistics and updates the running ones.
 
     Raises:
         ValueError: if ``epochs`` is negative, or positive where ``trains`` is empty.
@@ -162,7 +162,7 @@ class StagedModule(DepthModule, Generic[S]):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the stage, besides what the base class notes."""
+        """Store the name of the stage, besides what the base class stores."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["stage"] = self.stage.name
 

@@ -17,7 +17,7 @@ _alone: ContextVar[bool] = ContextVar("alone", default=False)
 def this_process_alone() -> Iterator[None]:
     """Take sums over this process only, inside a ``with``.
 
-    Validation needs it: one process may have a frame more than the next, which then would wait for a sum forever.
+    Validation needs it: one process may have a frame more than another, and would wait forever for the other's sum.
     """
     token = _alone.set(True)
     try:

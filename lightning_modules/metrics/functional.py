@@ -175,7 +175,7 @@ def layout_retrieval(embedding: Tensor, scene: Sequence[str] | Tensor, frame: Te
 
 
 def _measure(metric: SuiteMetric, predicted: Tensor | Sequence[Tensor], *truth: Any) -> Metrics:
-    """Return what a metric says of one batch, on the batch's device."""
+    """Return the metrics of one batch, computed on the batch's device."""
     first = predicted if isinstance(predicted, Tensor) else predicted[0]
     metric.to(first.device).update(predicted, *truth)
     return metric.compute()

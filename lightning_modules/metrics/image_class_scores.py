@@ -1,4 +1,4 @@
-"""How well a method tells which classes an image shows."""
+"""How well a method recognises which classes an image shows."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self

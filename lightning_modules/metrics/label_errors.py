@@ -1,4 +1,4 @@
-"""Depth errors where the labels say that depth is hard: near their borders, and on thin things."""
+"""Depth errors where depth is hard to predict: near the borders of labels, and on thin things."""
 
 import math
 from typing import Any, ClassVar

@@ -1,14 +1,14 @@
-"""A truth value that a GPU computes, and that the program reads later, without waiting for what is queued since."""
+"""A boolean that a GPU computes and the CPU reads later, without waiting for work that was queued in between."""
 
 import torch
 from torch import Tensor
 
 
 class LateFlag:
-    """A flag that travels from a GPU to the CPU while both keep working.
+    """A flag that is copied from a GPU to the CPU while both keep working.
 
-    Reading it waits until the GPU has come to the point at which it was made, and no further: read a training step
-    later, with the next step's work queued, it leaves the GPU busy. ``bool(flag)`` would wait for all that is queued.
+    :meth:`read` waits only until the GPU has computed the flag: if it is called one training step later, the work of
+    that step stays queued and the GPU busy. ``bool(flag)`` would wait for all that is queued.
 
     Args:
         flag: () bool, on any device.
@@ -25,7 +25,7 @@ class LateFlag:
             self._value = flag
 
     def read(self) -> bool:
-        """Return the flag, once it is there."""
+        """Return the flag, after waiting for its copy to arrive."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return bool(self._value)

@@ -35,12 +35,12 @@ def log_training(module: LightningModule, losses: dict[str, Tensor], batch: Batc
 def log_validation(module: LightningModule, losses: dict[str, Tensor], batch: Batch) -> None:
     """Log ``val/loss`` and its terms ``val/loss_<term>``, means over the frames of all processes."""
     values = {"val/loss": total(losses)} | {f"val/loss_{name}": value for name, value in losses.items()}
-    # Lightning takes the mean of the count over processes, as an integer if it is one: 5 frames on 2 would be 4.
+    # Lightning averages an integer batch size over processes as an integer: 5 frames on 2 processes would count as 4.
     module.log_dict(values, batch_size=float(len(batch["image"])), sync_dist=True)  # type: ignore[arg-type]
 
 
 def log_metrics(module: LightningModule, key: str, measured: Metric | Evaluation) -> None:
-    """Log the metrics of an epoch as ``<key>/<metric>``, the same on every process, and begin anew."""
+    """Log the metrics of an epoch as ``<key>/<metric>``, the same on every process, and reset them."""
     if isinstance(measured, Metric) and not measured.update_called:
         return
     values = measured.compute()

@@ -22,7 +22,7 @@ class NonFiniteError(ArithmeticError):
     """Training cannot continue with these numbers.
 
     Attributes:
-        report: what was computed of what, as tensors and plain values; no weights.
+        report: frames, loss terms and statistics of the suspect batch, see :func:`.report`; no weights.
     """
 
     def __init__(self, message: str, report: dict[str, Any]):
@@ -35,7 +35,7 @@ class Verdict:
     """Whether the gradient of a step is finite, as far as that is known.
 
     Attributes:
-        finite: of all gradients, over all processes.
+        finite: whether all gradients are, over all processes.
         step: number of the optimizer step.
         noted: the step's batches.
     """
@@ -46,21 +46,21 @@ class Verdict:
 
 
 class NonFiniteGuard(Callback):
-    """Keeps NaN and infinity out of the weights.
+    """A callback that keeps NaN and infinity out of the weights.
 
     Gradients are looked at after processes have averaged them and before the optimizer sees them: one bad batch makes
     them non-finite on every process, so that all of them stop, or skip the step, together.
 
-    With ``stop``, a GPU is never waited for while all is finite. There, a gradient that is not finite is replaced by
-    zeros on the GPU itself, and training hears of it a step later, and before weights are saved or evaluated: it then
-    stops, after a step of the optimizer's momentum alone. With ``skip`` the optimizer must not run at all, which is
-    decided only once the gradient is there: the loss and the gradient of each step are waited for.
+    With ``stop``, training never waits for a GPU while all is finite. A gradient that is not finite is replaced by
+    zeros on the GPU itself, and the CPU learns of it one step later, always before weights are saved or evaluated, and
+    stops. By then the optimizer has made one step with a zero gradient, of its momentum alone. With ``skip`` the
+    optimizer must not run at all, so each step waits until its loss and gradient have been checked.
 
     A method has its own guard (``configure_callbacks``) and tells it of every batch (:meth:`note`).
 
     Args:
         policy: ``stop``, or ``skip`` the step, at most :data:`PATIENCE` times in a row.
-        late: hear of it a step later; None does so where it spares waiting, for ``stop`` on a GPU.
+        late: check the result one step later; None does so where it avoids waiting, for ``stop`` on a GPU.
 
     Raises:
         ValueError: for ``skip`` with ``late``: a step that is over cannot be skipped.
@@ -76,12 +76,12 @@ class NonFiniteGuard(Callback):
         self._verdict: Verdict | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hear of everything at once where the loss scaling of `16-mixed` waits for the GPU anyway."""
+        """Check at once where the loss scaling of `16-mixed` waits for the GPU anyway."""
         if trainer.precision == "16-mixed":
             self.late = False
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Look at the gradients, on all processes alike; raises as :meth:`check`."""
+        """Check the gradients, with the same result on all processes; raises as :meth:`check`."""
         if trainer.precision == "16-mixed":
             self._noted.clear()  # the loss scaling looks for them itself, and meets some by design
             return
@@ -90,18 +90,18 @@ class NonFiniteGuard(Callback):
             pl_module.log("train/nonfinite_batches", float(not finite), on_step=False, on_epoch=True, reduce_fx="sum")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate no weights of a step that training stops at; raises as :meth:`check`."""
+        """Settle the last step first, so that no spoilt weights are evaluated; raises as :meth:`check`."""
         self.settle()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count no epoch of a step that training stops at; raises as :meth:`check`."""
+        """Settle the last step first, so that no spoilt epoch counts as done; raises as :meth:`check`."""
         self.settle()
 
     def note(self, losses: dict[str, Tensor], batch: Batch, prediction: Prediction) -> bool:
         """Remember a batch for the report.
 
         Returns:
-            Whether its losses are finite; true where that is only heard of later.
+            Whether its losses are finite; true where that is only known later.
         """
         terms = {name: loss.detach() for name, loss in losses.items()}
         finite = torch.stack([term.isfinite() for term in terms.values()]).all()
@@ -110,7 +110,7 @@ class NonFiniteGuard(Callback):
         return self._is_late(finite) or bool(finite)
 
     def check(self, parameters: Iterable[nn.Parameter], step: int) -> bool:
-        """Look at the gradients of a step, before the optimizer does, and take non-finite ones away.
+        """Check the gradients of a step before the optimizer reads them, and remove non-finite ones.
 
         Args:
             parameters: of the method.
@@ -118,11 +118,12 @@ class NonFiniteGuard(Callback):
 
         Returns:
             Whether they are finite; if not, the parameters have no gradient any more, and the optimizer leaves them and
-            its own state as they are. True where that is only heard of later; the gradients are then zeros.
+            its own state as they are. True where that is only known later: all gradients are then zeros if one is not
+            finite.
 
         Raises:
-            NonFiniteError: if they are not and the policy is to stop, or if too many were skipped in a row; the same of
-                the step before, where that is heard of later. It names the frames of the batch.
+            NonFiniteError: if they are not and the policy is to stop, or if too many were skipped in a row; where the
+                result is only known later, that of the step before. It names the frames of the batch.
         """
         self.settle()
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
@@ -141,9 +142,9 @@ class NonFiniteGuard(Callback):
         return self.settle()
 
     def settle(self) -> bool:
-        """Hear of the last step that was checked, if that is still open.
+        """Read the result of the last check, if that has not been done yet.
 
-        Called before weights are saved or evaluated: those that follow a stop are no weights of the training.
+        It is called before weights are saved or evaluated, since those of a non-finite step must not be used.
 
         Returns:
             Whether its gradient was finite.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Noted:
-    """What a report would say of a batch, should its loss turn out not to be finite; nothing here keeps a graph alive.
+    """What a report needs of a batch, should its loss turn out not to be finite; all tensors are detached.
 
     Attributes:
         index: (B,) numbers of the frames.

@@ -26,7 +26,7 @@ def optimizer_and_schedule(
         parameters: names and parameters, all that the method has.
         build: makes the optimizer from groups of parameters.
         schedule: learning rate over ``steps``.
-        lr_scale: factor on the learning rate, by beginning of a parameter's name, see :func:`parameter_groups`.
+        lr_scale: factor on the learning rate, by prefix of a parameter's name, see :func:`parameter_groups`.
         steps: optimizer steps that the schedule lasts; infinity where training has no end.
         trained_only: leave frozen parameters out.
 
@@ -34,7 +34,7 @@ def optimizer_and_schedule(
         What Lightning's ``configure_optimizers`` returns.
 
     Raises:
-        ValueError: if ``lr_scale`` names parameters that there are not, or if the schedule needs an end that the
+        ValueError: if ``lr_scale`` names parameters that do not exist, or if the schedule needs an end that the
             training does not have.
     """
     optimizer = build(parameter_groups(parameters, lr_scale, trained_only=trained_only))

@@ -10,17 +10,17 @@ from torch import nn
 def parameter_groups(
     parameters: Iterable[tuple[str, nn.Parameter]], lr_scale: Mapping[str, float], *, trained_only: bool = False
 ) -> list[dict[str, Any]]:
-    """Split parameters into the groups that an optimizer takes, by the beginnings of their names.
+    """Split parameters into the groups that an optimizer takes, by prefixes of their names.
 
     Args:
         parameters: names and parameters, all that the method has.
-        lr_scale: factor on the learning rate, by beginning of the name, whole parts of it (``network.backbone`` does
-            not begin ``network.backbones.0``); of several that fit the longest counts.
-        trained_only: leave out what is frozen; a beginning may then fit frozen parameters alone.
+        lr_scale: factor on the learning rate, by prefix of the name, in whole parts (``network.backbone`` is no prefix
+            of ``network.backbones.0``); the longest prefix that matches counts.
+        trained_only: leave out frozen parameters; a prefix may then match frozen parameters alone.
 
     Returns:
-        The parameters that no beginning fits first, then a group for each, in order, with the factor as ``lr_scale``;
-        groups without a parameter are left out.
+        First the parameters that no prefix matches, then a group for each prefix, in order, with its factor as
+        ``lr_scale``; groups without a parameter are left out.
 
     Raises:
         ValueError: as :func:`check_lr_scale` does.
@@ -40,14 +40,14 @@ def parameter_groups(
 
 
 def check_lr_scale(names: Iterable[str], lr_scale: Mapping[str, float]) -> None:
-    """Check that each factor is one, of parameters that there are.
+    """Check that no factor is negative, and that each prefix matches a parameter.
 
     Args:
         names: of all parameters.
-        lr_scale: factor by beginning of the name.
+        lr_scale: factor by prefix of the name.
 
     Raises:
-        ValueError: if a factor is negative, or a beginning fits no parameter, with the nearest one.
+        ValueError: if a factor is negative, or a prefix matches no parameter; the nearest name is suggested.
     """
     if bad := [prefix for prefix, scale in lr_scale.items() if scale < 0]:
         raise ValueError(f"`model.init_args.lr_scale.{bad[0]}` must not be negative, got {lr_scale[bad[0]]}")
