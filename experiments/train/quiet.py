@@ -13,11 +13,17 @@ WARNINGS = (
     "The dirpath has changed",  # a checkpoint tested in another run's folder
 )
 
+#: Beginnings of what Lightning notes.
+NOTES = (
+    "\N{ELECTRIC LIGHT BULB}",  # advertisements
+    "The following callbacks returned in `LightningModule.configure_callbacks`",  # the test after a training
+)
+
 
 def quieten() -> None:
-    """Silence warnings of :data:`WARNINGS`, W&B's about panels, and Lightning's advertisements."""
+    """Silence warnings of :data:`WARNINGS`, notes of :data:`NOTES`, and W&B's about panels."""
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger().addFilter(lambda record: "Images sizes do not match" not in str(record.msg))  # W&B, of panels
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    tips.addFilter(lambda record: not record.getMessage().startswith("\N{ELECTRIC LIGHT BULB}"))
+    tips.addFilter(lambda record: not record.getMessage().startswith(NOTES))
