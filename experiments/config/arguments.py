@@ -179,7 +179,7 @@ def say_true(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with ``=true`` after each of :data:`SWITCHES` that has no value."""
     said = []
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue="--"):
-        alone = following.startswith("--") and argument.removeprefix("--").replace(".init_args.", ".") in SWITCHES
+        alone = following.startswith("-") and argument.removeprefix("--").replace(".init_args.", ".") in SWITCHES
         said.append(f"{argument}=true" if alone else argument)
     return said
 

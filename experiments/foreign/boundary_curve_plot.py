@@ -52,7 +52,7 @@ def draw_curves(path: Path, dataset: str, curves: Mapping[str, Curve], boundary:
     handles, labels = axes[3].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=9, frameon=False)
     frames = max(metrics["boundary_images"] for curve in curves.values() for metrics in curve.values())
-    figure.suptitle(f"Boundary figures on {dataset} over Canny's thresholds, {frames:.0f} frames", fontsize=12)
+    figure.suptitle(f"Boundary metrics on {dataset} over Canny's thresholds, {frames:.0f} frames", fontsize=12)
     write_figure(figure, path, dpi=110)
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 #: What to do, by error number; where files of a run are written elsewhere, the cache's has a variable.
-MENDS = {
+FIXES = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "your quota is used up: make room",
     errno.EROFS: "the disk is mounted read-only",
@@ -41,10 +41,10 @@ def explain_disk(error: BaseException) -> str | None:
         )
     found = re.search(r"\[Errno (\d+)\]|errno = (\d+)", text)
     code = int(found[1] or found[2]) if found else 0
-    if code not in MENDS:
+    if code not in FIXES:
         return None
     file = _file(error, text)
-    return f"{file}: {os.strerror(code)}{_free(file, code)}; {_mend(file, code)}"
+    return f"{file}: {os.strerror(code)}{_free(file, code)}; {_fix(file, code)}"
 
 
 def _file(error: BaseException, text: str) -> str:
@@ -62,11 +62,11 @@ def _free(file: str, code: int) -> str:
     return f", {shutil.disk_usage(folder).free / 2**30:.1f} GiB are free"
 
 
-def _mend(file: str, code: int) -> str:
+def _fix(file: str, code: int) -> str:
     if code not in ELSEWHERE:
-        return MENDS[code]
+        return FIXES[code]
     from datamodules.storage.cache import cache_folder
 
     if Path(file).absolute().is_relative_to(cache_folder().absolute()):
-        return f"{MENDS[code]}, or set SEGDEPTH_CACHE to another folder"
-    return f"{MENDS[code]}, or write elsewhere (runs: `--run.root`, caches: SEGDEPTH_CACHE, temporary files: TMPDIR)"
+        return f"{FIXES[code]}, or set SEGDEPTH_CACHE to another folder"
+    return f"{FIXES[code]}, or write elsewhere (runs: `--run.root`, caches: SEGDEPTH_CACHE, temporary files: TMPDIR)"

@@ -137,6 +137,7 @@ def test_short_forms_of_all_commands_in_those_that_train(monkeypatch):
 
 
 def test_switches_of_those_that_train_need_no_value():
+    assert spell_out(["--run.resume", "-c", "x"]) == ["--run.resume=true", "-c", "x"]
     words = ["--run.resume", "--trainer.fast_dev_run", "--model.init_args.compile", "--run.name", "--trainer.benchmark"]
     on = ["--run.resume=true", "--trainer.fast_dev_run=true", "--model.init_args.compile=true"]
     assert spell_out(words) == [*on, "--run.name", "--trainer.benchmark=true"]
