@@ -232,13 +232,13 @@ SMALLEST = {
 
 #: `segdepth` with three rows in the table, of which the second has no meaning.
 PROGRAM = """
-from experiments.grid import ablation as ablation_command
 from experiments.__main__ import main
+from experiments.results import published
 from experiments.results.published import PublishedRow, PublishedTable
 
 rows = [PublishedRow("semantic_md_" + name, name, "HyperSim", "HyperSim-val", {"rmse": "1.0"})
         for name in ("baseline_l1", "onehot40", "two_head")]
-ablation_command.read_published = lambda: [PublishedTable("semantic_md", "table1", rows)]
+published.read_published = lambda: [PublishedTable("semantic_md", "table1", rows)]
 main(["ablation", "semantic_md", "--jobs", "1", "--",
       "--config", "data/nyuv2", "--config", "profile/quick", "--config", "smallest.yaml"])
 """
