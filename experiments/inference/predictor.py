@@ -18,7 +18,7 @@ from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.exif import exif_camera
 from experiments.inference.input_view import InputView
 from experiments.inference.rgb_images import rgb_tensors
-from experiments.inference.run_choice import open_trained
+from experiments.inference.run_choice import name_weights, open_trained
 from experiments.inference.scale import Scale
 from experiments.inference.tiles import Tile, blend, split
 from lightning_modules import DepthModule
@@ -60,6 +60,7 @@ class Predictor:
         radial: whether it predicts the distance to the camera instead of z.
         device: torch's name of where to run it; ``auto`` takes a GPU if there is one.
         precision: as of Lightning's trainer, that of the run.
+        source: names the weights, for records.
 
     Attributes:
         method: on its device, in evaluation mode.
@@ -79,6 +80,7 @@ class Predictor:
         radial: bool = False,
         device: str = "auto",
         precision: str = "32-true",
+        source: str = "",
     ):
         if method.oracle_in_use:
             raise ConfigError(
@@ -88,7 +90,7 @@ class Predictor:
         self.device = choose_device(device)
         self.method = method.to(self.device).eval().requires_grad_(False)
         self.view, self.scale = view, scale or Scale()
-        self.class_names, self.radial, self.precision = class_names, radial, precision
+        self.class_names, self.radial, self.precision, self.source = class_names, radial, precision, source
 
     @property
     def training_camera(self) -> TrainingCamera | None:
@@ -222,6 +224,7 @@ def load(
         radial=data.radial,
         device=device,
         precision=trained.precision,
+        source=name_weights(trained),
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from callbacks.checkpoints.checkpoint_io import load_mapped
 from experiments.config.error import ConfigError
 from experiments.export.finished_model import FinishedModel, build_run, find_run
 from experiments.results.run_files import read_json, read_yaml
@@ -23,6 +24,12 @@ def open_trained(name: str, root: Path, which: str | None) -> tuple[FinishedMode
     path = Path(name).expanduser()
     folder, checkpoint = run_of_checkpoint(path) if path.is_file() else choose_checkpoint(str(path), root, which)
     return build_run(folder, checkpoint), read_json(folder / "environment.json")
+
+
+def name_weights(trained: FinishedModel) -> str:
+    """Return what tells a run's weights from all others, wherever the run's folder lies."""
+    step = load_mapped(trained.checkpoint).get("global_step", "unknown")
+    return f"{trained.experiment}/{trained.run}, {trained.checkpoint.name}, step {step}"
 
 
 def run_of_checkpoint(path: Path) -> tuple[Path, Path]:
