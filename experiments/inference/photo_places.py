@@ -1,6 +1,7 @@
 """Where the files of each photo go: a folder under its own name, that no other photo shares."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def describe(photo: Path) -> dict[str, Any]:
         size, changed = state.st_size, state.st_mtime_ns
     except OSError:  # told when it is read
         size, changed = 0, 0
-    return {"path": printable(photo.absolute()), "bytes": size, "changed": changed}
+    return {"path": printable(os.path.realpath(photo)), "bytes": size, "changed": changed}
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

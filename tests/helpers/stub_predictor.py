@@ -63,5 +63,5 @@ def tiny_predictor(size=(24, 32), **options):
     """A predictor of the smallest method, with random weights."""
     torch.manual_seed(0)
     method = TinyMethod(protocol=PROTOCOL)
-    view = stub_view(size, normalization=method.normalization)
+    view = stub_view(size, multiple=4, normalization=method.normalization)
     return Predictor(method, view, device="cpu", source="tiny", **options)
