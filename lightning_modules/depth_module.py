@@ -17,6 +17,7 @@ from lightning_modules.evaluated_sets import make_evaluations, protocols_by_name
 from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
+from lightning_modules.mirrored import mirror, with_flip_uncertainty
 from lightning_modules.old_checkpoints import LoadsOldCheckpoints
 from lightning_modules.prediction import Prediction, TestOutput
 from lightning_modules.training.logged import log_metrics, log_training, log_validation, total
@@ -179,6 +180,8 @@ class DepthModule(LoadsOldCheckpoints, ABC):
         """Predict a batch, update the metrics of its test set, and return what callbacks read."""
         evaluation = cast(Evaluation, self.evaluations[f"test/{self.test_names[dataloader_idx]}"])
         prediction, protocol, oracle = self(batch), self.protocol_of(dataloader_idx), self.oracle_in_use
+        if self.evaluation.flip_uncertainty:
+            prediction = with_flip_uncertainty(prediction, self(mirror(batch)))
         measured = evaluation.update(prediction, batch)
         prepared, values = measured.prepared, measured.per_image
         return TestOutput(prediction=prediction, prepared=prepared, protocol=protocol, per_image=values, oracle=oracle)

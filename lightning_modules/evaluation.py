@@ -79,10 +79,11 @@ class Evaluation(nn.Module):
         per_image: dict[str, Tensor] = {}
         for metric in self._metrics():
             if isinstance(metric, ReadsDepth):
-                if not prepared:
+                beside = [getattr(prediction, name) for name in metric.also_reads]
+                if not prepared or any(field is None for field in beside):
                     continue
                 own = metric.protocol if isinstance(metric, DepthMetric) else self.protocol
-                metric.update_prepared(prepared[own], *(judged[key] for key in metric.needs))
+                metric.update_prepared(prepared[own], *beside, *(judged[key] for key in metric.needs))
             else:
                 predicted = covered if metric.reads == "covered" else getattr(prediction, metric.reads)
                 if predicted is None or not len(predicted):  # a method without segments has an empty list of them

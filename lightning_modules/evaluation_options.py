@@ -78,6 +78,9 @@ class EvaluationOptions:
 
     Args:
         groups: names of the groups of metrics to measure; None measures all that the data allow.
+        flip_uncertainty: predict each frame mirrored left to right as well, and take the disagreement of the two
+            depths for the prediction's uncertainty, which the group ``uncertainty`` judges; it takes twice the time.
+            Depth, and so all other metrics, stay those of the frame as it is.
 
     Raises:
         ValueError: if a group is unknown.
@@ -85,6 +88,7 @@ class EvaluationOptions:
     """
 
     groups: tuple[str, ...] | None = None
+    flip_uncertainty: bool = False
 
     def __post_init__(self) -> None:
         if unknown := set(self.groups or ()) - set(SUITE):

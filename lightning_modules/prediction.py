@@ -17,6 +17,8 @@ class Prediction:
     Attributes:
         depth: (B, 1, H, W) planar z in metres, at the size of the input image; None for a method that segments only.
         covered: (B, 1, H, W) bool, pixels that have a predicted depth; others enter no metric. None for all pixels.
+        uncertainty: (B, 1, H, W) of ``depth``, high where it may be wrong; such as a standard deviation in metres. None
+            for a method that says nothing of it.
         semantics: (B, C, H, W) class logits.
         edges: (B, 1, H, W) edge logits.
         image_classes: (B, C) logits; channel c is the logit that the image shows class id c + 1.
@@ -27,6 +29,7 @@ class Prediction:
 
     depth: Tensor | None = None
     covered: Tensor | None = None
+    uncertainty: Tensor | None = None
     semantics: Tensor | None = None
     edges: Tensor | None = None
     image_classes: Tensor | None = None

@@ -63,6 +63,7 @@ def make_prediction(batch: dict) -> Prediction:
         embedding=torch.randn(images, 5, generator=generator),
         image_classes=torch.randn(images, 40, generator=generator),
         covered=torch.ones_like(batch["valid"]),
+        uncertainty=torch.rand(images, 1, height // 2, width // 2, generator=generator),
     )
 
 
@@ -95,6 +96,8 @@ def test_the_layout_is_that_of_nyu40_classes():
 def test_then_the_method_decides():
     silent = measured(EVERYTHING)
     assert not silent & {"pixel_accuracy", "edge_f1", "scene_recall@1", "level0_boundary_recall"}
+    assert not any(name.startswith("ause") for name in silent)
+    assert {"ause_rmse", "sparsified_abs_rel@0.5"} <= measured(frozenset(), uncertainty=True)
     speaking = measured(EVERYTHING, semantics=True, edges=True, segments=True, embedding=True)
     assert {"pixel_accuracy", "miou", "edge_f1", "edge_ods", "scene_recall@1", "level0_boundary_recall"} <= speaking
 
@@ -269,7 +272,8 @@ def test_what_is_prepared_once_gives_each_metric_the_very_values_it_has_alone(pr
         if group == "boundary":
             predicted = protocol.prepare(prediction.depth, batch["depth"], batch["valid"]).prediction
         depth = (batch["depth"], batch["valid"]) if metric.reads == "depth" and group != "boundary" else ()
-        alone.update(predicted, *depth, *(batch[key] for key in metric.needs))
+        beside = (getattr(prediction, name) for name in metric.also_reads)
+        alone.update(predicted, *depth, *beside, *(batch[key] for key in metric.needs))
         for key, value in alone.compute().items():
             torch.testing.assert_close(values[metric.public_name(key)], value, rtol=0, atol=0, equal_nan=True)
         for key, of_images in alone.per_image.items():

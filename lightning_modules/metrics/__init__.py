@@ -27,6 +27,7 @@ from lightning_modules.metrics.scale_check import ScaleCheck
 from lightning_modules.metrics.segment_quality import SegmentQuality, per_image_segment_quality
 from lightning_modules.metrics.segmentation_accuracy import SegmentationAccuracy
 from lightning_modules.metrics.smoothness import ObjectRoughness
+from lightning_modules.metrics.sparsification import Sparsification
 from lightning_modules.metrics.suite import SUITE, describe
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ScaleCheck",
     "SegmentQuality",
     "SegmentationAccuracy",
+    "Sparsification",
     "ThinErrors",
     "describe",
     "functional",

@@ -21,7 +21,7 @@ class ReadsDepth(SuiteMetric):
 
         Args:
             prepared: the batch.
-            truth: what else the metric ``needs`` of a sample, in that order.
+            truth: what else the metric ``also_reads`` of a prediction and ``needs`` of a sample, in that order.
         """
 
 
@@ -49,7 +49,8 @@ class DepthMetric(ReadsDepth, CountedMeans):
             prediction: (B, 1, h, w) depth in metres, at any size and floating dtype.
             target: (B, 1, H, W) true depth in metres.
             valid: (B, 1, H, W) bool, true where the truth is measured.
-            truth: what else the metric ``needs`` of a sample, in that order; :meth:`add` says what it is.
+            truth: what else the metric ``also_reads`` of a prediction and ``needs`` of a sample, in that order;
+                :meth:`add` says what it is.
             prepared: whether the first three are what :meth:`EvalProtocol.prepare` returned already.
 
         Raises:

@@ -24,6 +24,8 @@ class SuiteMetric(Metric):
     Attributes:
         group: name of the class in ``evaluation.groups``.
         reads: field of a :class:`~lightning_modules.prediction.Prediction` that it judges.
+        also_reads: further fields of a prediction, which ``update`` takes before what the metric ``needs``; only
+            for metrics that judge depth.
         needs: keys of a sample that ``update`` takes after the prediction (and after depth and its valid pixels, where
             depth is judged), in this order.
         info: unit and direction by key of ``compute``, or by a template of keys such as ``delta{i}``.
@@ -40,6 +42,7 @@ class SuiteMetric(Metric):
 
     group: ClassVar[str]
     reads: ClassVar[str]
+    also_reads: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     info: ClassVar[Infos]
     counts: ClassVar[Infos] = {}

@@ -31,6 +31,7 @@ from lightning_modules.metrics.retrieval import LayoutRetrieval
 from lightning_modules.metrics.segment_quality import SegmentQuality
 from lightning_modules.metrics.segmentation_accuracy import SegmentationAccuracy
 from lightning_modules.metrics.smoothness import ObjectRoughness
+from lightning_modules.metrics.sparsification import Sparsification
 
 Metrics = dict[str, Tensor]
 
@@ -78,6 +79,13 @@ def region_errors(
 ) -> Metrics:
     """Return errors and variances in regions of stable depth (B, H, W), 0 = none, as :class:`RegionErrors` does."""
     return _measure(RegionErrors(protocol), prediction, target, valid, regions)
+
+
+def sparsification(
+    prediction: Tensor, target: Tensor, valid: Tensor, uncertainty: Tensor, protocol: EvalProtocol, **options: Any
+) -> Metrics:
+    """Return errors of the pixels with the lowest uncertainty (B, 1, h, w), as :class:`Sparsification` defines them."""
+    return _measure(Sparsification(protocol, **options), prediction, target, valid, uncertainty)
 
 
 def border_errors(

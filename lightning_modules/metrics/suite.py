@@ -23,6 +23,7 @@ from lightning_modules.metrics.scale_check import ScaleCheck
 from lightning_modules.metrics.segment_quality import SegmentQuality
 from lightning_modules.metrics.segmentation_accuracy import SegmentationAccuracy
 from lightning_modules.metrics.smoothness import ObjectRoughness
+from lightning_modules.metrics.sparsification import Sparsification
 
 #: The classes that an evaluation has, by group.
 SUITE: dict[str, type[SuiteMetric]] = {
@@ -45,6 +46,7 @@ SUITE: dict[str, type[SuiteMetric]] = {
         ThinErrors,
         LayoutFlatness,
         ObjectRoughness,
+        Sparsification,
         Coverage,
         LayoutRetrieval,
     )

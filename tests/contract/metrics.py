@@ -38,11 +38,12 @@ METRICS: dict[str, tuple[Callable[[], Metric], tuple[str, ...]]] = {
     "ScaleCheck": (lambda: metrics.ScaleCheck(PROTOCOL), DEPTH),
     "SegmentQuality": (metrics.SegmentQuality, ("segments", "instances", "target", "valid")),
     "SegmentationAccuracy": (lambda: metrics.SegmentationAccuracy(CLASSES), ("class_logits", "semantics")),
+    "Sparsification": (lambda: metrics.Sparsification(PROTOCOL), (*DEPTH, "uncertainty")),
     "ThinErrors": (lambda: metrics.ThinErrors(PROTOCOL), (*DEPTH, "semantics")),
 }
 
 #: Arguments that a network computes, in whatever precision it has.
-PREDICTED = ("prediction", "edge_logits", "image_logits", "class_logits", "embedding")
+PREDICTED = ("prediction", "edge_logits", "image_logits", "class_logits", "embedding", "uncertainty")
 
 
 def make_inputs(images: int = 6, size: tuple[int, int] = (23, 31)) -> dict[str, Any]:
@@ -76,6 +77,7 @@ def make_inputs(images: int = 6, size: tuple[int, int] = (23, 31)) -> dict[str, 
         "plane_parameters": parameters,
         "intrinsics": camera.expand(images, 3, 3),
         "embedding": embedding,
+        "uncertainty": torch.rand(images, 1, *half, generator=random),
         "scene": torch.arange(images) // 2,
         "frame": 10 * torch.arange(images),
     }

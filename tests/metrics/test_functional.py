@@ -27,6 +27,7 @@ FUNCTIONS = {
     "thin": functional.thin_errors,
     "layout": functional.layout_flatness,
     "smoothness": functional.object_roughness,
+    "uncertainty": functional.sparsification,
     "coverage": functional.coverage,
     "retrieval": functional.layout_retrieval,
 }
@@ -45,9 +46,11 @@ def test_each_metric_has_one():
 @pytest.mark.parametrize("group", FUNCTIONS)
 def test_it_returns_what_the_class_computes(group):
     batch, metric = make_batch(), SUITE[group]
+    prediction = make_prediction(batch)
     options = {"unit": 10.0} if group == "unit" else {}
     depth = (batch["depth"], batch["valid"]) if metric.reads == "depth" and group != "boundary" else ()
-    arguments = (getattr(make_prediction(batch), metric.reads), *depth, *(batch[key] for key in metric.needs))
+    beside = (getattr(prediction, name) for name in metric.also_reads)
+    arguments = (getattr(prediction, metric.reads), *depth, *beside, *(batch[key] for key in metric.needs))
     own = (PROTOCOL,) if depth else ()
     made = metric(*own, **options)
     made.update(*arguments)
