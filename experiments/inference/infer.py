@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -49,7 +49,7 @@ class MeasuredChoice:
             measured one.
     """
 
-    known: list[str] = field(default_factory=list)
+    known: list[str] | None = None
     known_fit: Fit = "scale"
     points: Path | None = None
 
@@ -89,7 +89,7 @@ def infer(
     """
     quieten()
     photos = find_photos(images, output)
-    known, points = parse_known(measured.known), read_points(measured.points) if measured.points else []
+    known, points = parse_known(measured.known or ()), read_points(measured.points) if measured.points else []
     if (known or points) and len(photos) > 1:
         raise ConfigError(f"--known and --points are of one photo, but {len(photos)} are named; name one")
     if view.tiles < 1 or files.cloud_points < 1:
@@ -162,7 +162,7 @@ def describe_settings(
         "format": sorted(files.format),
         "cloud": files.cloud_points if files.cloud else 0,
         "pictures": files.pictures,
-        "known": [*measured.known, measured.known_fit] if measured.known else [],
+        "known": [*(measured.known or ()), measured.known_fit],
     }
 
 

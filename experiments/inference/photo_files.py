@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,10 +128,9 @@ def write_depth(place: Path, depth: NDArray[np.float32], formats: list[Format]) 
         with written_atomically(place / "depth.npy", FIX) as file:
             np.save(file, depth)
     if "exr" in formats:
-        import OpenEXR  # only here: most do without it
-
-        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-        with renamed_when_whole(place / "depth.exr", FIX) as partial, OpenEXR.File(header, {"Z": depth}) as file:
+        openexr = import_module("OpenEXR")  # OpenCV's wheels are built without this format
+        header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+        with renamed_when_whole(place / "depth.exr", FIX) as partial, openexr.File(header, {"Z": depth}) as file:
             file.write(str(partial))
 
 

@@ -17,7 +17,7 @@ from lightning_modules.metrics import BoundaryProtocol
 from lightning_modules.metrics.boundary import depth_edges
 
 #: Pixels of a picture's longer side, at most; boundaries and segments are drawn at fewer.
-LONGEST, LONGEST_OF_LINES = 1280, 640
+LONGEST, LONGEST_OF_LINES = 1024, 640
 
 #: Marks beside a bar of colours, and entries of a legend, at most.
 MARKS, ENTRIES = 6, 24
