@@ -24,6 +24,8 @@ class DepthPrediction:
         scale_note: what holds for the metres, in one sentence.
         radial: whether depth is the distance to the optical centre instead of planar z.
         shown: height and width at which the network saw the image.
+        uncertainty: (H, W) float32 metres, the standard deviation of several predictions of which depth is the mean;
+            None where there is one alone.
     """
 
     image: NDArray[np.uint8]
@@ -37,3 +39,4 @@ class DepthPrediction:
     scale_note: str
     radial: bool
     shown: tuple[int, int]
+    uncertainty: NDArray[np.float32] | None = None

@@ -12,13 +12,14 @@ from experiments.config.error import ConfigError
 from experiments.datasets.scan_progress import frame_progress
 from experiments.inference.camera_choice import CameraChoice
 from experiments.inference.depth_prediction import DepthPrediction
+from experiments.inference.ensemble import ConfidenceChoice, Ensemble
 from experiments.inference.measured_points import Fit, Point, parse_known, read_points, tabulate
 from experiments.inference.photo_files import FileChoice
 from experiments.inference.photo_list import find_photos
 from experiments.inference.photo_places import Place, find_places
 from experiments.inference.photo_work import Finished, PhotoWork
 from experiments.inference.pipeline import Outcome, process
-from experiments.inference.predictor import Predictor, load
+from experiments.inference.predictor import load
 from experiments.train.quiet import quieten
 
 
@@ -64,6 +65,7 @@ def infer(
     camera: CameraChoice,
     files: FileChoice,
     measured: MeasuredChoice,
+    sure: ConfidenceChoice,
     checkpoint: Literal["best", "last"] | None = None,
     runs_root: Path = Path("runs"),
     overwrite: bool = False,
@@ -78,6 +80,7 @@ def infer(
         camera: that they were taken with.
         files: which files are written.
         measured: points whose depth is known.
+        sure: how sure the depth is.
         checkpoint: best or last; by default the one that the run was tested with.
         runs_root: folder of all runs.
         overwrite: replace what was made of the same photos before by another run or with other options.
@@ -96,7 +99,12 @@ def infer(
         raise ConfigError("--tiles and --cloud_points: need a positive number")
     camera.check()
     check_folder(output)
-    predictor = load(run, checkpoint=checkpoint, runs_root=runs_root, size=_size(view.size), device=view.device)
+    size = _size(view.size)
+    members = [
+        load(name, checkpoint=checkpoint, runs_root=runs_root, size=size, device=view.device)
+        for name in (run, *(sure.ensemble or ()))
+    ]
+    predictor = Ensemble(members, mirrored=sure.confidence)
     settings = describe_settings(predictor, view, camera, files, measured)
     places = find_places(photos, output, settings, overwrite=overwrite)
     if finished := sum(place.finished for place in places):
@@ -151,11 +159,12 @@ def _size(given: Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def describe_settings(
-    predictor: Predictor, view: ViewChoice, camera: CameraChoice, files: FileChoice, measured: MeasuredChoice
+    predictor: Ensemble, view: ViewChoice, camera: CameraChoice, files: FileChoice, measured: MeasuredChoice
 ) -> dict[str, Any]:
     """Return what results depend on besides the photo, as plain JSON: photos made with other settings are not mixed."""
     return {
-        "weights": predictor.source,
+        "weights": predictor.sources,
+        "mirrored": predictor.mirrored,
         "size": view.size,
         "tiles": view.tiles,
         "camera": camera.describe(),

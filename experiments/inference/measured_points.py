@@ -125,8 +125,10 @@ def fit_depth(result: DepthPrediction, points: Sequence[Point], fit: Fit) -> Dep
         )
     depth = (result.depth * scale + shift).astype(np.float32)
     said = f"depth times {scale * result.factor:.3f}" + (f" plus {shift:.3f} m" if shift else "")
+    uncertainty = None if result.uncertainty is None else (result.uncertainty * scale).astype(np.float32)
     count = f"{len(points)} measured point{'s' * (len(points) > 1)}"
-    return replace(result, depth=depth, factor=result.factor * float(scale), scale_note=f"{said}, by {count}")
+    factor, note = result.factor * float(scale), f"{said}, by {count}"
+    return replace(result, depth=depth, uncertainty=uncertainty, factor=factor, scale_note=note)
 
 
 def tabulate(points: Sequence[Point], depth: NDArray[np.float32]) -> list[list[str]]:

@@ -21,7 +21,14 @@ from callbacks.pictures.point_clouds import colored_cloud, write_ply
 from datamodules.files import WriteError, printable, renamed_when_whole, write_text_atomically, written_atomically
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.glb import glb_bytes, surface_of
-from experiments.inference.photo_pictures import boundaries, colored_classes, colored_depth, depth_range, hierarchy
+from experiments.inference.photo_pictures import (
+    boundaries,
+    colored_classes,
+    colored_depth,
+    colored_uncertainty,
+    depth_range,
+    hierarchy,
+)
 
 Format = Literal["png16", "npy", "exr"]
 
@@ -103,6 +110,9 @@ def write_photo(
         if result.depth is not None:
             write_depth(place, result.depth, choice.format)
             facts["range"] = depth_range(result.depth)
+        if result.uncertainty is not None:
+            write_depth(place, result.uncertainty, choice.format, "uncertainty")
+            facts["mean_uncertainty"] = float(np.nanmean(result.uncertainty))
         if choice.cloud and result.depth is not None:
             write_cloud(place, result, choice.cloud_points)
         if choice.pictures:
@@ -113,24 +123,25 @@ def write_photo(
         write_text_atomically(place / RECORD, json.dumps({**record, **facts}, indent=2))
 
 
-def write_depth(place: Path, depth: NDArray[np.float32], formats: list[Format]) -> None:
-    """Write ``depth.png``, ``depth.npy`` and ``depth.exr``, as chosen.
+def write_depth(place: Path, depth: NDArray[np.float32], formats: list[Format], name: str = "depth") -> None:
+    """Write ``depth.png``, ``depth.npy`` and ``depth.exr``, as chosen, or files of another name.
 
     Args:
         place: folder.
         depth: (H, W) metres, NaN where there is none.
         formats: of :class:`FileChoice`.
+        name: of the files, without ending.
     """
     if "png16" in formats:
         millimetres = np.nan_to_num(depth * 1000, nan=0, posinf=0, neginf=0).round().clip(0, MOST_MILLIMETRES)
-        write_png(place / "depth.png", millimetres.astype(np.uint16))
+        write_png(place / f"{name}.png", millimetres.astype(np.uint16))
     if "npy" in formats:
-        with written_atomically(place / "depth.npy", FIX) as file:
+        with written_atomically(place / f"{name}.npy", FIX) as file:
             np.save(file, depth)
     if "exr" in formats:
         openexr = import_module("OpenEXR")  # OpenCV's wheels are built without this format
         header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
-        with renamed_when_whole(place / "depth.exr", FIX) as partial, openexr.File(header, {"Z": depth}) as file:
+        with renamed_when_whole(place / f"{name}.exr", FIX) as partial, openexr.File(header, {"Z": depth}) as file:
             file.write(str(partial))
 
 
@@ -153,6 +164,8 @@ def write_pictures(place: Path, result: DepthPrediction, method: str, title: str
     if result.depth is not None:
         write_picture(place / "depth_colors.png", colored_depth(result.depth))
         write_picture(place / "boundaries.png", boundaries(result))
+    if result.uncertainty is not None:
+        write_picture(place / "uncertainty_colors.png", colored_uncertainty(result.uncertainty))
     if result.classes is not None:
         write_picture(place / "classes.png", colored_classes(result))
         write_png(place / "class_ids.png", result.classes.astype(np.uint16))

@@ -1,6 +1,7 @@
 """Pictures of what a method makes of a photo: depth with its scale, boundaries, classes, segments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from callbacks.pictures.boundary_picture import FOUND
 from callbacks.pictures.class_colors import RGB, ClassColors
-from callbacks.pictures.colors import Picture, depth_picture
+from callbacks.pictures.colors import Picture, colorize, depth_picture
 from callbacks.pictures.frame_result import FrameResult
 from callbacks.pictures.hierarchy_sheet import draw_hierarchies
 from experiments.inference.depth_prediction import DepthPrediction
@@ -40,19 +41,41 @@ def colored_depth(depth: NDArray[np.float32], scale: tuple[float, float] | None 
         scale: metres where colours begin and end; None takes those of :func:`depth_range`.
     """
     low, high = scale or depth_range(depth)
-    small = reduced(depth, LONGEST)
-    picture = depth_picture(np.nan_to_num(small), low, high, np.isfinite(small))
-    height = len(picture)
+    return beside_bar(depth, low, high, depth_picture)
+
+
+def colored_uncertainty(uncertainty: NDArray[np.float32]) -> Picture:
+    """Return uncertainty (H, W) in metres in colours, dark is sure, from 0 to its 99th percentile, with a bar."""
+    return beside_bar(uncertainty, 0, depth_range(uncertainty)[1], partial(colorize, colormap="magma"), digits=3)
+
+
+def beside_bar(map_: NDArray, low: float, high: float, paint: Callable[..., Picture], *, digits: int = 2) -> Picture:
+    """Return a map (H, W) in metres in colours, with a bar of the scale at its right; black where it is not finite."""
+    small = reduced(map_, LONGEST)
+    picture = paint(np.nan_to_num(small), low, high, valid=np.isfinite(small))
+    return np.concatenate([picture, scale_bar(len(picture), low, high, paint, digits=digits)], axis=1)
+
+
+def scale_bar(height: int, low: float, high: float, paint: Callable[..., Picture], *, digits: int = 2) -> Picture:
+    """Return a bar of colours (height, W, 3) on white, marked in metres.
+
+    Args:
+        height: pixels.
+        low: metres at its top.
+        high: metres at its bottom.
+        paint: of values (H, W), low and high to colours.
+        digits: of the marks, after the point.
+    """
     unit = max(height / 720, 0.5)
     margin, bar, text = (round(part * unit) for part in (16, 26, 92))
     strip = np.full((height, margin + bar + text, 3), 255, dtype=np.uint8)
     length = height - 2 * margin
     shades = np.linspace(low, high, max(length, 2))[:, None].repeat(bar, axis=1)
-    strip[margin : margin + len(shades), margin : margin + bar] = depth_picture(shades, low, high)[: height - margin]
+    strip[margin : margin + len(shades), margin : margin + bar] = paint(shades, low, high)[: height - margin]
     for mark in np.linspace(low, high, MARKS):
         row = margin + round((mark - low) / max(high - low, 1e-6) * (length - 1))
-        write(strip, f"{mark:.2f} m", margin + bar + round(6 * unit), row + round(6 * unit), 0.55 * unit)
-    return np.concatenate([picture, strip], axis=1)
+        write(strip, f"{mark:.{digits}f} m", margin + bar + round(6 * unit), row + round(6 * unit), 0.55 * unit)
+    return strip
 
 
 def boundaries(result: DepthPrediction) -> Picture:

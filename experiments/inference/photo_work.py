@@ -5,11 +5,12 @@ from typing import Any
 
 from experiments.inference.camera_choice import CameraChoice
 from experiments.inference.depth_prediction import DepthPrediction
+from experiments.inference.ensemble import Ensemble
 from experiments.inference.measured_points import Fit, Point, fit_depth
 from experiments.inference.photo_files import FileChoice, write_photo
 from experiments.inference.photo_places import Place
 from experiments.inference.photo_reader import read_photo
-from experiments.inference.predictor import Predictor, Shown
+from experiments.inference.predictor import Shown
 from lightning_modules.prediction import Prediction
 
 
@@ -18,11 +19,11 @@ class Ready:
     """A photo that the network can read.
 
     Attributes:
-        shown: as the network reads it.
+        shown: as each network reads it.
         remarks: of how the file was read.
     """
 
-    shown: Shown
+    shown: list[Shown]
     remarks: tuple[str, ...]
 
 
@@ -46,7 +47,7 @@ class PhotoWork:
     """The three steps of a photo, for :func:`~experiments.inference.pipeline.process`.
 
     Attributes:
-        predictor: of the run.
+        predictor: of the run, or of several.
         tiles: along each side.
         camera: that photos were taken with.
         files: which files are written.
@@ -56,7 +57,7 @@ class PhotoWork:
         keep: whether predictions are needed afterwards.
     """
 
-    predictor: Predictor
+    predictor: Ensemble
     tiles: int
     camera: CameraChoice
     files: FileChoice
@@ -74,11 +75,11 @@ class PhotoWork:
         except ValueError as error:
             raise ValueError(f"{place.name}: {error}") from error
 
-    def forward(self, ready: Ready) -> list[Prediction]:
+    def forward(self, ready: Ready) -> list[list[Prediction]]:
         """Return what the method predicts."""
         return self.predictor.forward(ready.shown)
 
-    def finish(self, place: Place, ready: Ready, predictions: list[Prediction]) -> Finished:
+    def finish(self, place: Place, ready: Ready, predictions: list[list[Prediction]]) -> Finished:
         """Write a photo's files.
 
         Raises:
@@ -89,5 +90,5 @@ class PhotoWork:
         if self.known:
             result = fit_depth(result, self.known, self.known_fit)
         record = {"photo": place.source, "settings": self.settings, "remarks": ready.remarks}
-        write_photo(place.folder, result, self.files, type(self.predictor.method).__name__, record)
+        write_photo(place.folder, result, self.files, self.predictor.method, record)
         return Finished(result.scale_note, ready.remarks, result if self.keep else None)

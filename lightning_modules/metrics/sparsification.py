@@ -36,10 +36,10 @@ class Sparsification(DepthMetric, ImageMeans):
                                  for each share of ``keep``
     ===========================  ==================================================================  ======
 
-    and the same of ``rmse``, in metres. An order of the pixels that is that of their errors has ``ause`` 0; one that says
-    nothing has ``aurg`` 0, and one that misleads less. The means are over all m, not over 50 steps as those of Poggi et
-    al. Pixels of equal uncertainty count as if they were left out in random order. Each is computed image by image and
-    averaged over images. Where E(n) is 0 the normalised area is 0.
+    and the same of ``rmse``, in metres. An order of the pixels that is that of their errors has ``ause`` 0; one that
+    says nothing has ``aurg`` 0, and one that misleads is below. The means are over all m, not over 50 steps as those of
+    Poggi et al. Pixels of equal uncertainty count as if they were left out in random order. Each is computed image by
+    image and averaged over images. Where E(n) is 0 the normalised area is 0.
 
     Only the order of the pixels counts, neither unit nor scale of the uncertainty, and one order serves both errors.
 

@@ -157,7 +157,7 @@ def test_photos_of_every_kind_are_predicted_as_they_are_seen(place, monkeypatch,
     results = []
     finish = command.PhotoWork.finish
     monkeypatch.setattr(
-        command.PhotoWork, "finish", lambda *given: results.append(given[2].shown.image) or finish(*given)
+        command.PhotoWork, "finish", lambda *given: results.append(given[2].shown[0].image) or finish(*given)
     )
     assert infer(make()) == 0
     (image,) = results
