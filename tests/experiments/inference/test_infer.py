@@ -308,7 +308,8 @@ def test_segments_and_classes_have_pictures(tmp_path):
     names = tuple(f"class {i}" for i in range(1, 41))
     camera = centered(80.0, (60, 80), "test")
     result = DepthPrediction(image, depth, levels, rows // 20 + 1, names, depth / 4, camera, 1.0, "", False, (60, 80))
-    write_photo(tmp_path / "one", result, FileChoice(), "SHED", {})
+    write_photo(tmp_path / "a $b$ \\frac{", result, FileChoice(), "SHED", {})  # no formula
+    (tmp_path / "a $b$ \\frac{").rename(tmp_path / "one")
     pictures = ["boundaries", "class_ids", "classes", "contours", "depth", "depth_colors", "segments"]
     assert sorted(path.stem for path in (tmp_path / "one").glob("*.png")) == pictures
     assert min(cv2.imread(str(path), -1).std() for path in (tmp_path / "one").glob("*.png")) > 0
