@@ -1,7 +1,7 @@
 """Several predictions of one image: their mean is the depth, and where they disagree it is not to be trusted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,20 +13,6 @@ from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.predictor import Predictor, Shown
 from lightning_modules.mirrored import mirror, mirrored_back
 from lightning_modules.prediction import Prediction
-
-
-@dataclass
-class ConfidenceChoice:
-    """How sure the depth is.
-
-    Attributes:
-        confidence: predict each photo mirrored left to right as well. Depth is then the mean of the two, and their
-            disagreement is written as a map.
-        ensemble: further runs, given as RUN is. Depth is the mean over all, and their disagreement is written as a map.
-    """
-
-    confidence: bool = False
-    ensemble: list[str] | None = None
 
 
 class Ensemble:

@@ -5,10 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from callbacks.pictures.point_clouds import colored_cloud, write_ply
 from datamodules.files import WriteError, printable, renamed_when_whole, write_text_atomically, written_atomically
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.glb import glb_bytes, surface_of
+from experiments.inference.photo_choices import FileChoice, Format
 from experiments.inference.photo_pictures import (
     boundaries,
     colored_classes,
@@ -30,8 +31,6 @@ from experiments.inference.photo_pictures import (
     hierarchy,
 )
 
-Format = Literal["png16", "npy", "exr"]
-
 FIX = "choose another `--output`, or make room"
 
 #: File in a photo's folder that says what it was made of; where it is, the photo is finished.
@@ -39,24 +38,6 @@ RECORD = "photo.json"
 
 #: Millimetres that 16 bits hold.
 MOST_MILLIMETRES = 65535
-
-
-@dataclass
-class FileChoice:
-    """Which files are written.
-
-    Attributes:
-        format: of depth, one or several: png16 (16-bit PNG in mm, 0 where there is none, 65.535 m at most), npy or exr
-            (float32 metres).
-        cloud: write a point cloud (PLY) and a surface (GLB) as well.
-        cloud_points: that a cloud has at most.
-        pictures: draw depth in colours, boundaries, classes and segments.
-    """
-
-    format: list[Format] = ("png16",)  # type: ignore[assignment]  # a list, of which a copy is made
-    cloud: bool = False
-    cloud_points: int = 500_000
-    pictures: bool = True
 
 
 @contextmanager
@@ -75,7 +56,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             partial.mkdir(parents=True)
             yield partial
             if folder.is_dir():
-                names = sorted(os.listdir(partial), key=lambda name: name == RECORD)  # which makes it finished
+                names = sorted(os.listdir(partial), key=lambda name: name.endswith(".json"))  # it makes it finished
                 for name in names:
                     os.replace(partial / name, folder / name)
             else:

@@ -13,6 +13,7 @@ from callbacks.pictures.class_colors import RGB, ClassColors
 from callbacks.pictures.colors import Picture, colorize, depth_picture
 from callbacks.pictures.frame_result import FrameResult
 from callbacks.pictures.hierarchy_sheet import draw_hierarchies
+from datamodules.files import printable
 from experiments.inference.depth_prediction import DepthPrediction
 from lightning_modules.metrics import BoundaryProtocol
 from lightning_modules.metrics.boundary import depth_edges
@@ -122,7 +123,8 @@ def hierarchy(result: DepthPrediction, method: str, title: str) -> Figure:
     """
     image = averaged(result.image, LONGEST_OF_LINES)
     segments = tuple(reduced(level, LONGEST_OF_LINES) for level in result.segments)
-    shown = FrameResult(0, title, image, None, result.camera.matrix, segments, {})
+    text = printable(title).replace("$", r"\$")  # which would begin a formula
+    shown = FrameResult(0, text, image, None, result.camera.matrix, segments, {})
     return draw_hierarchies({method: shown})
 
 

@@ -36,7 +36,12 @@ class Place:
 
 
 def find_places(
-    photos: Sequence[Path], output: Path, settings: Mapping[str, Any], *, overwrite: bool = False
+    photos: Sequence[Path],
+    output: Path,
+    settings: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    record: str = RECORD,
 ) -> list[Place]:
     """Return where the files of some photos go.
 
@@ -48,34 +53,35 @@ def find_places(
         output: folder for all.
         settings: run and options that results depend on, as plain JSON.
         overwrite: whether results of other settings, or of a file that has changed, are replaced.
+        record: file in a folder that says what it was made of, under its own name without the ending.
     """
-    made = finished_photos(output)
+    made, key = finished_photos(output, record), Path(record).stem
     taken = {name.casefold() for name in names_in(output)}
     places = []
     for photo in photos:
         source = describe(photo)
-        name, record = made.get(source["path"], ("", {}))
+        name, content = made.get(source["path"], ("", {}))
         if not name:
             name = next(name for name in names_for(photo) if name.casefold() not in taken)
             taken.add(name.casefold())
-        same = (record.get("photo"), record.get("settings")) == (source, dict(settings))
+        same = (content.get(key), content.get("settings")) == (source, dict(settings))
         problem = ""
-        if record and not same and not overwrite:
-            changed = "by another run, or with other options" if record["photo"] == source else "of another state of it"
+        if content and not same and not overwrite:
+            changed = "by another run, or with other options" if content[key] == source else "of another state of it"
             problem = (
                 f"{printable(photo)}: {printable(output / name)} was made {changed}; choose another `--output`, or "
                 "`--overwrite`"
             )
-        places.append(Place(photo, output / name, source, bool(record) and same and not overwrite, problem))
+        places.append(Place(photo, output / name, source, bool(content) and same and not overwrite, problem))
     return places
 
 
-def finished_photos(output: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+def finished_photos(output: Path, record: str = RECORD) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return name and record of each photo's folder in a folder of results, by the path of the photo."""
     found = {}
     for name in sorted(names_in(output)):
-        if (record := _record(output / name)) is not None:
-            found[str(record["photo"].get("path"))] = (name, record)
+        if (content := _record(output / name / record)) is not None:
+            found[str(content[Path(record).stem].get("path"))] = (name, content)
     return found
 
 
@@ -103,9 +109,9 @@ def describe(photo: Path) -> dict[str, Any]:
     return {"path": printable(os.path.realpath(photo)), "bytes": size, "changed": changed}
 
 
-def _record(folder: Path) -> dict[str, Any] | None:
+def _record(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and isinstance(content.get("photo"), dict) else None
+    return content if isinstance(content, dict) and isinstance(content.get(path.stem), dict) else None

@@ -14,7 +14,7 @@ from datamodules import GridSuperpixels
 from datamodules.pipeline.transforms import Finish
 from experiments.__main__ import main
 from experiments.config.error import ConfigError
-from experiments.inference import infer as command
+from experiments.inference import photo_run as command
 from experiments.inference.cameras import TrainingCamera, centered
 from experiments.inference.ensemble import Ensemble
 from experiments.inference.input_view import InputView

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from experiments.__main__ import main
-from experiments.inference import infer as command
+from experiments.inference import photo_run as command
 from tests.helpers.stub_predictor import tiny_predictor
 
 RNG = np.random.default_rng(0)
@@ -143,7 +143,7 @@ def test_what_is_no_photo_is_named_at_the_end_and_others_are_predicted(place, ca
     good = saved("good.png")
     assert infer(broken, good) == 1
     error = capsys.readouterr().err
-    assert "nothing was made of 1 of 2 photos:" in error
+    assert f"nothing was made of 1 of 2 {'files' if name == 'cut_video' else 'photos'}:" in error
     (line,) = [line for line in error.splitlines() if line.startswith("  ")]
     assert said in line
     assert os.path.basename(broken) in line
