@@ -30,6 +30,9 @@ FIX = "take another file, or convert it to MP4"
 
 Frame = NDArray[np.uint8]
 
+# FFmpeg writes to standard error by itself unless it is told not to before it is first used.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 
 @dataclass(frozen=True)
 class Video:
@@ -118,7 +121,6 @@ def opened(path: Path) -> Iterator[cv2.VideoCapture]:
     """
     if path.exists() and not path.is_file():
         raise ValueError(f"{printable(path)}: is no file; name a video")
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # FFmpeg writes on its own to standard error; read when it starts
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{CONTAINERS}|protocol_whitelist;file"
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

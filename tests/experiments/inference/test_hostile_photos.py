@@ -95,7 +95,7 @@ BROKEN = {
     "cut_webp": (lambda: cut("cut.webp"), "cut.webp"),
     "rows_missing": (lambda: written("rows.png", png_header(40, 60)), "rows.png"),
     "pickle": (lambda: written("pickle.png", pickle.dumps(RunsCode())), "truncated, or not an image"),
-    "cut_video": (lambda: written("film.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom\0\0"), "not an image"),
+    "cut_video": (lambda: written("film.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom\0\0"), "not a video"),
     "heif": (lambda: written("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "HEIF"),
     "postscript": (lambda: written("page.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"), "not an image"),
     "floats": (lambda: saved("floats.tif", Image.fromarray(PIXELS[..., 0].astype(np.float32))), "floating-point"),

@@ -1,0 +1,399 @@
+"""`segdepth infer` on videos: frames, sizes, rates, one scale, flicker by hand, smoothing, and files that are none."""
+
+import csv
+import json
+import os
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from callbacks.pictures.colors import depth_picture
+from experiments.__main__ import main
+from experiments.inference import photo_run as command
+from experiments.inference import video_work
+from experiments.inference.ensemble import Ensemble
+from experiments.inference.photo_choices import CameraChoice
+from experiments.inference.predictor import Predictor
+from experiments.inference.video_reader import look_at
+from experiments.inference.video_work import FrameWork
+from lightning_modules.prediction import Prediction
+from tests.helpers.stub_predictor import PROTOCOL, stub_view
+from tests.helpers.tiny_method import TinyMethod
+
+
+class ByCount(TinyMethod):
+    """Depth of the whole image by how many images it has seen: the next of a list, again and again."""
+
+    def __init__(self, depths):
+        super().__init__(protocol=PROTOCOL)
+        self.depths, self.seen = depths, 0
+
+    def forward(self, batch):
+        self.seen += 1
+        return Prediction(depth=torch.full_like(batch["image"][:, :1], self.depths[(self.seen - 1) % len(self.depths)]))
+
+
+class ByColor(TinyMethod):
+    """Depth in metres by how bright a pixel is, from 1 to 5."""
+
+    def forward(self, batch):
+        return Prediction(depth=1 + 4 * batch["image"].mean(1, keepdim=True))
+
+
+def predictor(method=None, size=(48, 64)):
+    return Predictor(method or ByColor(protocol=PROTOCOL), stub_view(size, squeezed=True), device="cpu", source="stub")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder to work in, with a predictor that needs no run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "load", lambda *run, **options: predictor())
+    return tmp_path
+
+
+def infer(*arguments):
+    """Run the command, and return its exit status."""
+    try:
+        main(["infer", "run", *map(str, arguments), "--output", "out"])
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def texture(height=48, width=64, seed=0):
+    """A picture with something to follow."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    return cv2.GaussianBlur(noise, (5, 5), 0)[..., None].repeat(3, axis=2)
+
+
+def film(path, frames, rate=20.0, codec="FFV1", backend=cv2.CAP_FFMPEG):
+    """Write RGB frames without loss, unless asked to, and return the path."""
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), backend, cv2.VideoWriter.fourcc(*codec), rate, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return Path(path)
+
+
+def read(path):
+    """The frames of a video, RGB, and its rate."""
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+def record(name="film"):
+    return json.loads(Path(f"out/{name}/video.json").read_text())
+
+
+def stubbed(monkeypatch, depths):
+    """Let depth be by count, from the first frame of the video itself on."""
+    method = ByCount(depths)
+    monkeypatch.setattr(command, "load", lambda *run, **options: predictor(method))
+    return "--depth_range", "1", "5"  # so that no frames are looked at before
+
+
+def test_frames_stand_beside_their_depth_at_their_size_and_rate(place, capsys):
+    frames = [np.roll(texture(), 2 * step, axis=1) for step in range(7)]
+    film("film.mkv", frames, rate=12.5)
+    assert infer("film.mkv", "--depth_range", "1", "5") == 0
+    assert sorted(os.listdir("out/film")) == ["flicker.csv", "side_by_side.mp4", "video.json"]
+    made, rate = read("out/film/side_by_side.mp4")
+    assert (len(made), rate) == (7, 12.5)
+    shown = 1 + 4 * frames[3].mean(2) / 255
+    assert np.abs(made[3][:48, :64].astype(int) - frames[3]).mean() < 12  # the codec loses some
+    expected = depth_picture(shown, 1, 5)
+    assert np.abs(made[3][:48, 64:128].astype(int) - expected).mean() < 20
+    assert (made[3][:48, 128:] > 200).any()  # the bar and its marks
+    assert record()["frames"] == 7
+    assert record()["size"] == [48, 64]
+    assert "film.mkv: colours from 1.00 to 5.00 m, as asked for" in capsys.readouterr().out
+
+
+def test_one_scale_for_the_whole_video(place, capsys):
+    """A dark film that brightens: the scale is that of all of it, not of a frame."""
+    frames = [np.full((48, 64, 3), value, np.uint8) for value in np.linspace(0, 255, 60).astype(int)]
+    film("film.mkv", frames)
+    assert infer("film.mkv") == 0
+    low, high = record()["range"]
+    assert low == pytest.approx(1, abs=0.2)
+    assert high == pytest.approx(5, abs=0.2)
+    assert "1st to 99th percentile of 24 frames spread over it" in capsys.readouterr().out
+    made, _ = read("out/film/side_by_side.mp4")
+    first, last = (made[number][20, 96].astype(int) for number in (0, -1))
+    ends = depth_picture(np.array([[1.0, 5.0]]), 1, 5)[0].astype(int)
+    assert np.abs(first - ends[0]).max() < 40
+    assert np.abs(last - ends[1]).max() < 40
+
+
+@pytest.mark.parametrize("size", [(47, 63), (48, 63), (47, 64), (31, 301)])
+def test_odd_sizes_keep_every_row_and_column(place, size):
+    frame = texture(*size) // 4
+    frame[-1], frame[:, -1] = 255, 255
+    film("film.avi", [frame] * 3, rate=10, codec="MJPG", backend=cv2.CAP_OPENCV_MJPEG)
+    assert infer("film.avi") == 0
+    made, rate = read("out/film/side_by_side.mp4")
+    assert rate == 10
+    height, width = size
+    assert record()["size"] == [height, width]
+    assert made[0].shape[0] == height + height % 2
+    assert made[0][:height, width - 1].mean() > 180
+    assert made[0][height - 1, :width].mean() > 180
+    assert made[0][: height - 2, : width - 2].mean() < 60
+    shown = 1 + 4 * read("film.avi")[0][0].mean(2) / 255
+    expected = depth_picture(shown, *record()["range"])
+    assert np.abs(made[0][:height, width : 2 * width].astype(int) - expected).mean() < 40
+
+
+def test_a_still_video_has_no_flicker(place, monkeypatch, capsys):
+    stubbed(monkeypatch, [2.0])
+    film("film.mkv", [texture()] * 5)
+    assert infer("film.mkv", "--depth_range", "1", "5") == 0
+    assert record()["flicker"] == {"flicker": 0.0, "still": 1.0, "change": 0.0, "followed": 1.0}
+    assert "flicker 0.00 %, the mean change of depth from frame to frame where nothing moves (100 %" in (
+        capsys.readouterr().out.replace("\n", " ")
+    )
+
+
+def test_an_alternation_has_the_flicker_of_its_two_depths(place, monkeypatch):
+    """From 2 m to 3 m and back: 1 m of 2.5 m each time."""
+    options = stubbed(monkeypatch, [2.0, 3.0])
+    film("film.mkv", [texture()] * 6, rate=10)
+    assert infer("film.mkv", *options) == 0
+    assert record()["flicker"]["flicker"] == pytest.approx(0.4)
+    assert record()["flicker"]["change"] == pytest.approx(0.4)
+    rows = list(csv.DictReader(Path("out/film/flicker.csv").read_text().splitlines()))
+    assert [row["frame"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["seconds"] for row in rows] == ["0.100", "0.200", "0.300", "0.400", "0.500"]
+    assert all(float(row["flicker"]) == pytest.approx(0.4) for row in rows)
+
+
+def test_only_what_stands_still_flickers(place):
+    """The left half stands still, the right half moves by three pixels a frame, and depth goes with the colour."""
+    still, moving = texture(64, 64), texture(64, 64, seed=1)
+    film("film.mkv", [np.hstack([still, np.roll(moving, 3 * step, axis=1)]) for step in range(6)])
+    assert infer("film.mkv") == 0
+    found = record()["flicker"]
+    assert 0.35 < found["still"] < 0.6
+    assert found["flicker"] < 0.01
+    assert found["followed"] > found["still"] + 0.2
+    assert found["change"] < 0.06  # along the flow; in place it is 0.2
+
+
+def test_smoothing_is_exponential_and_the_flicker_before_it_is_kept(place, monkeypatch, capsys):
+    options = stubbed(monkeypatch, [2.0, 3.0])
+    shown = []
+    add = video_work.SideBySide.write
+    monkeypatch.setattr(video_work.SideBySide, "write", lambda self, frame, depth: shown.append(depth) or add(
+        self, frame, depth))  # fmt: skip
+    film("film.mkv", [texture()] * 5)
+    assert infer("film.mkv", *options, "--smooth", "0.75") == 0
+    expected, depths = [2.0], [3.0, 2.0, 3.0, 2.0]
+    for depth in depths:
+        expected.append(0.75 * expected[-1] + 0.25 * depth)
+    for depth, value in zip(shown, expected, strict=True):
+        np.testing.assert_allclose(depth, value, rtol=1e-5)
+    pairs = [abs(a - b) / ((a + b) / 2) for a, b in pairwise(expected)]
+    assert record()["flicker"]["flicker"] == pytest.approx(np.mean(pairs), rel=1e-4)
+    assert record()["flicker_before_smoothing"]["flicker"] == pytest.approx(0.4)
+    assert "before smoothing: flicker 40.00 %" in capsys.readouterr().out
+
+
+def test_smoothing_goes_along_the_flow(place):
+    """A texture that moves by five pixels a frame, with depth by colour: smoothing in place would blur it to grey."""
+    wide = texture(64, 160)
+    frames = [wide[:, 5 * step : 5 * step + 96] for step in range(8)]
+    film("film.mkv", frames)
+    assert infer("film.mkv") == 0
+    before = record()["flicker"]["change"]
+    assert infer("film.mkv", "--smooth", "0.8", "--overwrite") == 0
+    sharp, _ = read("out/film/side_by_side.mp4")
+    assert record()["flicker"]["change"] < before
+    low, high = record()["range"]
+    expected = depth_picture(1 + 4 * frames[-1].mean(2) / 255, low, high).astype(int)
+    in_place = depth_picture(1 + 4 * np.mean(frames[-4:], axis=0).mean(2) / 255, low, high).astype(int)
+    inner = np.s_[8:-8, 8:60]
+    shown = sharp[-1][:64, 96:192].astype(int)
+    error, blurred = (np.abs(one[inner] - expected[inner]).mean() for one in (shown, in_place))
+    assert error < 0.6 * blurred
+
+
+def test_what_is_finished_stays_and_other_options_replace_nothing(place, capsys):
+    film("film.mkv", [texture()] * 3)
+    film("second.mkv", [texture()] * 3)
+    assert infer("film.mkv") == 0
+    before = {path: path.read_bytes() for path in Path("out/film").iterdir()}
+    capsys.readouterr()
+    assert infer("film.mkv", "second.mkv") == 0
+    assert "1 of 2 videos are finished in out already, and stay as they are" in capsys.readouterr().out
+    assert infer("film.mkv", "--smooth", "0.5") == 1
+    assert "film.mkv: out/film was made by another run, or with other options" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("out/film").iterdir()} == before
+    assert infer("film.mkv", "--smooth", "0.5", "--overwrite") == 0
+    assert record()["settings"]["smooth"] == 0.5
+
+
+def test_photos_and_videos_of_one_name_have_folders_of_their_own(place, capsys):
+    cv2.imwrite("film.png", texture())
+    film("film.mkv", [texture()] * 3)
+    assert infer("film.mkv", "film.png") == 0
+    assert Path("out/film/photo.json").is_file()
+    assert Path("out/film_mkv/video.json").is_file()
+    before = {path: path.read_bytes() for path in Path("out").rglob("*.json")}
+    assert infer("film.mkv", "film.png") == 0
+    assert {path: path.read_bytes() for path in Path("out").rglob("*.json")} == before
+
+
+def test_of_a_video_that_was_cut_off_what_can_be_read_is_kept(place, capsys):
+    whole = film("whole.mkv", [texture(seed=step) for step in range(20)]).read_bytes()
+    Path("film.mkv").write_bytes(whole[: len(whole) // 2])
+    assert infer("film.mkv") == 0
+    made, _ = read("out/film/side_by_side.mp4")
+    assert 5 < len(made) < 15
+    said = f"cut off or damaged: {len(made)} of 20 frames"
+    assert f"film.mkv: {said}" in capsys.readouterr().out
+    assert record()["remarks"][0].startswith(said)
+    assert record()["frames"] == len(made)
+
+
+def playlist():
+    film("film.mkv", [texture()] * 3)
+    Path("list.mp4").write_text("ffconcat version 1.0\nfile film.mkv\n")
+    return "list.mp4"
+
+
+def written(name, content):
+    Path(name).write_bytes(content)
+    return name
+
+
+BROKEN = {
+    "text": (lambda: written("a.mp4", b"hello"), "a.mp4: truncated, or not a video (5 bytes)"),
+    "empty": (lambda: written("a.mov", b""), "a.mov: truncated: it has no content"),
+    "playlist": (playlist, "list.mp4: truncated, or not a video"),
+    "mp4_without_its_end": (
+        lambda: written("a.mp4", film("b.mp4", [texture()] * 9, codec="mp4v").read_bytes()[:-600]), "not a video",
+    ),
+    "folder": (lambda: os.mkdir("a.mp4") or "a.mp4", "has no photos"),
+    "tiny": (
+        lambda: film("a.avi", [texture(4, 6)] * 2, codec="MJPG", backend=cv2.CAP_OPENCV_MJPEG), "4x6 pixels: too small",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_video_is_said_in_one_line(place, capfd, name):
+    make, said = BROKEN[name]
+    assert infer(make()) in (1, 2)
+    error = capfd.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) <= 2
+    assert not list(Path("out").glob("*"))
+
+
+def test_others_are_made_though_one_is_broken(place, capsys):
+    film("good.mkv", [texture()] * 3)
+    written("bad.mp4", b"hello")
+    cv2.imwrite("photo.png", texture())
+    assert infer("bad.mp4", "good.mkv", "photo.png") == 1
+    assert "nothing was made of 1 of 3 files:" in capsys.readouterr().err
+    assert sorted(os.listdir("out")) == ["good", "photo"]
+
+
+def test_a_method_without_depth_says_so_and_leaves_nothing(place, monkeypatch, capsys):
+    class Silent(TinyMethod):
+        def forward(self, batch):
+            return Prediction(semantics=batch["image"])
+
+    monkeypatch.setattr(command, "load", lambda *run, **options: predictor(Silent(protocol=PROTOCOL)))
+    film("film.mkv", [texture()] * 3)
+    assert infer("film.mkv") == 1
+    assert "film.mkv: the method predicts no depth" in capsys.readouterr().err
+    assert os.listdir("out") == []
+
+
+def test_an_interrupted_video_leaves_nothing(place, monkeypatch):
+    def stop(self, frame, depth):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(video_work.SideBySide, "write", stop)
+    film("film.mkv", [texture()] * 3)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["infer", "run", "film.mkv", "--output", "out"])
+    assert os.listdir("out") == []
+
+
+def test_a_full_disk_is_noticed(place, monkeypatch, capsys):
+    """OpenCV says nothing of frames that it could not write."""
+    write = video_work.SideBySide.write
+
+    def lose(self, frame, depth):
+        write(self, frame, depth) if self.frames < 2 else setattr(self, "frames", self.frames + 1)
+
+    monkeypatch.setattr(video_work.SideBySide, "write", lose)
+    film("film.mkv", [texture()] * 5)
+    assert infer("film.mkv") != 0
+    assert "side_by_side.mp4: holds 2 of 5 frames" in capsys.readouterr().err
+    assert os.listdir("out") == []
+
+
+def test_one_frame_alone_has_no_flicker(place, capsys):
+    film("film.mkv", [texture()])
+    assert infer("film.mkv") == 0
+    assert record()["flicker"] == {"flicker": None, "still": None, "change": None, "followed": None}
+    assert "one frame alone" in capsys.readouterr().out
+
+
+def test_frames_are_streamed(place):
+    """However long a video is, a handful of its frames is in memory."""
+    film("film.mkv", [texture(seed=step) for step in range(60)])
+    waiting, most, lock = 0, 0, threading.Lock()
+
+    def counted(frames):
+        nonlocal waiting, most
+        for frame in frames:
+            with lock:
+                waiting += 1
+                most = max(most, waiting)
+            yield frame
+
+    def use(result):
+        nonlocal waiting
+        with lock:
+            waiting -= 1
+
+    work = FrameWork(Ensemble([predictor()]), 1, CameraChoice())
+    assert sum(1 for _ in work.run(counted(look_at(Path("film.mkv")).read()), use)) == 60
+    assert most <= 9
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--depth_range", "3", "1"], "--depth_range 3 1: need two ascending"),
+        (["--depth_range", "3"], "--depth_range 3: need two ascending"),
+        (["--smooth", "1"], "--smooth 1: need a share"),
+        (["--known", "3,4=2"], "film.mkv is a video; name a photo"),
+    ],
+)
+def test_options_that_make_no_sense(place, capsys, options, said):
+    film("film.mkv", [texture()] * 2)
+    assert infer("film.mkv", *options) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_cameras_of_frames_and_means_over_the_mirror(place, capsys):
+    film("film.mkv", [texture()] * 2)
+    assert infer("film.mkv", "--fov", "70", "--confidence") == 0
+    assert record()["camera"]["source"] == "--fov, 70 degrees across the width"
+    assert "depth is the mean of the photo's and the mirrored photo's" in record()["scale"]
