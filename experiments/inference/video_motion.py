@@ -42,7 +42,8 @@ class Motion:
         """
         height, width = before.shape
         rows, columns = self.flow.shape[:2]
-        flow = cv2.resize(self.flow, (width, height)) * np.float32([width / columns, height / rows])
+        zoom = np.array([width / columns, height / rows], dtype=np.float32)
+        flow = np.asarray(cv2.resize(self.flow, (width, height)), dtype=np.float32) * zoom
         there = cv2.resize(self.followed.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
         x, y = places(flow)
         moved = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -77,8 +78,9 @@ class MotionFinder:
 def places(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return column and row, (h, w) each, where a flow (h, w, 2) leads to from every pixel."""
     height, width = flow.shape[:2]
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    return flow[..., 0] + np.arange(width, dtype=np.float32), flow[..., 1] + rows
+    x: NDArray[np.float32] = flow[..., 0] + np.arange(width, dtype=np.float32)
+    y: NDArray[np.float32] = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    return x, y
 
 
 def grey(frame: Frame) -> NDArray[np.uint8]:

@@ -104,7 +104,7 @@ def look_at(path: Path) -> Video:
             frames += 1
     known = math.isfinite(given) and 0 < given <= HIGHEST_RATE
     rate = given if known else USUAL_RATE
-    remarks = () if known else (f"says no frame rate that can be: {USUAL_RATE:g} frames a second",)
+    remarks: tuple[str, ...] = () if known else (f"says no frame rate that can be: {USUAL_RATE:g} frames a second",)
     if frames + 1 < declared < 1e9:  # containers that estimate their frames are wrong by one
         held = f"{frames} of {declared:.0f} frames ({frames / rate:.1f} s)"
         remarks += (f"cut off or damaged: {held} can be read, and are used",)
