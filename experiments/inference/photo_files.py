@@ -36,16 +36,20 @@ FIX = "choose another `--output`, or make room"
 #: File in a photo's folder that says what it was made of; where it is, the photo is finished.
 RECORD = "photo.json"
 
+#: File with a table of points, in a photo's folder.
+POINTS = "points.csv"
+
 #: Millimetres that 16 bits hold.
 MOST_MILLIMETRES = 65535
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, record: str = RECORD) -> Iterator[Path]:
     """Yield a folder to write to; its files are moved to ``folder`` when the block ends without an error.
 
     Args:
         folder: may be there already: files of other names stay.
+        record: file that says what the folder was made of.
 
     Raises:
         WriteError: if it cannot be written.
@@ -56,9 +60,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             partial.mkdir(parents=True)
             yield partial
             if folder.is_dir():
-                names = sorted(os.listdir(partial), key=lambda name: name.endswith(".json"))  # it makes it finished
-                for name in names:
-                    os.replace(partial / name, folder / name)
+                replace_files(folder, partial, record)
             else:
                 os.rename(partial, folder)
         finally:
@@ -68,6 +70,32 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(error.errno or 0, f"{printable(folder)}: cannot be written ({reason}); {FIX}") from error
+
+
+def replace_files(folder: Path, new: Path, record: str = RECORD) -> None:
+    """Put the files of a photo in the place of those that were made of it before; other files stay.
+
+    Args:
+        folder: of the photo.
+        new: folder with its new files, which are moved.
+        record: file that says what the folder was made of.
+    """
+    names = sorted(os.listdir(new), key=lambda name: name == record)  # it comes last: with it a photo is finished
+    before = (read_record(folder / record) or {}).get("files", [])
+    for name in [*(set(before) - set(names)), *([POINTS] if record == RECORD else [])]:
+        if os.path.basename(name) == name:  # a record may have been written by hand
+            (folder / name).unlink(missing_ok=True)
+    for name in names:
+        os.replace(new / name, folder / name)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return what a record says; None where there is none of a photo or, by the file's name, of a video."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and isinstance(content.get(path.stem), dict) else None
 
 
 def write_photo(
@@ -101,6 +129,7 @@ def write_photo(
         elif result.segments:
             levels: dict[str, Any] = {f"level{number}": ids for number, ids in enumerate(result.segments)}
             np.savez_compressed(place / "segments.npz", **levels)
+        facts["files"] = sorted(os.listdir(place))
         write_text_atomically(place / RECORD, json.dumps({**record, **facts}, indent=2))
 
 

@@ -1,6 +1,5 @@
 """Where the files of each photo go: a folder under its own name, that no other photo shares."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.files import names_in, printable
-from experiments.inference.photo_files import RECORD
+from experiments.inference.photo_files import RECORD, read_record
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def finished_photos(output: Path, record: str = RECORD) -> dict[str, tuple[str, 
     """Return name and record of each photo's folder in a folder of results, by the path of the photo."""
     found = {}
     for name in sorted(names_in(output)):
-        if (content := _record(output / name / record)) is not None:
+        if (content := read_record(output / name / record)) is not None:
             found[str(content[Path(record).stem].get("path"))] = (name, content)
     return found
 
@@ -107,11 +106,3 @@ def describe(photo: Path) -> dict[str, Any]:
     except OSError:  # told when it is read
         size, changed = 0, 0
     return {"path": printable(os.path.realpath(photo)), "bytes": size, "changed": changed}
-
-
-def _record(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and isinstance(content.get(path.stem), dict) else None

@@ -90,7 +90,7 @@ def make_video(
         ValueError: if its frames cannot be predicted.
         WriteError: if results cannot be written.
     """
-    with whole_folder(place.folder) as folder:
+    with whole_folder(place.folder, RECORD) as folder:
         if choice.depth_range is not None:
             scale, chosen = (choice.depth_range[0], choice.depth_range[1]), "as asked for"
         else:
