@@ -173,7 +173,7 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
         """Predict a batch, update the metrics of its test set, and return what callbacks read."""
         evaluation = cast(Evaluation, self.evaluations[f"test/{self.test_names[dataloader_idx]}"])
         prediction, protocol, oracle = self(batch), self.protocol_of(dataloader_idx), self.oracle_in_use
-        if self.evaluation.flip_uncertainty:
+        if self.evaluation.flip_uncertainty and "uncertainty" in evaluation.metrics:
             prediction = with_flip_uncertainty(prediction, self(mirror(batch)))
         measured = evaluation.update(prediction, batch)
         prepared, values = measured.prepared, measured.per_image

@@ -123,6 +123,11 @@ def test_a_test_judges_the_disagreement_over_the_flip_and_leaves_all_else_alone(
     assert output["per_image"]["ause_rmse"].shape == (2,)
 
 
+def test_what_does_not_measure_it_sees_each_frame_once():
+    options = EvaluationOptions(groups=("depth",), flip_uncertainty=True)
+    assert len(measure(evaluation=options)[0].seen) == 1
+
+
 def test_off_by_default_and_then_each_frame_is_seen_once():
     method, output, found = measure()
     assert len(method.seen) == 1
