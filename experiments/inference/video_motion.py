@@ -78,8 +78,8 @@ class MotionFinder:
 def places(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return column and row, (h, w) each, where a flow (h, w, 2) leads to from every pixel."""
     height, width = flow.shape[:2]
-    x: NDArray[np.float32] = flow[..., 0] + np.arange(width, dtype=np.float32)
-    y: NDArray[np.float32] = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32).reshape(-1, 1)
+    x, y = flow[..., 0] + columns, flow[..., 1] + rows
     return x, y
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import struct
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -152,6 +153,22 @@ def test_odd_sizes_keep_every_row_and_column(place, size):
     shown = 1 + 4 * read("film.avi")[0][0].mean(2) / 255
     expected = depth_picture(shown, *record()["range"])
     assert np.abs(made[0][:height, width : 2 * width].astype(int) - expected).mean() < 40
+
+
+def test_a_video_is_turned_as_its_file_says(place):
+    """A phone's: the matrix in the track's header (ISO/IEC 14496-12, 8.3.2) turns it by 90 degrees clockwise."""
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:16, :24] = 255  # upper left
+    content = bytearray(film("film.mp4", [frame] * 3, codec="mp4v").read_bytes())
+    matrix, one = content.index(b"tkhd") + 44, 1 << 16
+    assert struct.unpack_from(">9i", content, matrix) == (one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", content, matrix, 0, one, 0, -one, 0, 0, 48 * one, 0, 1 << 30)
+    Path("film.mp4").write_bytes(content)
+    assert infer("film.mp4") == 0
+    assert record()["size"] == [64, 48]
+    made = read("out/film/side_by_side.mp4")[0][0]
+    assert made[:20, 34:46].mean() > 200  # upper right
+    assert made[:64, :30].mean() < 20
 
 
 def test_a_still_video_has_no_flicker(place, monkeypatch, capsys):
