@@ -33,7 +33,8 @@ def find_photos(names: Sequence[str], output: Path) -> list[Path]:
         path = Path(name).expanduser()
         if os.path.isdir(path):
             photos = list(photos_below(path, output))
-            nothing = f"{printable(path)}: has no photos ({', '.join(SUFFIXES)}); name another folder"
+            listed = f"has no photos ({', '.join(SUFFIXES)})"
+            nothing = f"{printable(path)}: {listed}; name another folder, and videos by their own names"
         elif os.path.lexists(path):
             photos, nothing = [path], ""
         else:

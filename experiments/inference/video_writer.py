@@ -40,7 +40,7 @@ class SideBySide:
         self._canvas = np.full((even(size[0]), even(2 * size[1] + bar.shape[1]), 3), 255, np.uint8)
         self._canvas[: size[0], 2 * size[1] : 2 * size[1] + bar.shape[1]] = bar
         fourcc = cv2.VideoWriter.fourcc(*CODEC)
-        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, rate, self._canvas.shape[1::-1])
+        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fitting_rate(rate), self._canvas.shape[1::-1])
         if not self._writer.isOpened():
             raise WriteError(errno.EIO, f"{printable(path)}: cannot be written; {FIX}")
 
@@ -77,6 +77,11 @@ class SideBySide:
     def abandon(self) -> None:
         """Close the file as it is."""
         self._writer.release()
+
+
+def fitting_rate(rate: float) -> float:
+    """Return the nearest rate, frames a second, that a file can hold: MPEG-4 divides a second by 65,535 at most."""
+    return round(rate, 3 if rate < 65 else 2 if rate < 655 else 1)
 
 
 def even(length: int) -> int:

@@ -22,6 +22,7 @@ from experiments.inference.photo_choices import CameraChoice
 from experiments.inference.predictor import Predictor
 from experiments.inference.video_reader import look_at
 from experiments.inference.video_work import FrameWork
+from experiments.inference.video_writer import SideBySide
 from lightning_modules.prediction import Prediction
 from tests.helpers.stub_predictor import PROTOCOL, stub_view
 from tests.helpers.tiny_method import TinyMethod
@@ -118,6 +119,18 @@ def test_frames_stand_beside_their_depth_at_their_size_and_rate(place, capsys):
     assert record()["frames"] == 7
     assert record()["size"] == [48, 64]
     assert "film.mkv: colours from 1.00 to 5.00 m, as asked for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rate", [0.5, 23.976, 59.94, 88.8889, 239.76, 656.33, 1000])
+def test_rates_are_kept(place, rate):
+    path = Path("film.mp4")
+    side_by_side = SideBySide(path, rate, (48, 64), (1, 5))
+    for _ in range(4):
+        side_by_side.write(texture(), np.full((48, 64), 2, np.float32))
+    side_by_side.close()
+    frames, found = read(path)
+    assert len(frames) == 4
+    assert found == pytest.approx(rate, rel=1e-4)
 
 
 def test_one_scale_for_the_whole_video(place, capsys):
