@@ -54,7 +54,7 @@ class FrameReader(ABC):
 
     Attributes:
         provides: keys of the frames' ``maps`` and ``facts``.
-        size: height and width of every frame.
+        size: height and width of every frame; where they differ, the smallest of each, see :meth:`size_of`.
         scenes: scene of every frame.
         frame_numbers: number of every frame in its scene.
         provenance: where the files themselves say that they come from; empty where they do not.
@@ -75,6 +75,10 @@ class FrameReader(ABC):
     def indices(self) -> Sequence[int]:
         """Return the number of every frame in its data set, see :class:`Frame`."""
         return range(len(self))
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame, without reading it; :attr:`size` where all share one."""
+        return self.size
 
     @abstractmethod
     def read(self, position: int) -> Frame:
@@ -133,6 +137,10 @@ class WrappedReader(FrameReader):
     def indices(self) -> Sequence[int]:
         """Return the number of every frame in its data set."""
         return self.reader.indices
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame of the wrapped reader."""
+        return self.reader.size_of(position)
 
     def check_files(self, positions: Iterable[int]) -> None:
         """Check that the wrapped reader's files of some frames exist; raises as its method does."""
@@ -233,6 +241,10 @@ class FrameDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return height and width of each frame as it lies on disk."""
+        return [self.reader.size_of(index) for index in self.indices]
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """Return the sample at a position, or at the (position, epoch) that a training sampler gives.
