@@ -30,7 +30,9 @@ def read_mapping(file: Path, origin: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
-        raise ValueError(f"{printable(file)}{place}: {problem}; write `key: value` lines, indented by blanks") from error
+        raise ValueError(
+            f"{printable(file)}{place}: {problem}; write `key: value` lines, indented by blanks"
+        ) from error
     if not isinstance(values, dict):
         raise ValueError(f"{printable(file)}: holds no keys; {origin}")
     return values

@@ -94,7 +94,7 @@ class FolderDataModule(DepthDataModule):
         """
         if not len(self.splits.train):
             raise FileNotFoundError(
-                f"{printable(self.folder / DESCRIPTION_FILE)}: key `splits` gives no frame to training; set for example "
+                f"{printable(self.folder / DESCRIPTION_FILE)}: key `splits` gives training no frame; set, for example, "
                 "`splits: {fractions: {val: 0.1, test: 0.2}}`, or test on the set alone (`segdepth test`)"
             )
 

@@ -16,12 +16,13 @@ from datamodules.files import printable, read_first
 from datamodules.folder.camera_source import read_camera
 from datamodules.folder.description import DESCRIPTION_FILE, Description
 from datamodules.folder.found_frames import FoundFrame, find_frames
-from datamodules.folder.frame_files import known_size, planar, read_depth_file, read_ids, read_mask, read_size
+from datamodules.folder.frame_files import planar, read_depth_file, read_ids, read_mask
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.pipeline.transforms import resize_image
 from datamodules.storage.cache import remembered
 from datamodules.storage.file_state import file_states
 from datamodules.storage.images import read_rgb
+from datamodules.storage.map_sizes import known_size, read_size
 
 #: How much the aspect ratios of an image and a depth map may differ that show the same: ScanNet's do by 0.4 %.
 ASPECT = 0.01
@@ -55,7 +56,7 @@ class FolderReader(FrameReader):
         if "semantics" in kinds and not description.classes:
             raise ValueError(
                 f"{printable(folder / DESCRIPTION_FILE)}: key `classes` is missing, and there are semantics: give the "
-                "list of names from id 1 on, their number, or `nyu40`; or leave them out with `files: {semantics: null}`"
+                "list of names from id 1 on, their number, or `nyu40`; or set `files: {semantics: null}`"
             )
         self.provenance = description.origin
         self.depth_remarks = tuple(filter(None, [TRUTH_REMARKS.get(description.truth)]))

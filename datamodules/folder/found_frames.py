@@ -141,13 +141,13 @@ class _Paths:
             return self.by_name.get(name)
         endings = ENDINGS[kind]
         stem = str(PurePosixPath(name))
-        candidates = [
-            path for path in self.by_stem.get(stem, []) if path.suffix.lower() in endings
-        ] or [path for ending in endings if (path := self.by_name.get(f"{name}{ending}"))]
+        candidates = [path for path in self.by_stem.get(stem, []) if path.suffix.lower() in endings] or [
+            path for ending in endings if (path := self.by_name.get(f"{name}{ending}"))
+        ]
         if len(candidates) > 1:
             raise ValueError(
-                f"{printable(self.folder / candidates[0])} and {candidates[1].name} would be of one frame; keep one, or "
-                f"give `files.{kind}` its ending"
+                f"{printable(self.folder / candidates[0])} and {candidates[1].name} would be of one frame; keep one, "
+                f"or give `files.{kind}` its ending"
             )
         return candidates[0] if candidates else None
 

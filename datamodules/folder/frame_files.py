@@ -1,4 +1,4 @@
-"""Reads the files of one frame of a folder: depth as it is coded, class and object ids, masks, and sizes."""
+"""Reads the files of one frame of a folder: depth as it is coded, class and object ids, and masks."""
 
 from pathlib import Path
 from typing import Any
@@ -10,54 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from datamodules.declared_size import declared_size
-from datamodules.files import FIX, printable, unreadable
+from datamodules.files import printable
 from datamodules.folder.description import DESCRIPTION_FILE, DepthCoding
 from datamodules.storage.images import decode_image
-from datamodules.storage.map_formats import open_npy, read_map
-
-#: Bytes in which a JPEG or PNG file says its size, but for those with long comments.
-HEAD = 1 << 16
+from datamodules.storage.map_formats import read_map
+from datamodules.storage.map_sizes import flat
 
 #: Bits by which SUN RGB-D's 16-bit depth is rotated to the left (read3dPoints.m of its toolbox).
 SUN_BITS = 3
-
-
-def read_size(path: Path) -> tuple[int, int]:
-    """Return height and width of an image or map, of most formats without reading it all.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is damaged.
-    """
-    if path.suffix.lower() == ".npy":
-        return _map_size(open_npy(path), path)
-    try:
-        with path.open("rb") as file:
-            size = declared_size(file.read(HEAD))
-    except OSError as error:
-        raise unreadable(path, "an image", FIX, error) from error
-    if size != (0, 0):
-        return size
-    if path.suffix.lower() in (".npz", ".exr", ".pfm"):
-        return _map_size(read_map(path), path)
-    height, width = decode_image(path, cv2.IMREAD_UNCHANGED).shape[:2]
-    return height, width
-
-
-def _map_size(values: NDArray[Any], path: Path) -> tuple[int, int]:
-    height, width = flat(values, path).shape
-    return height, width
-
-
-def flat(values: NDArray[Any], path: Path) -> NDArray[Any]:
-    """Return a map (H, W), also of (1, H, W) and (H, W, 1); raises ValueError for another shape."""
-    shape = values.shape
-    if len(shape) == 3 and 1 in (shape[0], shape[2]):
-        values = values.squeeze(0 if shape[0] == 1 else 2)
-    if values.ndim != 2 or 0 in shape:
-        raise ValueError(f"{printable(path)}: is {shape}, one value a pixel is (height, width); write the values alone")
-    return values
 
 
 def read_depth_file(path: Path, coding: DepthCoding, *, metric: bool) -> NDArray[np.float64]:
@@ -79,8 +39,8 @@ def read_depth_file(path: Path, coding: DepthCoding, *, metric: bool) -> NDArray
     if coding.coding == "sun_rgbd":
         if values.dtype != np.uint16:
             raise ValueError(
-                f"{printable(path)}: is {values.dtype}, but `depth.coding: sun_rgbd` in {DESCRIPTION_FILE} is of 16-bit "
-                "PNG; take the original file, or set another coding"
+                f"{printable(path)}: is {values.dtype}, but `depth.coding: sun_rgbd` in {DESCRIPTION_FILE} is of "
+                "16-bit PNG; take the original file, or set another coding"
             )
         values = (values >> SUN_BITS) | (values << (16 - SUN_BITS))
     if coding.scale is None and whole and metric:
@@ -139,12 +99,3 @@ def planar(distance: NDArray[np.float64], camera: Tensor) -> NDArray[np.float64]
     rays = torch.linalg.inv(camera.double()) @ torch.stack([x, y, torch.ones_like(x)]).double().reshape(3, -1)
     lengths = (rays / rays[2]).norm(dim=0).reshape(height, width)
     return distance / lengths.numpy()
-
-
-def known_size(path: Path) -> tuple[int, int] | None:
-    """Return height and width; None for a file that cannot be read, which is said where it is used."""
-    try:
-        return read_size(path)
-    except (OSError, ValueError):
-        return None
-

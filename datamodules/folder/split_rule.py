@@ -149,7 +149,9 @@ class Divided:
     def _listed(self, part: str, name: str) -> list[int]:
         path = self.folder / name
         found: list[int] = []
-        for number, line in number_lines(path, f"`splits.{part}` of {self.file.name} names it: a frame or scene a line"):
+        for number, line in number_lines(
+            path, f"`splits.{part}` of {self.file.name} names it: a frame or scene a line"
+        ):
             wanted = normal(line.replace("\\", "/").strip("/"))
             frames = self.by_name.get(wanted) or self.by_name.get(str(PurePosixPath(wanted).with_suffix("")), [])
             if len(frames) > 1:

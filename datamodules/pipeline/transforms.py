@@ -169,8 +169,8 @@ class TrainTransform:
         top, left, bottom, right = self.window or (0, 0, *frame.size)
         if bottom - top < self.crop[0] or right - left < self.crop[1]:
             raise ValueError(
-                f"{frame.scene}, frame {frame.frame}: is {frame.size[0]}x{frame.size[1]} pixels, smaller than the training "
-                f"crop of {self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop`, or `resize`"
+                f"{frame.scene}, frame {frame.frame}: is {frame.size[0]}x{frame.size[1]} pixels, smaller than the "
+                f"training crop of {self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop`, or `resize`"
             )
         top += int(torch.randint(bottom - top - self.crop[0] + 1, ()))
         left += int(torch.randint(right - left - self.crop[1] + 1, ()))
