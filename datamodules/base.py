@@ -543,6 +543,7 @@ class DepthDataModule(LightningDataModule, ABC):
             "remarks": list(self.remarks),
             "synthetic": self.name.startswith("rooms"),
             "frame_size": list(self.frame_size),
+            **({} if self.truth == "metric" else {"truth": self.truth}),
             "provides": sorted(self.provides),
             "normalization": [list(values) for values in self.normalization],
             "input_size": list(self.input_size),

@@ -30,6 +30,7 @@ class Frame:
         frame: number of the frame in its scene.
         index: number of the frame in its data set, 0-based; unique there.
         facts: what is known of the frame as a whole, tensors of fixed shape.
+        sparse: whether a few hundred pixels of depth are measured, each of which counts when the frame is resized.
         pixel_map: (3, 3) float32, takes native pixel coordinates (x, y, 1) to this frame's.
     """
 
@@ -40,6 +41,7 @@ class Frame:
     frame: int
     index: int
     facts: dict[str, Tensor] = field(default_factory=dict)
+    sparse: bool = False
     pixel_map: Tensor = field(default_factory=lambda: torch.eye(3))
 
     @property
@@ -59,10 +61,12 @@ class FrameReader(ABC):
         frame_numbers: number of every frame in its scene.
         provenance: where the files themselves say that they come from; empty where they do not.
         depth_remarks: what else must be said of their depth beside metrics.
+        sparse: whether a few hundred pixels of depth are measured, see :class:`Frame`.
     """
 
     provenance: str = ""
     depth_remarks: tuple[str, ...] = ()
+    sparse: bool = False
     provides: frozenset[str]
     size: tuple[int, int]
     scenes: Sequence[str]
@@ -126,7 +130,7 @@ class WrappedReader(FrameReader):
     def __init__(self, reader: FrameReader):
         self.reader = reader
         self.scenes, self.size, self.provides = reader.scenes, reader.size, reader.provides
-        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
+        self.provenance, self.depth_remarks, self.sparse = reader.provenance, reader.depth_remarks, reader.sparse
 
     @property
     def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]

@@ -58,6 +58,9 @@ class DepthModule(LoadsOldCheckpoints, ABC):
     #: Whether predictions hold a depth, which a protocol compares with the truth.
     predicts_depth: ClassVar[bool] = True
 
+    #: Whether depth is learned by ``depth_loss`` alone, which relative truth needs another of.
+    learns_by_depth_loss: ClassVar[bool] = True
+
     #: Truth that the method also reads in tests, such as "semantics"; results then call it an oracle. Else empty.
     oracle: str = ""
 

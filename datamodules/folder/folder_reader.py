@@ -28,7 +28,10 @@ from datamodules.storage.map_sizes import known_size, read_size
 ASPECT = 0.01
 
 #: What is said of relative truth beside metrics.
-TRUTH_REMARKS = {"scale": "truth up to scale", "scale_and_shift": "truth up to scale and shift"}
+TRUTH_REMARKS = {
+    "scale": "truth up to scale, in medians of each frame instead of metres",
+    "scale_and_shift": "truth up to scale and shift, in medians of each frame instead of metres",
+}
 
 
 class FolderReader(FrameReader):
@@ -58,7 +61,7 @@ class FolderReader(FrameReader):
                 f"{printable(folder / DESCRIPTION_FILE)}: key `classes` is missing, and there are semantics: give the "
                 "list of names from id 1 on, their number, or `nyu40`; or set `files: {semantics: null}`"
             )
-        self.provenance = description.origin
+        self.provenance, self.sparse = description.origin, description.depth.sparse
         self.depth_remarks = tuple(filter(None, [TRUTH_REMARKS.get(description.truth)]))
         known = [size for size in self._sizes if size]
         if not known:
@@ -141,6 +144,7 @@ class FolderReader(FrameReader):
             scene=frame.scene,
             frame=self.frame_numbers[position],
             index=position,
+            sparse=self.sparse,
         )
 
     def read_depth(self, position: int) -> Tensor:

@@ -22,17 +22,23 @@ DEPTH_MAPS = ("depth", "region_support")
 
 
 def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> Frame:
-    """Return a frame resized: the image antialiased (or by ``nearest`` pixel), maps by nearest pixel, camera scaled."""
+    """Return a frame resized: the image antialiased (or by ``nearest`` pixel), maps by nearest pixel, camera scaled.
+
+    Sparse depth keeps its points, see :func:`resize_points`.
+    """
     if frame.size == (height, width):
         return frame
     scale_y, scale_x = height / frame.size[0], width / frame.size[1]
     # Pixel centres lie at integers, so (c + 1/2) scales, not c.
     scaling = torch.tensor([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]])
     size = (height, width)
+    maps = {key: resize_map(map_, size) for key, map_ in frame.maps.items()}
+    if frame.sparse:
+        maps["depth"] = resize_points(frame.maps["depth"], size)
     return replace(
         frame,
         image=resize_map(frame.image, size) if nearest else resize_image(frame.image, size),
-        maps={key: resize_map(map_, size) for key, map_ in frame.maps.items()},
+        maps=maps,
         intrinsics=scaling @ frame.intrinsics,
         pixel_map=scaling @ frame.pixel_map,
     )
@@ -51,6 +57,21 @@ def resize_map(map_: Tensor, size: Size) -> Tensor:
     channels = map_.double().reshape(-1, *map_.shape[-2:])
     resized = F.resize(channels, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
     return resized.reshape(*map_.shape[:-2], *size).to(map_.dtype)
+
+
+def resize_points(depth: Tensor, size: Size) -> Tensor:
+    """Return sparse depth (1, H, W) at another size (h, w): each measured pixel in the one pixel that it falls into.
+
+    None is lost to pixels left out between, none becomes a patch, none is mixed with others. Of several that fall into
+    one pixel the nearest to the camera stays, which hides the others.
+    """
+    (height, width), (rows, columns) = depth.shape[-2:], size
+    _, y, x = depth.nonzero(as_tuple=True)
+    row = ((y + 0.5) * (rows / height)).long().clamp_max(rows - 1)
+    column = ((x + 0.5) * (columns / width)).long().clamp_max(columns - 1)
+    nearest = depth.new_full((rows * columns,), torch.inf)
+    nearest.scatter_reduce_(0, row * columns + column, depth[0, y, x], "amin")
+    return nearest.where(nearest.isfinite(), 0.0).reshape(1, rows, columns)
 
 
 def crop(frame: Frame, top: int, left: int, height: int, width: int) -> Frame:

@@ -190,6 +190,7 @@ def _write_index(folder: Path, reader: FrameReader, plan: StorePlan) -> None:
         "provides": sorted(reader.provides),
         "provenance": reader.provenance,
         "depth_remarks": list(reader.depth_remarks),
+        "sparse": reader.sparse,
         "sources": [reader.source(position) for position in range(len(reader))],
     }
     write_text_atomically(folder / INDEX_FILE, json.dumps(index))
@@ -255,6 +256,7 @@ class StoreReader(FrameReader):
         self.provides = frozenset(provides)
         self.provenance = str(self.index.get("provenance", ""))  # stores made before it was recorded have none
         self.depth_remarks = tuple(self.index.get("depth_remarks", ()))
+        self.sparse = bool(self.index.get("sparse", False))
         self._shards: OrderedDict[int, _Shard] = OrderedDict()
         self._process: int | None = None
 
@@ -302,6 +304,7 @@ class StoreReader(FrameReader):
             frame=int(facts.pop("frame")),
             index=int(facts.pop("index")),
             facts=facts,
+            sparse=self.sparse,
         )
 
     def read_depth(self, position: int) -> Tensor:

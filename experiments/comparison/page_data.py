@@ -51,7 +51,7 @@ def page_data(
                 "dataset": result.dataset,
                 "label": labels[number, result.dataset],
                 "synthetic": result.dataset.startswith("rooms"),
-                "mark": result.oracle,
+                "mark": result.mark,
                 "metrics": [shorten(result.metrics.get(name)) for name in names],
                 "published": published_for(result, tables),
                 "frames": f"frames-{number}-{result.dataset}" if (number, result.dataset) in frames else None,

@@ -286,6 +286,15 @@ def oracle_mark(truth: str) -> str:
     return f"oracle {truth}" if truth else ""
 
 
+def truth_mark(truth: str) -> str:
+    """Return the mark of metrics against relative truth, for tables; empty for metric truth.
+
+    Args:
+        truth: what it is known up to, such as ``scale_and_shift``, as a run's record says it of the data.
+    """
+    return f"truth up to {truth.replace('_', ' ')}" if truth and truth != "metric" else ""
+
+
 def tables_of(experiment: str) -> list[str]:
     """Return the names, ``<paper>/<table>``, of the published tables of which an experiment repeats rows.
 

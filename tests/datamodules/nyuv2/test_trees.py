@@ -178,7 +178,5 @@ def test_frames_of_another_size_are_used_as_they_are(bts):
     assert module.train_set[1]["image"].shape == (3, 32, 32)
     module.crop = (44, 44)
     module.setup()
-    with pytest.raises(
-        ValueError, match=r"frame 7: is 40x64 pixels, smaller than the training crop of 44x44"
-    ):
+    with pytest.raises(ValueError, match=r"frame 7: is 40x64 pixels, smaller than the training crop of 44x44"):
         module.train_set[1]
