@@ -28,7 +28,9 @@ def sparse():
 def pairs(sparse):
     """Prediction and truth of the measured pixels of each image that has some."""
     prediction, target, valid = (maps[:, 0].numpy() for maps in sparse)
-    return [(p[v].astype(np.float64), t[v].astype(np.float64)) for p, t, v in zip(prediction, target, valid, strict=True)][:2]
+    return [
+        (p[v].astype(np.float64), t[v].astype(np.float64)) for p, t, v in zip(prediction, target, valid, strict=True)
+    ][:2]
 
 
 def test_depth_errors(sparse):

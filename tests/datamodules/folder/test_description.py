@@ -52,7 +52,12 @@ def test_a_fault_is_one_line_with_file_key_and_fix(tmp_path, fault):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("name: [\n", r"dataset\.yaml:\d+: "), ("", "has no content"), ("- a\n", "holds no keys"), (b"name: \xff", "UTF-8")],
+    [
+        ("name: [\n", r"dataset\.yaml:\d+: "),
+        ("", "has no content"),
+        ("- a\n", "holds no keys"),
+        (b"name: \xff", "UTF-8"),
+    ],
 )
 def test_a_file_that_is_no_description(tmp_path, text, said):
     (tmp_path / "dataset.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())

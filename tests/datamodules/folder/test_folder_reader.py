@@ -149,7 +149,9 @@ class TestCameras:
     def test_a_file_of_something_else(self, tmp_path):
         root = write_frames(tmp_path, camera={"file": "camera.txt"})
         (root / "camera.txt").write_text("fx=60")
-        with pytest.raises(ValueError, match=r"camera\.txt: holds text, not the numbers of a camera; write fx fy cx cy"):
+        with pytest.raises(
+            ValueError, match=r"camera\.txt: holds text, not the numbers of a camera; write fx fy cx cy"
+        ):
             module(root).reader.read(0)
         (root / "camera.txt").unlink()
         with pytest.raises(FileNotFoundError, match=r"has no camera file: .*camera\.txt is not there"):
