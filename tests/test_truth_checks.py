@@ -43,7 +43,7 @@ def test_metres_are_not_learned_from_relative_truth(truth, loss, fits):
     if fits:
         check_loss("Net", loss, True, data, own)
         return
-    with pytest.raises(ValueError, match="`film`: depth is known up to a scale.*set `--model.depth_loss"):
+    with pytest.raises(ValueError, match=r"`film`: depth is known up to a scale.*set `--model\.depth_loss"):
         check_loss("Net", loss, True, data, own)
 
 

@@ -78,7 +78,7 @@ class Loaders:
         if not differ:
             return DataLoader(dataset, sampler=sampler, **options)
         del options["batch_size"]
-        return DataLoader(dataset, batch_sampler=BatchesOfOneSize(sampler, batch_size), **options)
+        return OneSizeLoader(dataset, batch_sampler=BatchesOfOneSize(sampler, batch_size), **options)
 
     def _options(self, batch_size: int, *, keep_workers: bool = True) -> dict[str, Any]:
         workers = self.num_workers
@@ -92,3 +92,20 @@ class Loaders:
             "worker_init_fn": prepare_worker,
             "persistent_workers": keep_workers and workers > 0,
         }
+
+
+class OneSizeLoader(DataLoader[Sample]):
+    """A loader over :class:`~datamodules.loading.samplers.BatchesOfOneSize`, whose ``sampler`` is theirs.
+
+    A ``DataLoader`` that is given batches has a plain sequential sampler, and Lightning makes the batches of a
+    prediction anew from the loader's sampler.
+
+    Args:
+        dataset: the frames.
+        batch_sampler: their batches.
+        options: of :class:`~torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: FrameDataset, *, batch_sampler: BatchesOfOneSize, **options: Any):
+        super().__init__(dataset, batch_sampler=batch_sampler, **options)
+        self.__dict__["sampler"] = batch_sampler.sampler  # torch refuses to set it

@@ -66,7 +66,7 @@ def test_a_file_that_is_no_description(tmp_path, text, said):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a folder: name the one that holds dataset.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"is not a folder: name the one that holds dataset\.yaml"):
         FolderDataModule(str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=r"dataset\.yaml is missing: write one as docs/own_data\.md shows"):
         FolderDataModule(str(tmp_path))

@@ -65,7 +65,7 @@ def test_scannet(tmp_path):
 
 
 def test_sun_rgbd(tmp_path):
-    """A folder a frame, other names for colour and depth in some, sizes by sensor, bits rotated to the left by three."""
+    """A folder a frame, other names for colour and depth, sizes by sensor, bits rotated to the left by three."""
     sizes = {
         "kv2/kinect2data/000002_2014": (48, 66),
         "kv1/b3dodata/img_0063": (48, 64),
