@@ -89,7 +89,7 @@ def test_a_folder_that_is_only_tested_on(workplace, capsys):
     main(["predict", *arguments(*checkpoint)])
     folder = Path("runs/small/one/predictions/other")
     shapes = {int(path.stem): np.load(path).shape for path in sorted(folder.glob("*.npy"))}
-    assert shapes == {number: size for number, size in enumerate(SIZES, start=1)}
+    assert shapes == dict(enumerate(SIZES, start=1))
     evaluated = ("--predictions", str(folder), "--data", "folder", "--data.root", "other", "--output", "out")
     main(["evaluate", *evaluated])
     found = json.loads(Path("out/metrics.json").read_text())
