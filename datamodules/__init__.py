@@ -1,6 +1,7 @@
 """What is learned from: one LightningDataModule per data set, all giving the same samples."""
 
 from datamodules.base import DepthDataModule
+from datamodules.folder.folder_datamodule import FolderDataModule
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.hypersim.hypersim_datamodule import HyperSimDataModule
 from datamodules.ibims.ibims_datamodule import IBimsDataModule
@@ -29,6 +30,7 @@ __all__ = [
     "Darkness",
     "DepthDataModule",
     "EdgeTarget",
+    "FolderDataModule",
     "Frame",
     "FrameReader",
     "FrameSuperpixels",

@@ -59,6 +59,9 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
     #: Whether predictions hold a depth, which a protocol compares with the truth.
     predicts_depth: ClassVar[bool] = True
 
+    #: Whether depth is learned by ``depth_loss`` alone, which relative truth needs another of.
+    learns_by_depth_loss: ClassVar[bool] = True
+
     #: The method's network; its ``backbone`` says how images are normalised.
     network: Any
 

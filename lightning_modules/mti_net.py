@@ -54,6 +54,8 @@ class GuidedMTINet(DepthModule):
             backbone does not fit.
     """
 
+    learns_by_depth_loss = False  # the structured loss is part of the method
+
     def __init__(
         self,
         *,

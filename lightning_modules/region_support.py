@@ -140,6 +140,8 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         ValueError: if options contradict each other.
     """
 
+    learns_by_depth_loss = False  # each stage has losses of its own, in metres
+
     def __init__(
         self,
         *,

@@ -28,6 +28,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config import dataset_yaml
 from experiments.config.class_arguments import argument_names
 from experiments.config.error import ConfigError as ConfigError
 from experiments.config.flag_values import flag_values, resolve, spelt_out
@@ -37,6 +38,8 @@ from experiments.config.suggest import did_you_mean
 from experiments.config.yaml_file import ConfigFile, read_config
 
 EXPERIMENTS = Path(__file__).parents[1]
+
+dataset_yaml.register()
 
 
 @dataclass
@@ -302,7 +305,16 @@ def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _dotted_keys(value, f"{dotted}.")
 
 
+def _own_error(error: BaseException | None) -> str:
+    """What an interpolation of the suite's own says is wrong; empty where it is OmegaConf that says it."""
+    while error is not None and not isinstance(error, ConfigError):
+        error = error.__cause__ or error.__context__
+    return str(error or "")
+
+
 def _explain_interpolation(error: OmegaConfBaseException, composition: Composition) -> str:
+    if own := _own_error(error):
+        return own
     key = error.full_key or ""
     message = str(error).splitlines()[0]
     if "DATA_ROOT" in message:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from experiments.results.finished_runs import RunResult
+from experiments.results.marks import oracle_mark, oracle_of
 from experiments.results.measured import (
     Choice,
     Measurement,
@@ -16,7 +17,6 @@ from experiments.results.measured import (
     other_measurements,
     protocol_of,
 )
-from experiments.results.oracles import oracle_mark, oracle_of
 from experiments.results.published import (
     METRICS,
     OTHER_READINGS,

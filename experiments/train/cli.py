@@ -39,7 +39,7 @@ from experiments.config.key_checks import check_composition
 from experiments.config.run_settings import RunSettings
 from experiments.health.failures import explain_failure
 from experiments.health.packages import package_versions
-from experiments.results.oracles import oracle_mark
+from experiments.results.marks import oracle_mark
 from experiments.results.run_folder import RUN_ENVIRONMENT
 from experiments.train.banner import print_banner
 from experiments.train.lightning_cli_internals import OpenCLI

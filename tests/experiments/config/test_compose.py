@@ -6,6 +6,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules import DepthDataModule
 from experiments.config.compose import ConfigError, compose, experiment_names
+from tests.helpers.own_frames import describe
 
 
 @pytest.fixture
@@ -331,9 +332,13 @@ DATA = sorted(path.stem for path in (Path(__file__).parents[3] / "experiments/da
 def test_every_data_overlay_is_understood(name, monkeypatch, tmp_path):
     """Parsed and built as the command line does; files are only looked for later."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    config = compose([f"data/{name}"]).config
+    root = str(describe(tmp_path / "own"))  # of `folder`, whose range of depth is in its `dataset.yaml`
+    config = compose([f"data/{name}"], ["--data.root", root] if name == "folder" else []).config
+    if name == "folder":
+        config["data"]["init_args"]["root"] = root
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DepthDataModule, "data")
     module = parser.instantiate(parser.parse_object({"data": config["data"]})).data
     assert isinstance(module, DepthDataModule)
     assert config["model"]["init_args"]["protocol"]["name"]
+    assert module.max_depth == config["data"]["init_args"]["max_depth"]
