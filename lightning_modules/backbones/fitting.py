@@ -75,8 +75,8 @@ def fit(weights: Weights, wanted: Wanted, source: str) -> Fitted:
     if not most:
         raise ValueError(
             f"{source}: has none of the weights of `{wanted.name}` by name (its first is "
-            f"`{next(iter(weights), 'none')}`, the network's `{next(iter(wanted.tensors))}`); name weights of this very "
-            "network"
+            f"`{next(iter(weights), 'none')}`, the network's `{next(iter(wanted.tensors))}`); name weights of "
+            "this very network"
         )
     found, own = best.weights, wanted.tensors
     fitting = {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}

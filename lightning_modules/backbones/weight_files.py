@@ -1,4 +1,4 @@
-"""Read files of weights: safetensors, or what ``torch.save`` wrote, of which tensors and plain values alone are read."""
+"""Read files of weights: safetensors, or what ``torch.save`` wrote, of which only plain values are unpickled."""
 
 import pickle
 import re

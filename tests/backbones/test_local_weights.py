@@ -126,9 +126,7 @@ def test_what_does_not_fit_is_listed_in_one_line(save):
     assert "1 unexpected (layer5.weight)" in line
     assert "layer1.0.conv1.weight is (3, 3) in the file and (64, 64, 3, 3) in the network" in line
     assert "\n" not in line
-    with pytest.raises(
-        ValueError, match=r"does not fit `resnet34`: \d+ missing \(.*layer1.2.bn1.bias.* and \d+ more\)"
-    ):
+    with pytest.raises(ValueError, match=r"`resnet34`: \d+ missing \(layer1.2.conv1.weight.* and \d+ more\)"):
         create_backbone("resnet34", pretrained=save(trained("resnet18").state_dict()))
     with pytest.raises(ValueError, match=r"none of the weights of `resnet18` by name \(its first is `a`"):
         create_backbone("resnet18", pretrained=save({"a": torch.zeros(1)}))
@@ -160,7 +158,7 @@ def test_code_in_a_file_is_not_run(save, tmp_path):
 def test_files_that_are_none(tmp_path, name):
     for content in (b"", b"text, no weights", b"\x80\x02}"):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match="no file of weights|holds no weights") as error:
+        with pytest.raises(ValueError, match=r"no file of weights|holds no weights") as error:
             create_backbone("resnet18", pretrained=str(tmp_path / name))
         assert "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError, match="no such file; `pretrained` takes true, false, `lite`, or a file"):
@@ -199,9 +197,7 @@ def test_encoders_of_smp(save, name):
     torch.testing.assert_close(maps(ours), maps(encoder)[1:])
     assert create_backbone(f"smp:{name}", pretrained=path, in_channels=4)(torch.rand(1, 4, 64, 64))
     with pytest.raises(ValueError, match=f"does not fit `smp:{name}`"):
-        state = encoder.state_dict()
-        state.pop(next(iter(state)))
-        create_backbone(f"smp:{name}", pretrained=save(state))
+        create_backbone(f"smp:{name}", pretrained=save(dict(list(encoder.state_dict().items())[1:])))
 
 
 @pytest.mark.parametrize(
