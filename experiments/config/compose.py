@@ -170,7 +170,7 @@ class _Layers:
             self._put(section, {key: own[key] for key in _dotted_keys(section)})
 
     def check_profile(self, experiment: str) -> None:
-        """Check that the profile in force is one of the suite's, or has a section in a file, and that it is made for it.
+        """Check that the profile in force is one of the suite's, or has a section in a file, and suits the experiment.
 
         Args:
             experiment: name, for the message.

