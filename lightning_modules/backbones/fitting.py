@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -42,50 +41,42 @@ class Wanted:
     convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
 
-class Reading(NamedTuple):
-    """Weights of one part of a file under names of its own, and the number of tensors outside of it."""
-
-    weights: dict[str, Tensor]
-    outside: int
-
-
-class Fitted(NamedTuple):
-    """Weights by the network's names, without a classifier that is missing or another's, and what was left alone."""
-
-    weights: dict[str, Tensor]
-    outside: int
-
-
-def fit(weights: Weights, wanted: Wanted, source: str) -> Fitted:
+def fit(weights: Weights, wanted: Wanted, source: str) -> dict[str, Tensor]:
     """Return the weights of a network from those of a file, whatever usual prefixes stand before their names.
+
+    Where the network is a part of what the file holds, the other parts are left alone.
 
     Args:
         weights: of the file.
         wanted: by the network.
         source: path of the file, for messages.
 
+    Returns:
+        Weights by the network's names, without a classifier that is missing or has other classes.
+
     Raises:
         ValueError: if anything but the classifier is missing, unknown or of another shape, in one line that lists it.
     """
-    best, most = Reading({}, 0), 0
+    found: dict[str, Tensor] = {}
+    most = 0
     for reading in _readings(dict(weights)):
-        converted = _convert(reading.weights, wanted)
+        converted = _convert(reading, wanted)
         if (count := len(converted.keys() & wanted.tensors.keys())) > most:
-            best, most = Reading(converted, reading.outside), count
+            found, most = converted, count
     if not most:
         raise ValueError(
             f"{source}: has none of the weights of `{wanted.name}` by name (its first is "
             f"`{next(iter(weights), 'none')}`, the network's `{next(iter(wanted.tensors))}`); name weights of "
             "this very network"
         )
-    found, own = best.weights, wanted.tensors
+    own = wanted.tensors
     fitting = {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}
     if complaints := list(_complaints(found, fitting, wanted)):
         raise ValueError(
             f"{source}: does not fit `{wanted.name}`: {'; '.join(complaints)}. Name weights of this very network"
         )
     counters = {name: value.new_zeros(value.shape, device="cpu") for name, value in own.items() if COUNTER in name}
-    return Fitted({**counters, **fitting}, best.outside)
+    return {**counters, **fitting}
 
 
 def _convert(weights: dict[str, Tensor], wanted: Wanted) -> dict[str, Tensor]:
@@ -95,13 +86,13 @@ def _convert(weights: dict[str, Tensor], wanted: Wanted) -> dict[str, Tensor]:
         return weights
 
 
-def _readings(weights: dict[str, Tensor], outside: int = 0, depth: int = 5) -> Iterator[Reading]:
+def _readings(weights: dict[str, Tensor], depth: int = 5) -> Iterator[dict[str, Tensor]]:
     """The names as they are, then what is left of them behind each prefix, and behind a further one."""
-    yield Reading(weights, outside)
+    yield weights
     for prefix in (*WRAPPERS, *PLACES) if depth else ():
         inner = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         if inner:
-            yield from _readings(inner, outside + len(weights) - len(inner), depth - 1)
+            yield from _readings(inner, depth - 1)
 
 
 def _complaints(found: Weights, fitting: Weights, wanted: Wanted) -> Iterator[str]:

