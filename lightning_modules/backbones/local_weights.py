@@ -32,7 +32,7 @@ def timm_weights(name: str, source: str, *, features_only: bool = False) -> dict
         FileNotFoundError: if the file is missing, or the package is not installed.
         ValueError: if it does not fit, in one line.
     """
-    network = _without_memory(name)
+    network: Any = _without_memory(name)
     wanted = _wanted(name, network, _unused(name, network) if features_only else frozenset())
     if source == LITE:
         wheel = find_wheel(name)
