@@ -62,6 +62,8 @@ def run(name: str, arguments: Sequence[str]) -> None:
     command, arguments = find_command([name, *arguments])
     if any(each.trains or each.loads_torch for each in COMMANDS if each.name == name):
         check_address_limit()
+    if command.default and not arguments:
+        command, arguments = find_command(command.default.split())
     if command.subcommands:
         if arguments and arguments[0] not in ("-h", "--help"):
             raise ConfigError(f"`segdepth {name} {arguments[0]}`: name a command; {usage(command).splitlines()[0]}")

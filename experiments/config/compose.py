@@ -1,15 +1,17 @@
 """Merge experiment YAMLs: what a file builds on, what a profile changes, what a later file overrides.
 
 jsonargparse parses and type-checks one configuration but cannot include another and override it in the same file, so
-the files are merged here, by OmegaConf, before LightningCLI sees them. Five keys are ours and never reach it:
+the files are merged here, by OmegaConf, before LightningCLI sees them. Six keys are ours and never reach it:
 
 ``base``
     list of files that this one builds on, merged first, in order;
 ``profile``
-    names the profile in force (``quick`` or ``paper``);
+    names the profile in force (``quick``, ``lite`` or ``paper``);
 ``profiles``
     sections by profile name; naming a profile applies the sections of all files merged so far, and later files override
     them;
+``no_model``
+    of a profile that is made for some experiments only: what to say where none of the sections has a ``model``;
 ``tests``
     further data sets to test on in the same run, by the names of their files (``data/nyuv2``), each under the protocol
     that its file names; becomes ``data.init_args.extra_tests`` and ``model.init_args.test_protocols``;
@@ -135,7 +137,7 @@ def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
     counterparts: dict[Path, Path] = {}
     for file in _expand_all(names, counterparts):
         layers.add(file)
-    layers.check_profile()
+    layers.check_profile(experiment)
     warn_of_removed(layers.removed)
     merged, places = layers.merged, layers.places
     plain = _plain(merged)
@@ -164,6 +166,7 @@ class _Layers:
         self.merged = OmegaConf.create({})
         self.profile = ""
         self._profile_place = ""
+        self._no_model = ""
         self.places: dict[str, _Place] = {}
         self.removed: list[str] = []
         self._sections = OmegaConf.create({})
@@ -178,9 +181,9 @@ class _Layers:
         places = {key: (shown, file.lines.get(f"profiles.{key}", 0)) for key in _dotted_keys(sections)}
         self._sections = _merge(self._sections, sections, self._section_places, places)
         self._section_places |= places
-        named = "profile" in content
+        named, no_model = "profile" in content, content.pop("no_model", "")
         if named:
-            self.profile = content.pop("profile")
+            self.profile, self._no_model = content.pop("profile"), no_model
             self._profile_place = f"{shown}:{file.lines.get('profile', 1)}"
         self._put(content, {key: (shown, file.lines.get(key, 0)) for key in _dotted_keys(content)})
         if named:
@@ -189,16 +192,21 @@ class _Layers:
             own = {key.removeprefix(start): p for key, p in self._section_places.items() if key.startswith(start)}
             self._put(section, {key: own[key] for key in _dotted_keys(section)})
 
-    def check_profile(self) -> None:
-        """Check that the profile in force is one of the suite's, or has a section in a file.
+    def check_profile(self, experiment: str) -> None:
+        """Check that the profile in force is one of the suite's, or has a section in a file, and suits the experiment.
+
+        Args:
+            experiment: name, for the message.
 
         Raises:
-            ConfigError: naming the nearest.
+            ConfigError: naming the nearest, or what to take instead.
         """
         known = {*map(str, self._sections), *(path.stem for path in (EXPERIMENTS / "profile").glob("*.yaml"))}
         if self.profile and self.profile not in known:
             meant = did_you_mean(self.profile, known)
             raise ConfigError(f"{self._profile_place}: key `profile`: no profile `{self.profile}`; {meant}")
+        if self._no_model and not (_plain(self._sections).get(self.profile) or {}).get("model"):
+            raise ConfigError(f"`{experiment}` has no profile `{self.profile}`: {self._no_model}")
 
     def _put(self, content: dict[str, Any], places: dict[str, _Place]) -> None:
         self.merged = _merge(self.merged, content, self.places, places)

@@ -13,13 +13,13 @@ from experiments.results.of_run import OfRun
 from experiments.results.run_folder import find_checkpoint
 from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules import DepthModule
+from lightning_modules.backbones import weights_left_out
 
 #: A run as it was.
 NO_CHANGES = Changes()
 
-#: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
+#: Options of a run that do not count here, where one test set is looked at.
 NOT_NEEDED = (
-    ("model", "pretrained", False),
     ("model", "checkpoint", None),
     ("model", "test_protocols", None),
     ("data", "extra_tests", None),
@@ -110,7 +110,7 @@ def build_run(folder: Path, checkpoint: Path, changes: Changes = NO_CHANGES) -> 
     parser = parts_parser()
     parser.add_subclass_arguments(DepthModule, "model", required=True)
     options = parse_parts(parser, config, changes.flags, composition)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), weights_left_out():  # the checkpoint has all weights
         warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")  # of no checkpoint here
         made = parser.instantiate(options)
     datamodule: DepthDataModule = made.data

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ from experiments.train.run_place import settle_run, stand_beside
 from experiments.train.trainer import ExperimentTrainer
 from experiments.train.watched_run import link_run, watched_run
 from lightning_modules import DepthModule
+from lightning_modules.backbones import weights_left_out
 
 
 class SegdepthCLI(OpenCLI):
@@ -122,6 +123,12 @@ class SegdepthCLI(OpenCLI):
             config.return_predictions = False  # PredictionWriter writes them; a whole set would not fit in memory
         if command == "test":
             config.verbose = False  # RunSummary prints the metrics
+
+    def instantiate_classes(self) -> None:
+        """Build method, data and trainer; initial weights are not looked for where a checkpoint's take their place."""
+        checkpoint = self.config[self.subcommand].get("ckpt_path")
+        with weights_left_out() if checkpoint else nullcontext():
+            super().instantiate_classes()
 
     def after_instantiate_classes(self) -> None:
         """Set up the data, check what was built, and say what is about to run."""
