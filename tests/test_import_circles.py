@@ -17,7 +17,12 @@ def read_house() -> dict[str, str]:
     sources = {}
     for path in (file for room in HOUSE for file in (ROOT / room).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+        offers = path.with_suffix(".pyi")  # of a package that imports what it offers only when asked
+        sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = (
+            offers.read_text(encoding="utf-8").replace("from .", f"from {parts[0]}.")
+            if offers.exists()
+            else path.read_text(encoding="utf-8")
+        )
     return sources
 
 
