@@ -5,6 +5,7 @@ from collections.abc import Callable
 from copy import copy
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
@@ -21,7 +22,7 @@ from datamodules.pipeline.frame_maps import FrameMap, FrameSuperpixels
 from datamodules.pipeline.prepared import PreparedReader, describe
 from datamodules.pipeline.preprocess import FrameStep
 from datamodules.pipeline.sample_maps import DerivedMap
-from datamodules.pipeline.statistics import by_frequency, coarse_levels, depth_median
+from datamodules.pipeline.statistics import by_frequency, coarse_levels, depth_median, focal_lengths
 from datamodules.pipeline.superpixels import Superpixels
 from datamodules.pipeline.transforms import RGB, EvalTransform, Finish, Size, TrainTransform
 from datamodules.pipeline.variants import Variant
@@ -315,6 +316,24 @@ class DepthDataModule(LightningDataModule, ABC):
         if not len(self.splits.train):
             raise ValueError(f"{self.name}: has no training frames, hence no median; take another data set to train on")
         return depth_median(self.reader, self.splits.train)
+
+    def training_camera(self) -> dict[str, float] | None:
+        """Return the focal length in pixels that training frames have at the size the network sees them at.
+
+        A network learns metres with it: of a thing seen with twice as many pixels it says half the depth. Resizing
+        changes it, a crop does not, and ``divide_depth_by_zoom`` divides it as it divides depth. Along rows and columns
+        it may differ; what counts here is the geometric mean.
+
+        Returns:
+            Median, lowest and highest over training frames, as ``focal``, ``lowest`` and ``highest``; None where no
+            training frame's camera is known.
+        """
+        height, width = self.resize or self.frame_size
+        shares = focal_lengths(self.reader, self.splits.train)
+        focal = sorted((x * width * y * height) ** 0.5 / self.nearer for x, y in shares)
+        if not focal:
+            return None
+        return {"focal": median(focal), "lowest": focal[0], "highest": focal[-1]}
 
     def class_pixels(self, order: ClassOrder = "counted", frames: int | None = COUNTED_FRAMES) -> list[int]:
         """Count the pixels of each class, id ``i`` at ``i``, once for all runs over the frames that an order looks at.

@@ -115,6 +115,7 @@ class RunRecorder(SaveConfigCallback):
             },
             "data": getattr(datamodule, "describe", dict)(),
             "data_fingerprint": getattr(datamodule, "fingerprint", None),
+            "training_camera": getattr(datamodule, "training_camera", lambda: None)(),
             "method": type(pl_module).__name__,
             **pl_module.facts,
             "parameters": {

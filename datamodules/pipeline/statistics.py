@@ -1,5 +1,6 @@
-"""What is counted over frames: median depth, pixels of classes, and how coarse depth is."""
+"""What is counted over frames: median depth, focal lengths, pixels of classes, and how coarse depth is."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -43,6 +44,27 @@ def _depth_median(reader: FrameReader, positions: Sequence[int]) -> float:
     cumulative = np.cumsum(counts)
     middle = [(cumulative[-1] - 1) // 2, cumulative[-1] // 2]
     return float(np.searchsorted(cumulative, middle, side="right").mean() / 1000)
+
+
+def focal_lengths(reader: FrameReader, positions: Sequence[int]) -> list[tuple[float, float]]:
+    """Return focal lengths of some frames' cameras along rows and columns, as shares of width and height.
+
+    Of at most :data:`PROBED_FRAMES` frames, evenly spread; those that cannot be read, or whose camera is not known, are
+    left out.
+
+    Args:
+        reader: of the frames.
+        positions: of the frames.
+    """
+    found = []
+    for position in spread(positions, PROBED_FRAMES):
+        with suppress(OSError, ValueError):  # told where the frame is used
+            frame = reader.read(position)
+            height, width = frame.size
+            focal = abs(float(frame.intrinsics[0, 0])) / width, abs(float(frame.intrinsics[1, 1])) / height
+            if all(math.isfinite(value) and value > 0 for value in focal):
+                found.append(focal)
+    return found
 
 
 def by_frequency(counts: Sequence[int], classes: int) -> list[int]:

@@ -90,6 +90,10 @@ COMMANDS: tuple[Command, ...] = (
         "experiments.foreign.evaluate:evaluate", configures=("data", "protocol", "evaluation"), loads_torch=True,
     ),
     Command(
+        "infer", "depth of photos of your own", "segdepth infer shed_hybrid photos/ --output out",
+        "experiments.inference.infer:infer", loads_torch=True,
+    ),
+    Command(
         "export", "point clouds and pictures of a run", "segdepth export clouds shed_hybrid", loads_torch=True,
         subcommands=(
             Command(

@@ -20,6 +20,7 @@ NO_CHANGES = Changes()
 #: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
 NOT_NEEDED = (
     ("model", "pretrained", False),
+    ("model", "checkpoint", None),
     ("model", "test_protocols", None),
     ("data", "extra_tests", None),
     ("data", "variants", None),
@@ -83,8 +84,25 @@ def open_run(name: str, root: Path, which: str = "best", changes: Changes = NO_C
     Raises:
         ConfigError: if there is no such run, its configuration cannot be used, or the checkpoint does not fit.
     """
-    folder, checkpoint = find_run(name, root, which)
+    run = build_run(*find_run(name, root, which), changes)
+    run.datamodule.prepare_data()
+    return run
+
+
+def build_run(folder: Path, checkpoint: Path, changes: Changes = NO_CHANGES) -> FinishedModel:
+    """Build the method and the data of a run, whose files are not looked at, and load weights.
+
+    Args:
+        folder: the run's folder, with its ``config.yaml``.
+        checkpoint: file whose weights the method gets.
+        changes: to the configuration.
+
+    Raises:
+        ConfigError: if the configuration cannot be used, or the checkpoint does not fit.
+    """
     composition = compose([str(folder / "config.yaml"), *changes.names], changes.flags)
+    if missing := {"model", "data"} - composition.config.keys():
+        raise ConfigError(f"{folder / 'config.yaml'}: has no `{min(missing)}`, hence is no run's; name another run")
     config = {key: composition.config[key] for key in ("model", "data")}
     for part, key, value in NOT_NEEDED:
         if key in config[part].get("init_args", {}):
@@ -97,8 +115,10 @@ def open_run(name: str, root: Path, which: str = "best", changes: Changes = NO_C
         made = parser.instantiate(options)
     datamodule: DepthDataModule = made.data
     module: DepthModule = made.model
-    datamodule.prepare_data()
     check_checkpoint(checkpoint, module, datamodule, training=False)
-    module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+    content = read_checkpoint(checkpoint)
+    module.load_state_dict(content["state_dict"])
+    if content.get("stage") in [stage.name for stage in getattr(module, "stages", ())]:
+        module.on_load_checkpoint(content)  # a method that is trained in stages works as in the checkpoint's
     precision = str(composition.config.get("trainer", {}).get("precision", "32-true"))
     return FinishedModel(folder, checkpoint, module.eval(), datamodule, precision)

@@ -1,0 +1,177 @@
+"""The files of a photo: depth, pictures, point cloud and a record, in a folder that appears when it is whole."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import OpenEXR
+from numpy.typing import NDArray
+
+from callbacks.pictures.colors import Picture
+from callbacks.pictures.frame_view import FrameView
+from callbacks.pictures.picture_files import write_figure
+from callbacks.pictures.point_clouds import colored_cloud, write_ply
+from datamodules.files import WriteError, printable, renamed_when_whole, write_text_atomically, written_atomically
+from experiments.inference.depth_prediction import DepthPrediction
+from experiments.inference.glb import glb_bytes, surface_of
+from experiments.inference.photo_pictures import boundaries, colored_classes, colored_depth, depth_range, hierarchy
+
+Format = Literal["png16", "npy", "exr"]
+
+FIX = "choose another `--output`, or make room"
+
+#: File in a photo's folder that says what it was made of; where it is, the photo is finished.
+RECORD = "photo.json"
+
+#: Millimetres that 16 bits hold.
+MOST_MILLIMETRES = 65535
+
+
+@dataclass
+class FileChoice:
+    """Which files are written.
+
+    Attributes:
+        format: of depth, one or several: png16 (16-bit PNG in mm, 0 where there is none, 65.535 m at most), npy or exr
+            (float32 metres).
+        cloud: write a point cloud (PLY) and a surface (GLB) as well.
+        cloud_points: that a cloud has at most.
+        pictures: draw depth in colours, boundaries, classes and segments.
+    """
+
+    format: list[Format] = ("png16",)  # type: ignore[assignment]  # a list, of which a copy is made
+    cloud: bool = False
+    cloud_points: int = 500_000
+    pictures: bool = True
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write to; its files are moved to ``folder`` when the block ends without an error.
+
+    Args:
+        folder: may be there already: files of other names stay.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        try:
+            partial.mkdir(parents=True)
+            yield partial
+            if folder.is_dir():
+                names = sorted(os.listdir(partial), key=lambda name: name == RECORD)  # which makes it finished
+                for name in names:
+                    os.replace(partial / name, folder / name)
+            else:
+                os.rename(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except WriteError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(error.errno or 0, f"{printable(folder)}: cannot be written ({reason}); {FIX}") from error
+
+
+def write_photo(
+    folder: Path, result: DepthPrediction, choice: FileChoice, method: str, record: Mapping[str, Any]
+) -> None:
+    """Write the files of a photo.
+
+    Args:
+        folder: of this photo alone.
+        result: what a method makes of it.
+        choice: which files.
+        method: its name.
+        record: what else ``photo.json`` says.
+
+    Raises:
+        WriteError: if they cannot be written.
+    """
+    with whole_folder(folder) as place:
+        facts: dict[str, Any] = {"scale": result.scale_note, "factor": result.factor, "camera": asdict(result.camera)}
+        facts |= {"size": list(result.image.shape[:2]), "network_size": list(result.shown), "radial": result.radial}
+        if result.depth is not None:
+            write_depth(place, result.depth, choice.format)
+            facts["range"] = depth_range(result.depth)
+        if choice.cloud and result.depth is not None:
+            write_cloud(place, result, choice.cloud_points)
+        if choice.pictures:
+            write_pictures(place, result, method, folder.name)
+        elif result.segments:
+            np.savez_compressed(place / "segments.npz", **{f"level{i}": ids for i, ids in enumerate(result.segments)})
+        write_text_atomically(place / RECORD, json.dumps({**record, **facts}, indent=2))
+
+
+def write_depth(place: Path, depth: NDArray[np.float32], formats: list[Format]) -> None:
+    """Write ``depth.png``, ``depth.npy`` and ``depth.exr``, as chosen.
+
+    Args:
+        place: folder.
+        depth: (H, W) metres, NaN where there is none.
+        formats: of :class:`FileChoice`.
+    """
+    if "png16" in formats:
+        millimetres = np.nan_to_num(depth * 1000, nan=0, posinf=0, neginf=0).round().clip(0, MOST_MILLIMETRES)
+        write_png(place / "depth.png", millimetres.astype(np.uint16))
+    if "npy" in formats:
+        with written_atomically(place / "depth.npy", FIX) as file:
+            np.save(file, depth)
+    if "exr" in formats:
+        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+        with renamed_when_whole(place / "depth.exr", FIX) as partial, OpenEXR.File(header, {"Z": depth}) as file:
+            file.write(str(partial))
+
+
+def write_cloud(place: Path, result: DepthPrediction, points: int) -> None:
+    """Write ``cloud.ply``, coloured points, and ``surface.glb``, the same points joined to a surface."""
+    depth = np.asarray(result.depth)
+    known = np.isfinite(depth) & (depth > 0)
+    if not known.any():
+        return
+    view = FrameView(result.image, depth.astype(np.float64), depth.astype(np.float64), known, 0, 1, result.radial)
+    write_ply(place / "cloud.ply", colored_cloud(view, result.camera.matrix, points))
+    surface = surface_of(depth, result.image, result.camera.matrix, points, radial=result.radial)
+    if len(surface.positions):
+        with written_atomically(place / "surface.glb", FIX) as file:
+            file.write(glb_bytes(surface))
+
+
+def write_pictures(place: Path, result: DepthPrediction, method: str, title: str) -> None:
+    """Write pictures of all that the method predicts."""
+    if result.depth is not None:
+        write_picture(place / "depth_colors.png", colored_depth(result.depth))
+        write_picture(place / "boundaries.png", boundaries(result))
+    if result.classes is not None:
+        write_picture(place / "classes.png", colored_classes(result))
+        write_png(place / "class_ids.png", result.classes.astype(np.uint16))
+    if result.edges is not None:
+        write_png(place / "contours.png", (result.edges * 255).round().astype(np.uint8))
+    if result.segments:
+        write_figure(hierarchy(result, method, title), place / "segments.png")
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a picture (H, W, 3) RGB as PNG."""
+    write_png(path, picture[..., ::-1])
+
+
+def write_png(path: Path, pixels: NDArray) -> None:
+    """Write pixels as PNG, fast rather than small.
+
+    Args:
+        path: the file.
+        pixels: grey (H, W) of 8 or 16 bits, or BGR (H, W, 3).
+    """
+    content = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+    with written_atomically(path, FIX) as file:
+        file.write(content.tobytes())

@@ -1,0 +1,97 @@
+"""Where the files of each photo go: a folder under its own name, that no other photo shares."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datamodules.files import printable
+from experiments.inference.photo_files import RECORD
+
+
+@dataclass(frozen=True)
+class Place:
+    """A photo and where its files go.
+
+    Attributes:
+        photo: the photo's file.
+        folder: of its files.
+        source: what the folder's record says of the photo.
+        finished: whether its files are there already, made of the same file in the same way.
+        problem: why nothing can be made of it here, in one line; empty for nothing.
+    """
+
+    photo: Path
+    folder: Path
+    source: dict[str, Any]
+    finished: bool
+    problem: str = ""
+
+
+def find_places(
+    photos: Sequence[Path], output: Path, settings: Mapping[str, Any], *, overwrite: bool = False
+) -> list[Place]:
+    """Return where the files of some photos go.
+
+    A photo's folder is called as the file, without its ending; where two would be called the same, with the ending,
+    with the name of the folder it lies in, or with a number.
+
+    Args:
+        photos: files.
+        output: folder for all.
+        settings: run and options that results depend on, as plain JSON.
+        overwrite: whether results of other settings, or of a file that has changed, are replaced.
+    """
+    taken: set[str] = set()
+    places = []
+    for photo in photos:
+        source = describe(photo)
+        for name in names_for(photo):
+            record = _record(output / name)
+            mine = record is not None and record.get("photo", {}).get("path") == source["path"]
+            if name.casefold() not in taken and (mine or not (output / name).exists()):
+                break
+        taken.add(name.casefold())
+        same = record is not None and (record.get("photo"), record.get("settings")) == (source, dict(settings))
+        problem = ""
+        if mine and not same and not overwrite:
+            changed = "by another run, or with other options" if record["photo"] == source else "of another state of it"
+            problem = (
+                f"{printable(photo)}: {printable(output / name)} was made {changed}; choose another `--output`, or "
+                "`--overwrite`"
+            )
+        places.append(Place(photo, output / name, source, mine and same and not overwrite, problem))
+    return places
+
+
+def names_for(photo: Path) -> Iterator[str]:
+    """Yield names that a photo's folder may have, the best first."""
+    stem = photo.stem.lstrip(".") or "photo"
+    yield stem
+    yield f"{stem}_{photo.suffix.lstrip('.').lower()}" if photo.suffix else f"{stem}_photo"
+    parent = photo.absolute().parent.name
+    if parent:
+        yield f"{parent}_{stem}"
+    number = 2
+    while True:
+        yield f"{stem}_{number}"
+        number += 1
+
+
+def describe(photo: Path) -> dict[str, Any]:
+    """Return what tells a photo's file from others, and from itself after a change, as plain JSON."""
+    try:
+        state = photo.stat()
+        size, changed = state.st_size, state.st_mtime_ns
+    except OSError:  # told when it is read
+        size, changed = 0, 0
+    return {"path": printable(photo.absolute()), "bytes": size, "changed": changed}
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and isinstance(content.get("photo"), dict) else None
