@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from datamodules.files import printable, write_text_atomically
@@ -12,13 +12,13 @@ from experiments.config.error import ConfigError
 from experiments.datasets.scan_progress import frame_progress
 from experiments.inference.camera_choice import CameraChoice
 from experiments.inference.depth_prediction import DepthPrediction
-from experiments.inference.measured_points import Fit, Point, fit_depth, parse_known, read_points, tabulate
-from experiments.inference.photo_files import FileChoice, write_photo
+from experiments.inference.measured_points import Fit, Point, parse_known, read_points, tabulate
+from experiments.inference.photo_files import FileChoice
 from experiments.inference.photo_list import find_photos
 from experiments.inference.photo_places import Place, find_places
-from experiments.inference.photo_reader import read_photo
+from experiments.inference.photo_work import Finished, PhotoWork
 from experiments.inference.pipeline import Outcome, process
-from experiments.inference.predictor import Predictor, Shown, load
+from experiments.inference.predictor import Predictor, load
 from experiments.train.quiet import quieten
 
 
@@ -95,65 +95,51 @@ def infer(
     if view.tiles < 1 or files.cloud_points < 1:
         raise ConfigError("--tiles and --cloud_points: need a positive number")
     camera.check()
+    check_folder(output)
     predictor = load(run, checkpoint=checkpoint, runs_root=runs_root, size=_size(view.size), device=view.device)
     settings = describe_settings(predictor, view, camera, files, measured)
     places = find_places(photos, output, settings, overwrite=overwrite)
-    output.mkdir(parents=True, exist_ok=True)
-    todo = [place for place in places if not place.finished and not place.problem]
-    finished = sum(place.finished for place in places)
-    if finished:
+    if finished := sum(place.finished for place in places):
         print(f"{finished} of {len(places)} photos are finished in {printable(output)} already, and stay as they are")
-
-    def prepare(place: Place) -> tuple[Shown, tuple[str, ...]]:
-        photo = read_photo(place.photo)
-        size = (photo.image.shape[-2], photo.image.shape[-1])
-        return predictor.show(photo.image, camera=camera.of(photo.camera, size), tiles=view.tiles), photo.remarks
-
-    def finish(place: Place, shown: tuple[Shown, tuple[str, ...]], predictions: Any) -> Finished:
-        result = predictor.restore(shown[0], predictions)
-        if known:
-            result = fit_depth(result, known, measured.known_fit)
-        record = {"photo": place.source, "settings": settings, "remarks": shown[1]}
-        write_photo(place.folder, result, files, type(predictor.method).__name__, record)
-        kept = result if points else None
-        return Finished(result.scale_note, shown[1], kept)
-
-    outcomes: list[Outcome[Place, Finished]] = []
-    with frame_progress("photos", len(todo)) as advance:
-        forward = partial(_forward, predictor)
-        for outcome in process(todo, prepare, forward, finish):
-            outcomes.append(outcome)
-            advance(len(outcomes))
+    work = PhotoWork(
+        predictor, view.tiles, camera, files, known, measured.known_fit, settings, keep=measured.points is not None
+    )
+    outcomes = do_all([place for place in places if not place.finished and not place.problem], work)
     report(output, outcomes)
     for outcome in outcomes:
         if points and outcome.result is not None:
-            show_points(outcome.item.folder, points, outcome.result.kept)
-    broken = [place.problem for place in places if place.problem]
-    broken += [str(outcome.error) for outcome in outcomes if outcome.error]
-    if broken:
-        print(f"\nnothing was made of {len(broken)} of {len(places)} photos:", file=sys.stderr)
-        for line in broken:
-            print(f"  {line}", file=sys.stderr)
+            show_points(outcome.item.folder, points, outcome.result.result)
+    if problems := [place.problem for place in places if place.problem] + [str(o.error) for o in outcomes if o.error]:
+        print(f"nothing was made of {len(problems)} of {len(places)} photos:", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in problems), file=sys.stderr)
         sys.exit(1)
 
 
-@dataclass(frozen=True)
-class Finished:
-    """What is said of a photo when all is done.
+def check_folder(output: Path) -> None:
+    """Make the folder that results go to.
 
-    Attributes:
-        scale_note: what holds for its metres.
-        remarks: of how it was read.
-        kept: what was predicted; None where it is not needed any more.
+    Raises:
+        ConfigError: if that is impossible.
     """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", dir=output):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--output {printable(output)}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
 
-    scale_note: str
-    remarks: tuple[str, ...]
-    kept: DepthPrediction | None
 
-
-def _forward(predictor: Predictor, prepared: tuple[Shown, tuple[str, ...]]) -> Any:
-    return predictor.forward(prepared[0])
+def do_all(places: Sequence[Place], work: PhotoWork) -> list[Outcome[Place, Finished]]:
+    """Return what becomes of photos, while a bar shows how many are done."""
+    outcomes: list[Outcome[Place, Finished]] = []
+    if places:
+        with frame_progress("photos", len(places)) as advance:
+            for outcome in process(places, work.prepare, work.forward, work.finish):
+                outcomes.append(outcome)
+                advance(len(outcomes))
+    return outcomes
 
 
 def _size(given: Sequence[int] | None) -> tuple[int, int] | None:
@@ -204,7 +190,6 @@ def show_points(folder: Path, points: Sequence[Point], result: DepthPrediction |
     table = tabulate(points, result.depth)
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for name, *cells in table:
-        print(
-            "  ".join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:]))]).rstrip()
-        )
+        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        print("  ".join([name.ljust(widths[0]), *aligned]).rstrip())
     write_text_atomically(folder / "points.csv", "\n".join(",".join(row) for row in table) + "\n")

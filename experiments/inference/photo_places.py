@@ -28,6 +28,11 @@ class Place:
     finished: bool
     problem: str = ""
 
+    @property
+    def name(self) -> str:
+        """Return the photo's path, for messages."""
+        return printable(self.photo)
+
 
 def find_places(
     photos: Sequence[Path], output: Path, settings: Mapping[str, Any], *, overwrite: bool = False
