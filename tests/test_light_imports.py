@@ -12,6 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+#: Those that import what they offer when they are asked for it.
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "segdepth")
+
 #: What trains, draws, reads data, or fetches weights.
 HEAVY = {
     "lightning", "pytorch_lightning", "timm", "segmentation_models_pytorch", "transformers", "huggingface_hub", "wandb",
@@ -35,6 +38,8 @@ def torchmetrics_loads():
 @pytest.mark.parametrize(
     "statement",
     [
+        "import segdepth.metrics",
+        "import segdepth; segdepth.metrics.DepthErrors",
         "import lightning_modules.metrics",
         "from lightning_modules.metrics import DepthErrors",
         "from lightning_modules.losses import SILogLoss",
@@ -46,12 +51,12 @@ def test_a_metric_or_loss_loads_nothing_of_networks_runs_and_data(statement, tor
     assert "lightning_modules" in further
 
 
-@pytest.mark.parametrize("package", ["lightning_modules", "datamodules", "callbacks"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_loads_nothing_until_it_is_asked(package):
     assert not loaded(f"import {package}; dir({package})") & {*HEAVY - {package}, "torch", "numpy", "matplotlib"}
 
 
-@pytest.mark.parametrize("package", ["lightning_modules", "datamodules", "callbacks"])
+@pytest.mark.parametrize("package", PACKAGES[:3])
 def test_what_a_package_offers_is_listed_and_found(package):
     module = __import__(package)
     assert dir(module) == sorted(module.__all__)

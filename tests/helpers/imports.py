@@ -10,8 +10,8 @@ import networkx as nx
 
 ROOT = Path(__file__).parents[2]
 
-#: The four folders of the house.
-HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments")
+#: The five folders of the house.
+HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments", "segdepth")
 
 
 def find_modules(root: Path = ROOT) -> dict[str, Path]:
