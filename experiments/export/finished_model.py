@@ -4,9 +4,11 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import lightning_modules
 from datamodules import DepthDataModule
 from experiments.config.arguments import Changes
 from experiments.config.compose import ConfigError, compose
+from experiments.config.offered_classes import import_offered
 from experiments.config.parts import parse_parts, parts_parser
 from experiments.config.suggest import known_experiments, nearest
 from experiments.results.of_run import OfRun
@@ -107,6 +109,7 @@ def build_run(folder: Path, checkpoint: Path, changes: Changes = NO_CHANGES) -> 
     for part, key, value in NOT_NEEDED:
         if key in config[part].get("init_args", {}):
             config[part]["init_args"][key] = value
+    import_offered(lightning_modules)
     parser = parts_parser()
     parser.add_subclass_arguments(DepthModule, "model", required=True)
     options = parse_parts(parser, config, changes.flags, composition)
