@@ -128,7 +128,7 @@ class InputView:
         for step in self.after:
             image = recolor(image, step)
         sample = self.finish(frame_of(image), image)
-        return {key: sample[key][None] for key in ("image", "superpixels") if key in sample}  # type: ignore[literal-required]
+        return {key: sample[key][None] for key in ("image", "superpixels") if key in sample}
 
 
 def frame_of(image: Tensor) -> Frame:

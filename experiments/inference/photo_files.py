@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import OpenEXR
 from numpy.typing import NDArray
 
 from callbacks.pictures.colors import Picture
@@ -108,7 +107,8 @@ def write_photo(
         if choice.pictures:
             write_pictures(place, result, method, folder.name)
         elif result.segments:
-            np.savez_compressed(place / "segments.npz", **{f"level{i}": ids for i, ids in enumerate(result.segments)})
+            levels: dict[str, Any] = {f"level{number}": ids for number, ids in enumerate(result.segments)}
+            np.savez_compressed(place / "segments.npz", **levels)
         write_text_atomically(place / RECORD, json.dumps({**record, **facts}, indent=2))
 
 
@@ -127,6 +127,8 @@ def write_depth(place: Path, depth: NDArray[np.float32], formats: list[Format]) 
         with written_atomically(place / "depth.npy", FIX) as file:
             np.save(file, depth)
     if "exr" in formats:
+        import OpenEXR  # only here: most do without it
+
         header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
         with renamed_when_whole(place / "depth.exr", FIX) as partial, OpenEXR.File(header, {"Z": depth}) as file:
             file.write(str(partial))

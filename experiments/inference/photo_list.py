@@ -28,7 +28,7 @@ def find_photos(names: Sequence[str], output: Path) -> list[Path]:
     Raises:
         ConfigError: if a name stands for nothing.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for name in names:
         path = Path(name).expanduser()
         if os.path.isdir(path):
@@ -42,8 +42,9 @@ def find_photos(names: Sequence[str], output: Path) -> list[Path]:
             nothing = f"{printable(path)}: no such file, folder or pattern that fits one; name photos that are there"
         if not photos:
             raise ConfigError(nothing)
-        found.update(dict.fromkeys(photos))
-    return list(found)
+        for photo in photos:
+            found.setdefault(os.path.realpath(photo), photo)
+    return list(found.values())
 
 
 def photos_below(folder: Path, output: Path) -> Iterator[Path]:

@@ -1,12 +1,13 @@
 """Where the files of each photo go: a folder under its own name, that no other photo shares."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datamodules.files import printable
+from datamodules.files import names_in, printable
 from experiments.inference.photo_files import RECORD
 
 
@@ -48,26 +49,34 @@ def find_places(
         settings: run and options that results depend on, as plain JSON.
         overwrite: whether results of other settings, or of a file that has changed, are replaced.
     """
-    taken: set[str] = set()
+    made = finished_photos(output)
+    taken = {name.casefold() for name in names_in(output)}
     places = []
     for photo in photos:
         source = describe(photo)
-        for name in names_for(photo):
-            record = _record(output / name)
-            mine = record is not None and record.get("photo", {}).get("path") == source["path"]
-            if name.casefold() not in taken and (mine or not (output / name).exists()):
-                break
-        taken.add(name.casefold())
-        same = record is not None and (record.get("photo"), record.get("settings")) == (source, dict(settings))
+        name, record = made.get(source["path"], ("", {}))
+        if not name:
+            name = next(name for name in names_for(photo) if name.casefold() not in taken)
+            taken.add(name.casefold())
+        same = (record.get("photo"), record.get("settings")) == (source, dict(settings))
         problem = ""
-        if mine and not same and not overwrite:
+        if record and not same and not overwrite:
             changed = "by another run, or with other options" if record["photo"] == source else "of another state of it"
             problem = (
                 f"{printable(photo)}: {printable(output / name)} was made {changed}; choose another `--output`, or "
                 "`--overwrite`"
             )
-        places.append(Place(photo, output / name, source, mine and same and not overwrite, problem))
+        places.append(Place(photo, output / name, source, bool(record) and same and not overwrite, problem))
     return places
+
+
+def finished_photos(output: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return name and record of each photo's folder in a folder of results, by the path of the photo."""
+    found = {}
+    for name in sorted(names_in(output)):
+        if (record := _record(output / name)) is not None:
+            found[str(record["photo"].get("path"))] = (name, record)
+    return found
 
 
 def names_for(photo: Path) -> Iterator[str]:
@@ -91,7 +100,7 @@ def describe(photo: Path) -> dict[str, Any]:
         size, changed = state.st_size, state.st_mtime_ns
     except OSError:  # told when it is read
         size, changed = 0, 0
-    return {"path": printable(photo.absolute()), "bytes": size, "changed": changed}
+    return {"path": printable(os.path.realpath(photo)), "bytes": size, "changed": changed}
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
