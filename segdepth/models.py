@@ -2,5 +2,6 @@
 
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.predictor import Predictor, load
+from experiments.inference.released_model import ReleasedModel
 
-__all__ = ["DepthPrediction", "Predictor", "load"]
+__all__ = ["DepthPrediction", "Predictor", "ReleasedModel", "load"]

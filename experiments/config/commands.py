@@ -108,6 +108,10 @@ COMMANDS: tuple[Command, ...] = (
                 "export program", "a method as one file that needs torch alone (torch.export)",
                 "segdepth export program shed_hybrid", f"{_EXPORT}:program", configures=("data", "model"),
             ),
+            Command(
+                "export hub", "a folder for huggingface_hub: safetensors and model card",
+                "segdepth export hub shed_hybrid", "experiments.inference.release:hub",
+            ),
         ),
         notes=RUN_NOTE,
     ),
