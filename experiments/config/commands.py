@@ -166,6 +166,16 @@ COMMANDS: tuple[Command, ...] = (
         notes=DATA_NOTE,
     ),
     Command(
+        "new", "files to begin with", "segdepth new method my_method",
+        subcommands=(
+            Command(
+                "new method", "network, module, experiment and test of a method", "segdepth new method my_method",
+                "experiments.config.new_method:method",
+            ),
+        ),
+        notes="docs/extending.md explains what they hold. `segdepth new method --help` lists the options.",
+    ),
+    Command(
         "doctor", "what is wrong with this machine", "segdepth doctor", "experiments.health.doctor:doctor",
         prints_only=True,
     ),
