@@ -114,6 +114,10 @@ COMMANDS: tuple[Command, ...] = (
                 "export program", "a method as one file that needs torch alone (torch.export)",
                 "segdepth export program shed_hybrid", f"{_EXPORT}:program", configures=("data", "model"),
             ),
+            Command(
+                "export hub", "a folder for huggingface_hub: safetensors and model card",
+                "segdepth export hub shed_hybrid", "experiments.inference.release:hub",
+            ),
         ),
         notes=RUN_NOTE,
     ),
@@ -180,6 +184,16 @@ COMMANDS: tuple[Command, ...] = (
             ),
         ),
         default="weights list", notes=WEIGHTS_NOTE,
+    ),
+    Command(
+        "new", "files to begin with", "segdepth new method my_method",
+        subcommands=(
+            Command(
+                "new method", "network, module, experiment and test of a method", "segdepth new method my_method",
+                "experiments.config.new_method:method",
+            ),
+        ),
+        notes="docs/extending.md explains what they hold. `segdepth new method --help` lists the options.",
     ),
     Command(
         "doctor", "what is wrong with this machine", "segdepth doctor", "experiments.health.doctor:doctor",

@@ -39,7 +39,10 @@ from experiments.config.old_names import warn_of_removed
 from experiments.config.suggest import did_you_mean
 from experiments.config.yaml_file import ConfigFile, read_config
 
-EXPERIMENTS = Path(__file__).parents[1]
+EXPERIMENTS = Path(__file__).resolve().parents[1]
+
+#: The suite's profiles, which are for every method: they say nothing of arguments that a method does not have.
+PROFILES = EXPERIMENTS / "profile"
 
 dataset_yaml.register()
 
@@ -175,6 +178,8 @@ class _Layers:
     def add(self, file: ConfigFile) -> None:
         """Merge a file; one that names a profile is followed by that profile's sections of all files."""
         content = dict(file.content)
+        if file.path.resolve().parent == PROFILES:
+            content = _for_class(content, "model", _plain(self.merged).get("model"))
         self.removed += file.removed
         shown = min(str(file.path), os.path.relpath(file.path), key=len)
         sections = content.pop("profiles", None) or {}
@@ -201,7 +206,7 @@ class _Layers:
         Raises:
             ConfigError: naming the nearest, or what to take instead.
         """
-        known = {*map(str, self._sections), *(path.stem for path in (EXPERIMENTS / "profile").glob("*.yaml"))}
+        known = {*map(str, self._sections), *(path.stem for path in PROFILES.glob("*.yaml"))}
         if self.profile and self.profile not in known:
             meant = did_you_mean(self.profile, known)
             raise ConfigError(f"{self._profile_place}: key `profile`: no profile `{self.profile}`; {meant}")
@@ -297,6 +302,16 @@ def _without_foreign_arguments(first: dict[str, Any], second: Mapping[str, Any])
                 name: value for name, value in kept[key]["init_args"].items() if accepted is None or name in accepted
             }
     return kept
+
+
+def _for_class(content: dict[str, Any], section: str, configured: Any) -> dict[str, Any]:
+    """Return a file's content without the arguments that a section's class, configured before, does not take."""
+    own, class_path = content.get(section) or {}, (configured or {}).get("class_path")
+    accepted = _arguments(class_path) if class_path else None
+    if accepted is None or "init_args" not in own:
+        return content
+    taken = {name: value for name, value in own["init_args"].items() if name in accepted}
+    return {**content, section: {**own, "init_args": taken}}
 
 
 def _arguments(class_path: str) -> frozenset[str] | None:

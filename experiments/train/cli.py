@@ -15,6 +15,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+import callbacks
+import datamodules
+import lightning_modules
 from callbacks import (
     ExactResume,
     NonFiniteReport,
@@ -36,6 +39,7 @@ from experiments.config.compose import Composition, ConfigError, compose
 from experiments.config.explain import explain
 from experiments.config.idle_options import idle_in_trainer
 from experiments.config.key_checks import check_composition
+from experiments.config.offered_classes import import_offered
 from experiments.config.run_settings import RunSettings
 from experiments.health.failures import explain_failure
 from experiments.health.packages import package_versions
@@ -67,6 +71,7 @@ class SegdepthCLI(OpenCLI):
         stack = holding or ExitStack()
         # a function, for callbacks that copy the method reach this object through the trainer, and a stack has no copy
         self.hold: Callable[[AbstractContextManager[Path]], Path] = lambda place: stack.enter_context(place)
+        import_offered(callbacks, datamodules, lightning_modules)
         super().__init__(
             DepthModule,
             DepthDataModule,
