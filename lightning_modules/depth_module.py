@@ -18,6 +18,7 @@ from lightning_modules.evaluation import Evaluation, EvaluationOptions
 from lightning_modules.losses import SILogLoss
 from lightning_modules.metrics import DepthErrors, EvalProtocol
 from lightning_modules.old_checkpoints import LoadsOldCheckpoints
+from lightning_modules.oracle import MayBeOracle
 from lightning_modules.prediction import Prediction, TestOutput
 from lightning_modules.training.logged import log_metrics, log_training, log_validation, total
 from lightning_modules.training.nonfinite import NonFiniteGuard
@@ -26,7 +27,7 @@ from lightning_modules.training.schedules import Schedule
 from lightning_modules.training.validation_losses import mean_over_frames
 
 
-class DepthModule(LoadsOldCheckpoints, ABC):
+class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
     """Base of all methods: trains on the sum of their losses and evaluates them under one protocol.
 
     A method sets ``network``, says in ``requires`` which keys of a :class:`Batch` it reads, and turns a batch into a
@@ -57,9 +58,6 @@ class DepthModule(LoadsOldCheckpoints, ABC):
 
     #: Whether predictions hold a depth, which a protocol compares with the truth.
     predicts_depth: ClassVar[bool] = True
-
-    #: Truth that the method also reads in tests, such as "semantics"; results then call it an oracle. Else empty.
-    oracle: str = ""
 
     #: The method's network; its ``backbone`` says how images are normalised.
     network: Any
@@ -99,11 +97,6 @@ class DepthModule(LoadsOldCheckpoints, ABC):
     def facts(self) -> dict[str, Any]:
         """Return what a run's record says of the method besides its configuration, as plain JSON."""
         return {"oracle": self.oracle} if self.oracle else {}
-
-    @property
-    def oracle_in_use(self) -> str:
-        """Return the truth that predictions are made from now, see :attr:`oracle`; it may differ between stages."""
-        return self.oracle
 
     def configure_model(self) -> None:
         """Apply ``compile`` and ``channels_last`` to the network, in place; neither changes the checkpoints."""

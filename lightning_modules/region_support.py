@@ -35,6 +35,13 @@ PARTS: dict[Guidance, frozenset[str]] = {
 TERMS = ("support", "coarse", "depth")
 
 
+def truth_read_by(guidance: Guidance) -> str:
+    """Return what a guidance reads of the truth, in tests too: the truth's region support, semantics or nothing."""
+    if "generation" not in PARTS[guidance]:
+        return "region support"
+    return "semantics" if guidance == "semantic" else ""
+
+
 @dataclass(frozen=True)
 class RegionSupportStage(Stage):
     """A stage of the Region Support Network.
@@ -90,9 +97,7 @@ class RegionSupportStage(Stage):
     @property
     def oracle(self) -> str:
         """Return what is read of the truth, in tests too if this is the last stage; empty for nothing."""
-        if self.begins_with_truth:
-            return "region support"
-        return "semantics" if self.guidance == "semantic" else ""
+        return truth_read_by(self.guidance)
 
     @property
     def requires(self) -> set[str]:
@@ -191,6 +196,11 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         self.region_options: dict[str, Any] = {"form": region_form, "unlabeled": unlabeled}
         self.iteration_weights = iteration_weights
         self.oracle = self.stages[-1].oracle
+
+    @classmethod
+    def oracle_of(cls, arguments: Mapping[str, Any]) -> str:
+        """Return what the last stage, which is tested, reads of the truth (section 4.2)."""
+        return truth_read_by(arguments["stages"][-1].get("guidance", RegionSupportStage.guidance))
 
     @property
     def oracle_in_use(self) -> str:

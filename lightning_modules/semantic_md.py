@@ -1,6 +1,6 @@
 """Semantic-MD: semantics as input, or as second task, of a network of segmentation-models-pytorch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -103,7 +103,12 @@ class SemanticMD(DepthModule):
         if "contours" in heads or sobel_weight:
             needed.add("edges")
         self.requires = frozenset(needed)  # type: ignore[misc]  # here the configuration decides
-        self.oracle = "semantics" if semantic_input is not None else ""
+        self.oracle = self.oracle_of({"semantic_input": semantic_input})
+
+    @classmethod
+    def oracle_of(cls, arguments: Mapping[str, Any]) -> str:
+        """Return ``semantics`` where semantic maps are an input: those of the truth, in tests too (section 4.2)."""
+        return "semantics" if arguments.get("semantic_input") is not None else ""
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from callbacks.lightning_internals import datamodule_of, is_fast_dev_run
 from callbacks.records.run_logger import RunLogger
+from callbacks.records.this_run import ThisRun
 from datamodules.files import written_atomically
 
 #: Attributes in which Lightning's callback keeps its choice.
@@ -29,9 +30,13 @@ class BestCheckpoint(ModelCheckpoint):
     Args:
         monitor: name of the logged metric; None takes the method's ``selected_by``.
         mode: ``min`` or ``max``.
+        this_run: the run, as the command line tells it; a metric that it monitors, the lowest of which is the best,
+            goes before ``monitor``.
     """
 
-    def __init__(self, monitor: str | None = None, mode: str = "min"):
+    def __init__(self, monitor: str | None = None, mode: str = "min", this_run: ThisRun | None = None):
+        if this_run is not None and this_run.monitor is not None:
+            monitor, mode = this_run.monitor, "min"
         super().__init__(
             filename="best", monitor=monitor, mode=mode, save_top_k=1, auto_insert_metric_name=False,
             enable_version_counter=False,

@@ -36,6 +36,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers.logger import DummyExperiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
+from callbacks.records.this_run import ThisRun
 from callbacks.wandb_internals import OpenWandbLogger
 from datamodules.files import write_text_atomically
 from lightning_modules.metrics import describe
@@ -85,6 +86,7 @@ class RunLogger(OpenWandbLogger):
         job_type: the subcommand.
         tags: such as experiment, method, data set, profile, paper and tables.
         upload_best: send ``checkpoints/best.ckpt`` after training, as artifact ``model-<id>`` with the alias ``best``.
+        this_run: the run, as the command line tells it; it goes before folder, name, group, job type and tags.
     """
 
     def __init__(
@@ -96,7 +98,11 @@ class RunLogger(OpenWandbLogger):
         job_type: str | None = None,
         tags: list[str] | None = None,
         upload_best: bool = False,
+        this_run: ThisRun | None = None,
     ):
+        if this_run is not None:
+            save_dir, name, group = str(this_run.place), this_run.name, this_run.group
+            job_type, tags = this_run.command, list(this_run.tags)
         os.environ.setdefault("WANDB_SILENT", "true")  # RunSummary says where the run is
         self.disabled = os.environ.get("WANDB_MODE") == "disabled"
         self.failed = self.disabled

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from callbacks.lightning_internals import datamodule_of, is_fast_dev_run
 from callbacks.records.run_logger import RunLogger
+from callbacks.records.this_run import ThisRun
 from datamodules.files import set_aside, write_text_atomically
 from lightning_modules.metrics import describe
 from lightning_modules.metrics.boundary import empty_remark
@@ -47,11 +48,12 @@ class RunSummary(Callback):
     """Write ``metrics.json`` (flat: ``test/<data set>/<metric>``), and print the metrics beside the constant baseline.
 
     Args:
-        method: name of the method, for titles; None takes the folder of the experiment.
+        method: name of the method, for titles; None takes the experiment's.
+        this_run: the run, as the command line tells it.
     """
 
-    def __init__(self, method: str | None = None):
-        self.method = method
+    def __init__(self, method: str | None = None, this_run: ThisRun | None = None):
+        self.method = method or (this_run.experiment if this_run else None)
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write and print, on global rank zero."""

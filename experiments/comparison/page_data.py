@@ -14,7 +14,8 @@ from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.results.finished_runs import RunResult
 from experiments.results.measured import metrics_of, objection, remarks
 from experiments.results.metric_facts import facts_on, sign_of
-from experiments.results.published import METRICS, ORACLES, TEST_DATA, PublishedRow, PublishedTable, oracle_mark
+from experiments.results.oracles import oracle_mark, oracle_of
+from experiments.results.published import METRICS, TEST_DATA, PublishedRow, PublishedTable
 from experiments.results.published_notes import all_notes
 
 Json = dict[str, Any]
@@ -61,7 +62,7 @@ def page_data(
         "published": [
             {
                 "method": row.method, "experiment": row.experiment, "table": table.title,
-                "mark": oracle_mark(ORACLES.get(row.experiment, "")),
+                "mark": oracle_mark(oracle_of(row.experiment)),
                 "train": row.train_data, "test": row.test_data, "dataset": TEST_DATA[row.test_data].name,
                 "values": published_values(row.values),
                 "notes": published_notes(table, row),

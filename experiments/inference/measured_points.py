@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from datamodules.files import printable, read_table
 from experiments.config.error import ConfigError
 from experiments.inference.depth_prediction import DepthPrediction
-
-Fit = Literal["scale", "scale_shift"]
+from experiments.inference.photo_choices import Fit
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +21,8 @@ from callbacks.pictures.point_clouds import colored_cloud, write_ply
 from datamodules.files import WriteError, printable, renamed_when_whole, write_text_atomically, written_atomically
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.glb import glb_bytes, surface_of
+from experiments.inference.photo_choices import FileChoice, Format
 from experiments.inference.photo_pictures import boundaries, colored_classes, colored_depth, depth_range, hierarchy
-
-Format = Literal["png16", "npy", "exr"]
 
 FIX = "choose another `--output`, or make room"
 
@@ -31,24 +31,6 @@ RECORD = "photo.json"
 
 #: Millimetres that 16 bits hold.
 MOST_MILLIMETRES = 65535
-
-
-@dataclass
-class FileChoice:
-    """Which files are written.
-
-    Attributes:
-        format: of depth, one or several: png16 (16-bit PNG in mm, 0 where there is none, 65.535 m at most), npy or exr
-            (float32 metres).
-        cloud: write a point cloud (PLY) and a surface (GLB) as well.
-        cloud_points: that a cloud has at most.
-        pictures: draw depth in colours, boundaries, classes and segments.
-    """
-
-    format: list[Format] = ("png16",)  # type: ignore[assignment]  # a list, of which a copy is made
-    cloud: bool = False
-    cloud_points: int = 500_000
-    pictures: bool = True
 
 
 @contextmanager
@@ -127,10 +109,9 @@ def write_depth(place: Path, depth: NDArray[np.float32], formats: list[Format]) 
         with written_atomically(place / "depth.npy", FIX) as file:
             np.save(file, depth)
     if "exr" in formats:
-        import OpenEXR  # only here: most do without it
-
-        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-        with renamed_when_whole(place / "depth.exr", FIX) as partial, OpenEXR.File(header, {"Z": depth}) as file:
+        openexr = import_module("OpenEXR")  # OpenCV's wheels are built without this format
+        header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+        with renamed_when_whole(place / "depth.exr", FIX) as partial, openexr.File(header, {"Z": depth}) as file:
             file.write(str(partial))
 
 

@@ -12,12 +12,13 @@ from callbacks.pictures.class_colors import RGB, ClassColors
 from callbacks.pictures.colors import Picture, depth_picture
 from callbacks.pictures.frame_result import FrameResult
 from callbacks.pictures.hierarchy_sheet import draw_hierarchies
+from datamodules.files import printable
 from experiments.inference.depth_prediction import DepthPrediction
 from lightning_modules.metrics import BoundaryProtocol
 from lightning_modules.metrics.boundary import depth_edges
 
 #: Pixels of a picture's longer side, at most; boundaries and segments are drawn at fewer.
-LONGEST, LONGEST_OF_LINES = 1280, 640
+LONGEST, LONGEST_OF_LINES = 1024, 640
 
 #: Marks beside a bar of colours, and entries of a legend, at most.
 MARKS, ENTRIES = 6, 24
@@ -99,7 +100,8 @@ def hierarchy(result: DepthPrediction, method: str, title: str) -> Figure:
     """
     image = averaged(result.image, LONGEST_OF_LINES)
     segments = tuple(reduced(level, LONGEST_OF_LINES) for level in result.segments)
-    shown = FrameResult(0, title, image, None, result.camera.matrix, segments, {})
+    text = printable(title).replace("$", r"\$")  # which would begin a formula
+    shown = FrameResult(0, text, image, None, result.camera.matrix, segments, {})
     return draw_hierarchies({method: shown})
 
 

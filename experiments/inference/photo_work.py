@@ -1,12 +1,13 @@
 """What is done with one photo: read and prepared, predicted, and written."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
-from experiments.inference.camera_choice import CameraChoice
-from experiments.inference.depth_prediction import DepthPrediction
-from experiments.inference.measured_points import Fit, Point, fit_depth
-from experiments.inference.photo_files import FileChoice, write_photo
+from experiments.inference.camera_choice import camera_of
+from experiments.inference.measured_points import Point, fit_depth
+from experiments.inference.photo_choices import Task
+from experiments.inference.photo_files import write_photo
 from experiments.inference.photo_places import Place
 from experiments.inference.photo_reader import read_photo
 from experiments.inference.predictor import Predictor, Shown
@@ -33,12 +34,10 @@ class Finished:
     Attributes:
         scale_note: what holds for its metres.
         remarks: of how the file was read.
-        result: what was predicted; None where it is not needed any more.
     """
 
     scale_note: str
     remarks: tuple[str, ...]
-    result: DepthPrediction | None
 
 
 @dataclass(frozen=True)
@@ -47,32 +46,38 @@ class PhotoWork:
 
     Attributes:
         predictor: of the run.
-        tiles: along each side.
-        camera: that photos were taken with.
-        files: which files are written.
+        task: what the command line asks for.
         known: points by whose measured depth all depth is fitted; none for no fit.
-        known_fit: what is fitted.
-        settings: run and options, for each photo's record.
-        keep: whether predictions are needed afterwards.
     """
 
     predictor: Predictor
-    tiles: int
-    camera: CameraChoice
-    files: FileChoice
+    task: Task
     known: list[Point]
-    known_fit: Fit
-    settings: dict[str, Any]
-    keep: bool
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Return what results depend on besides the photo, as plain JSON: results of other settings are not mixed."""
+        task = self.task
+        return {
+            "weights": self.predictor.source,
+            "size": task.view.size,
+            "tiles": task.view.tiles,
+            "camera": asdict(task.camera),
+            "format": sorted(task.files.format),
+            "cloud": task.files.cloud_points if task.files.cloud else 0,
+            "pictures": task.files.pictures,
+            "known": [*(task.measured.known or ()), task.measured.known_fit],
+        }
 
     def prepare(self, place: Place) -> Ready:
         """Read a photo; raises as :func:`~experiments.inference.photo_reader.read_photo` does."""
         photo = read_photo(place.photo)
-        camera = self.camera.of(photo.camera, (photo.image.shape[-2], photo.image.shape[-1]))
         try:
-            return Ready(self.predictor.show(photo.image, camera=camera, tiles=self.tiles), photo.remarks)
+            camera = camera_of(self.task.camera, photo.camera, (photo.image.shape[-2], photo.image.shape[-1]))
+            shown = self.predictor.show(photo.image, camera=camera, tiles=self.task.view.tiles)
         except ValueError as error:
             raise ValueError(f"{place.name}: {error}") from error
+        return Ready(shown, photo.remarks)
 
     def forward(self, ready: Ready) -> list[Prediction]:
         """Return what the method predicts."""
@@ -87,7 +92,7 @@ class PhotoWork:
         """
         result = self.predictor.restore(ready.shown, predictions)
         if self.known:
-            result = fit_depth(result, self.known, self.known_fit)
+            result = fit_depth(result, self.known, self.task.measured.known_fit)
         record = {"photo": place.source, "settings": self.settings, "remarks": ready.remarks}
-        write_photo(place.folder, result, self.files, type(self.predictor.method).__name__, record)
-        return Finished(result.scale_note, ready.remarks, result if self.keep else None)
+        write_photo(place.folder, result, self.task.files, type(self.predictor.method).__name__, record)
+        return Finished(result.scale_note, ready.remarks)

@@ -89,7 +89,7 @@ class Predictor:
                 " name a run of a method that reads the image alone"
             )
         self.device = choose_device(device)
-        self.method = method.to(self.device).eval().requires_grad_(False)
+        self.method = method.to(self.device).eval()
         self.view, self.scale = view, scale or Scale()
         self.class_names, self.radial, self.precision, self.source = class_names, radial, precision, source
 

@@ -11,7 +11,7 @@ from typing import Any
 from experiments.config.compose import ConfigError
 from experiments.results.changed_tests import TESTS
 from experiments.results.of_run import OfRun, folder_of_test
-from experiments.results.published import ORACLES, oracle_mark
+from experiments.results.oracles import oracle_mark, oracle_of
 from experiments.results.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
 
 #: Suffix of a test set's name where a method was given predicted semantics instead of true ones.
@@ -45,7 +45,7 @@ class RunResult(OfRun):
         """Mark of a method that reads ground truth in this test, such as ``oracle semantics``; empty for any other."""
         if self.dataset.endswith(PREDICTED_SEMANTICS):
             return ""
-        return oracle_mark(self.environment.get("oracle") or ORACLES.get(self.experiment, ""))
+        return oracle_mark(self.environment.get("oracle") or oracle_of(self.experiment))
 
     @property
     def title(self) -> str:

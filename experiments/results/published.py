@@ -157,21 +157,6 @@ TRAIN_DATA = {
     "NYU V1+V2": ("nyu_fused",),
 }
 
-#: Experiments of the papers that read ground truth at test time as well, and which: Region Support, section 4.2, region
-#: support made of true depth; Semantic-MD, section 4.2, semantic maps. A run's own record goes before it.
-ORACLES = {
-    **dict.fromkeys(("region_support_refinement_truth", "region_support_truth_as_depth"), "region support"),
-    **dict.fromkeys(
-        (
-            "semantic_md_concat", "semantic_md_onehot40", "semantic_md_onehot20", "semantic_md_onehot3",
-            "semantic_md_semantic_conv", "semantic_md_contour", "semantic_md_deeplab_onehot40",
-            "semantic_md_concat_as_printed", "semantic_md_semantic_conv_as_printed", "semantic_md_contour_as_printed",
-            "region_support_refinement_semantic",
-        ),
-        "semantics",
-    ),
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class PublishedRow:
@@ -275,15 +260,6 @@ def training_frames(data: Mapping[str, Any]) -> str:
         return ""
     known = TRAINING_FRAMES.get(data.get("name", ""), {})
     return f"{count:,}" + (f" ({known.get(count, 'a subset')})" if known else "")
-
-
-def oracle_mark(truth: str) -> str:
-    """Return the mark of a method that reads ground truth at test time, for tables and pictures; empty for any other.
-
-    Args:
-        truth: what it reads, such as ``semantics``, as ``DepthModule.oracle`` says.
-    """
-    return f"oracle {truth}" if truth else ""
 
 
 def tables_of(experiment: str) -> list[str]:

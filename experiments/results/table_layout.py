@@ -16,14 +16,13 @@ from experiments.results.measured import (
     other_measurements,
     protocol_of,
 )
+from experiments.results.oracles import oracle_mark, oracle_of
 from experiments.results.published import (
     METRICS,
-    ORACLES,
     OTHER_READINGS,
     TEST_DATA,
     PublishedRow,
     PublishedTable,
-    oracle_mark,
     training_frames,
 )
 from experiments.results.published_notes import all_notes, column_notes, row_notes, table_notes, value_notes
@@ -146,7 +145,7 @@ def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice:
     ]
     never = starred = marked = False
     for row in table.rows:
-        mark = oracle_mark(ORACLES.get(row.experiment, ""))
+        mark = oracle_mark(oracle_of(row.experiment))
         names = [method_name(row.method, mark, row.experiment), row.train_data, row.test_data]
         marked |= bool(mark)
         names[0] = doubts.after(names[0], row_notes(table, row))
@@ -251,7 +250,7 @@ def record(
 ) -> dict[str, str]:
     """Return one value of (experiment, method, train data, test data); what was not measured is absent."""
     line = dict(zip(CSV_COLUMNS, (table.paper, table.table, *names, metric, published), strict=False))
-    line["oracle"] = oracle_mark(ORACLES.get(names[0], ""))
+    line["oracle"] = oracle_mark(oracle_of(names[0]))
     if measured is None or metric not in measured.values:
         return line
     value = measured.values[metric]

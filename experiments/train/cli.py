@@ -24,13 +24,13 @@ from callbacks import (
     PropertyCheck,
     ResumableTest,
     RunRecorder,
-    RunSummary,
     StagedTraining,
 )
 from callbacks.checkpoints.checkpoint_io import AtomicCheckpointIO
 from callbacks.checkpoints.stop_signals import StopSignals
 from callbacks.records.other_processes import OtherProcesses
 from callbacks.records.run_logger import RunLogger, finish_run
+from callbacks.records.this_run import ThisRun
 from datamodules import DepthDataModule
 from experiments.config.arguments import take_flag
 from experiments.config.commands import find_command
@@ -43,7 +43,7 @@ from experiments.config.offered_classes import import_offered
 from experiments.config.run_settings import RunSettings
 from experiments.health.failures import explain_failure
 from experiments.health.packages import package_versions
-from experiments.results.published import oracle_mark
+from experiments.results.oracles import oracle_mark
 from experiments.results.run_folder import RUN_ENVIRONMENT
 from experiments.train.banner import print_banner
 from experiments.train.lightning_cli_internals import OpenCLI
@@ -52,7 +52,7 @@ from experiments.train.preflight import TRAINING, before_building, before_starti
 from experiments.train.quiet import quieten
 from experiments.train.run_place import settle_run, stand_beside
 from experiments.train.trainer import ExperimentTrainer
-from experiments.train.watchers import configure_watchers
+from experiments.train.watched_run import link_run, watched_run
 from lightning_modules import DepthModule
 
 
@@ -95,8 +95,13 @@ class SegdepthCLI(OpenCLI):
         return super().init_parser(**{"allow_abbrev": False, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``--run.*``."""
+        """Add ``--run.*``, and tell the run to the logger and callbacks that ask for it."""
         parser.add_class_arguments(RunSettings, "run")
+        link_run(parser, self._watched_run)
+
+    def _watched_run(self, run: RunSettings) -> ThisRun:
+        method = self.config[self.subcommand].model.class_path.rsplit(".", 1)[-1]
+        return watched_run(run, str(self.subcommand), method)
 
     def check_seed(self) -> None:
         """Check the configured seed.
@@ -114,7 +119,6 @@ class SegdepthCLI(OpenCLI):
             stand_beside(run, yaml.safe_load(self.parser_of(command).dump(config, skip_none=False)))
             config.run.test_name = run.test_name
         config.trainer.default_root_dir = str(run.place)
-        configure_watchers(config, run, command)
         self.early_data = before_building(config, command)
         if config.get("weights_only") is None:
             # checkpoints of the suite hold plain values, and others' pickles may hold anything
@@ -155,9 +159,6 @@ class SegdepthCLI(OpenCLI):
             self.trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         waiting = OtherProcesses(self.run_settings.wait_minutes)  # no process waits for another without end
         waiting.apply(self.trainer)
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, RunSummary):
-                callback.method = callback.method or str(self.run_settings.experiment)
         settings = {"model": config["model"], "data": config["data"], "callbacks": config["trainer"]["callbacks"]}
         self.trainer.callbacks.extend([waiting, ResumableTest(settings)])  # type: ignore[attr-defined]
         if self.subcommand in TRAINING:

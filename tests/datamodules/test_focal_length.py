@@ -148,6 +148,28 @@ def test_a_zoom_is_seen_unless_depth_is_divided_by_it(monkeypatch, divide):
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"resize": None}, 0.8 * 256 * (640 / 480) ** 0.5),
+     ({"resize": [286, 286]}, 0.8 * 286 * (640 / 480) ** 0.5),
+     ({"resize": [286, 286], "divide_depth_by_zoom": True}, 0.8 * 256 * (640 / 480) ** 0.5)],
+)  # fmt: skip
+def test_the_training_camera_is_that_of_the_frames_at_the_network(monkeypatch, options, expected):
+    """Frames of 480x640 with 512 pixels, squeezed to 256x256 by `preprocess`: 204.8 along rows, 273.1 along columns."""
+    monkeypatch.setenv("DATA_ROOT", "somewhere")
+    config = compose(["mti_net_guided"]).config["data"]
+    config["init_args"] |= {"crop": [224, 224], **options}
+    _, module = ratio(config)
+    camera = module.training_camera()
+    measured = focal_lengths(module.train_set[0]).prod().sqrt().item()
+    divided = DEPTH / module.train_set[0]["depth"][0, 0, 0].item()  # the rays cannot tell
+    assert camera["focal"] == pytest.approx(expected, rel=1e-3)
+    assert camera["focal"] == pytest.approx(measured / divided, rel=0.01)
+    assert camera["lowest"] == camera["focal"] == camera["highest"]
+    module.splits = Splits([], [0], [0])
+    assert module.training_camera() is None
+
+
+@pytest.mark.parametrize(
     ("options", "reason"),
     [({"resize": [286, 320]}, "the aspect ratios of the two differ"),
      ({"preprocess": []}, "the aspect ratios of the two differ")],

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from experiments.__main__ import main
-from experiments.inference import infer as command
+from experiments.inference import photo_run as command
 from tests.helpers.stub_predictor import tiny_predictor
 
 RNG = np.random.default_rng(0)

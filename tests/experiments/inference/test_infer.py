@@ -11,17 +11,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import OpenEXR
 import pytest
 import torch
 from PIL import Image
 
 from experiments.__main__ import main
-from experiments.inference import infer as command
+from experiments.inference import photo_run as command
 from experiments.inference.cameras import centered
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.glb import glb_bytes, surface_of
-from experiments.inference.photo_files import FileChoice, write_photo
+from experiments.inference.photo_choices import FileChoice
+from experiments.inference.photo_files import write_photo
 from experiments.inference.pipeline import process
 from tests.helpers.stub_predictor import pinhole_predictor, tiny_predictor, wave_wall
 
@@ -127,7 +127,8 @@ def test_formats_hold_the_same_depth(place):
     assert depth.dtype == np.float32
     assert sorted(os.listdir("out/one")) == ["depth.exr", "depth.npy", "depth.png", "photo.json"]
     np.testing.assert_allclose(metres("one"), depth, atol=5.1e-4)
-    with OpenEXR.File("out/one/depth.exr") as file:
+    openexr = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")
+    with openexr.File("out/one/depth.exr") as file:
         np.testing.assert_array_equal(file.channels()["Z"].pixels, depth)
 
 
@@ -218,6 +219,10 @@ def test_points_beside_a_tape_measure(wall, capsys):
     rows = Path("out/wall/points.csv").read_text().splitlines()
     assert rows[0].startswith("point,x,y")
     assert len(rows) == 5
+    infer(wall, "--intrinsics", "400,400,127.5,95.5", "--points", "points.csv", "--format", "npy")  # now it is finished
+    output = capsys.readouterr().out
+    assert "1 of 1 photos are finished" in output
+    assert [line.split() for line in output.splitlines() if line.startswith("door")] == [table["door"]]
 
 
 def test_scale_and_shift_by_three_points(place):
@@ -303,7 +308,8 @@ def test_segments_and_classes_have_pictures(tmp_path):
     names = tuple(f"class {i}" for i in range(1, 41))
     camera = centered(80.0, (60, 80), "test")
     result = DepthPrediction(image, depth, levels, rows // 20 + 1, names, depth / 4, camera, 1.0, "", False, (60, 80))
-    write_photo(tmp_path / "one", result, FileChoice(), "SHED", {})
+    write_photo(tmp_path / "a $b$ \\frac{", result, FileChoice(), "SHED", {})  # no formula
+    (tmp_path / "a $b$ \\frac{").rename(tmp_path / "one")
     pictures = ["boundaries", "class_ids", "classes", "contours", "depth", "depth_colors", "segments"]
     assert sorted(path.stem for path in (tmp_path / "one").glob("*.png")) == pictures
     assert min(cv2.imread(str(path), -1).std() for path in (tmp_path / "one").glob("*.png")) > 0
@@ -318,7 +324,7 @@ def test_segments_and_classes_have_pictures(tmp_path):
 
 def test_reading_and_writing_go_on_while_the_network_works():
     """A fake network that waits as a GPU would: the whole takes as long as the network alone, and little memory."""
-    alive, most = set(), []
+    alive, most, spent = set(), [], []
     lock = threading.Lock()
 
     def prepare(item):
@@ -329,7 +335,9 @@ def test_reading_and_writing_go_on_while_the_network_works():
         return item
 
     def forward(item):
-        time.sleep(0.03)
+        began = time.perf_counter()
+        time.sleep(0.04)
+        spent.append(time.perf_counter() - began)  # longer on a busy machine
         return item
 
     def finish(item, ready, output):
@@ -342,7 +350,7 @@ def test_reading_and_writing_go_on_while_the_network_works():
     outcomes = list(process(range(40), prepare, forward, finish))
     seconds = time.perf_counter() - began
     assert [outcome.result for outcome in outcomes] == list(range(0, 400, 10))
-    assert seconds < 1.15 * (40 * 0.03 + 0.1)
+    assert seconds < 1.15 * sum(spent) + 0.2  # one after the other, it would be twice as long
     assert max(most) <= 8
 
 

@@ -12,7 +12,8 @@ from jsonargparse import ArgumentParser
 from experiments.__main__ import main
 from experiments.config.compose import EXPERIMENTS, compose, experiment_names
 from experiments.results.finished_runs import read_runs
-from experiments.results.published import ORACLES, read_published, select_tables
+from experiments.results.oracles import oracle_of
+from experiments.results.published import read_published, select_tables
 from lightning_modules import DepthModule
 from lightning_modules.networks.semantic_md.semantic_inputs import OneHotClasses
 
@@ -54,7 +55,7 @@ def test_a_step_of_the_quick_profile_lowers_the_loss(name):
     """With all parameters learning, and the mark of an oracle where semantics are read."""
     torch.manual_seed(0)
     method = build(compose([name, "data/rooms_hypersim", "profile/quick"]).config)
-    assert (method.oracle == "semantics") == (name in ORACLES)
+    assert (method.oracle == "semantics") == (oracle_of(name) == "semantics")
     batch = frames()
     optimizer = torch.optim.SGD(method.parameters(), lr=1e-3)
 
