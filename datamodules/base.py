@@ -1,7 +1,7 @@
 """What all data sets share: how their frames are shown to networks, in training and in evaluation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -398,7 +398,8 @@ class DepthDataModule(LightningDataModule, ABC):
         if not tests_only:
             check_crop(self.name, self.crop_source, self.crop)
             check_superpixels(self.superpixels, self.crop)
-        self._check_superpixels_in_evaluation([*self.splits.test, *(() if tests_only else self.splits.val)])
+        for size in self.input_sizes if self.superpixels is not None else ():
+            check_superpixels(self.superpixels, size)
         if not tests_only and self.superpixels is not None and self.superpixels_of == "frame":
             check_whole_frames(self.name, self.frame_size, self.resize)
         self._check_derived()
@@ -426,7 +427,8 @@ class DepthDataModule(LightningDataModule, ABC):
     def setup_test(self) -> None:
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
-        self._check_superpixels_in_evaluation(self.splits.test)
+        for size in self.input_sizes if self.superpixels is not None else ():
+            check_superpixels(self.superpixels, size)
         self._check_derived()
         corruption = None if self.variant is None else self.variant.corruption
         view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
@@ -447,12 +449,6 @@ class DepthDataModule(LightningDataModule, ABC):
     def _finish(self) -> Finish:
         return Finish(*self.normalization, self.superpixels, self.derived)
 
-    def _check_superpixels_in_evaluation(self, positions: Sequence[int]) -> None:
-        if self.superpixels is not None:
-            shown = self.eval_size or self.resize
-            for size in {shown} if shown else {self.input_size, *map(self.reader.size_of, positions)}:
-                check_superpixels(self.superpixels, size)
-
     def _check_derived(self) -> None:
         for map_ in self.derived:
             if map_.needs != "image" and map_.needs not in self.reader.provides:
@@ -472,6 +468,15 @@ class DepthDataModule(LightningDataModule, ABC):
     def input_size(self) -> Size:
         """Return height and width of the network input in evaluation; see :attr:`frame_size` where frames differ."""
         return self.eval_size or self.resize or self.frame_size
+
+    @property
+    def input_sizes(self) -> frozenset[Size]:
+        """Return height and width of all network inputs in evaluation: one, unless frames keep several sizes."""
+        shown = self.eval_size or self.resize
+        if shown is not None:
+            return frozenset({(shown[0], shown[1])})
+        seen = frozenset(self.reader.size_of(position) for position in (*self.splits.test, *self.splits.val))
+        return seen or frozenset({self.input_size})
 
     @property
     def nearer(self) -> float:

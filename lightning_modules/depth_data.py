@@ -67,6 +67,10 @@ class DepthData(Protocol):
         """Return height and width of the network input in evaluation."""
 
     @property
+    def input_sizes(self) -> frozenset[Size]:
+        """Return height and width of all network inputs in evaluation: one, unless frames keep several sizes."""
+
+    @property
     def crop(self) -> Size:
         """Return height and width of the network input in training."""
 

@@ -133,7 +133,7 @@ class SemanticMD(DepthModule):
                 f"`{data.name}` has {data.classes} classes, the method {self.classes}: set `model.init_args.classes` "
                 f"to {data.classes}"
             )
-        for size in {tuple(data.crop), tuple(data.input_size)}:
+        for size in {tuple(data.crop), *data.input_sizes}:
             self.network.backbone.check_size(*size)
         semantic_input = self.network.semantic_input
         if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(data.splits.train):

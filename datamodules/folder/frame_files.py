@@ -89,7 +89,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     """Return (H, W) bool of a mask file, true where a pixel counts; raises as :func:`read_ids` does."""
     if path.suffix.lower() in (".npy", ".npz"):
         return flat(read_map(path), path) > 0
-    return decode_image(path, cv2.IMREAD_GRAYSCALE) > 0
+    return decode_image(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH) > 0
 
 
 def planar(distance: NDArray[np.float64], camera: Tensor) -> NDArray[np.float64]:

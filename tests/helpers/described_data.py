@@ -14,5 +14,6 @@ def described(**facts):
         "class_order": lambda *counted: list(range(40, 0, -1)),
     }  # fmt: skip
     made = SimpleNamespace(**{**settings, **facts})
+    made.input_sizes = frozenset({tuple(made.input_size)})
     made.test_sets = facts.get("test_sets", lambda: [made])
     return made

@@ -75,11 +75,14 @@ def test_radial_distance_is_made_planar(tmp_path):
     assert not data.radial
 
 
-def test_masks_take_depth_away(tmp_path):
+@pytest.mark.parametrize(
+    ("ending", "dtype"), [(".png", np.uint8), (".png", np.uint16), (".png", bool), (".npy", float)]
+)
+def test_masks_take_depth_away(tmp_path, ending, dtype):
     root = one_frame(tmp_path, millimetres(surface(0)), ".png")
-    mask = np.zeros((48, 64), np.uint8)
+    mask = np.zeros((48, 64), dtype)
     mask[10:20, 5:9] = 1
-    save(root / "masks/a.png", mask)
+    save(root / f"masks/a.{ending}", mask)
     depth = module(root).reader.read(0).maps["depth"][0].numpy()
     assert np.array_equal(depth > 0, mask > 0)
 

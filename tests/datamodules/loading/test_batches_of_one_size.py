@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler
 
-from datamodules import EdgeTarget, FolderDataModule, GridSuperpixels, ResizeFrame
+from datamodules import EdgeTarget, FolderDataModule, GridSuperpixels, ResizeFrame, SeedsSuperpixels
 from datamodules.loading.samplers import BatchesOfOneSize, EvalSampler
 from datamodules.storage.store import StorePlan, write_store
 from tests.helpers.own_frames import describe, millimetres, picture, save, surface
@@ -61,6 +61,13 @@ def test_a_test_set(root, eval_size):
         assert tuple(batch["image"].shape[-2:]) == tuple(batch["superpixels"].shape[-2:]) == (eval_size or size)
         for number, depth in zip(batch["index"].tolist(), batch["depth"], strict=True):
             np.testing.assert_allclose(depth[0].numpy(), surface(number, size), atol=6e-4)
+
+
+def test_every_size_is_known_before(root):
+    assert module(root).input_sizes == {(48, 64), (40, 72), (64, 48)}
+    assert module(root, eval_size=(32, 48)).input_sizes == {(32, 48)}
+    with pytest.raises(ValueError, match="of a 40x72 image where"):
+        module(root, superpixels=SeedsSuperpixels(16)).setup("test")
 
 
 def test_a_test_that_was_stopped_goes_on_with_its_next_frame(root):
