@@ -18,7 +18,7 @@ OUTLINED_WIDTH = 400
 def colorize(values: NDArray, low: float, high: float, colormap: str, valid: NDArray | None = None) -> Picture:
     """Return values (H, W) from ``low`` to ``high`` in colours (H, W, 3) of a colormap; invalid pixels are black."""
     scaled = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-    colors = (matplotlib.colormaps[colormap](scaled)[..., :3] * 255).astype(np.uint8)
+    colors = matplotlib.colormaps[colormap](scaled, bytes=True)[..., :3]
     return colors if valid is None else np.where(valid[..., None], colors, 0).astype(np.uint8)
 
 

@@ -29,6 +29,9 @@ FIX = "choose another `--output`, or make room"
 #: File in a photo's folder that says what it was made of; where it is, the photo is finished.
 RECORD = "photo.json"
 
+#: File with a table of points, in a photo's folder.
+POINTS = "points.csv"
+
 #: Millimetres that 16 bits hold.
 MOST_MILLIMETRES = 65535
 
@@ -49,9 +52,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             partial.mkdir(parents=True)
             yield partial
             if folder.is_dir():
-                names = sorted(os.listdir(partial), key=lambda name: name == RECORD)  # which makes it finished
-                for name in names:
-                    os.replace(partial / name, folder / name)
+                replace_files(folder, partial)
             else:
                 os.rename(partial, folder)
         finally:
@@ -61,6 +62,31 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(error.errno or 0, f"{printable(folder)}: cannot be written ({reason}); {FIX}") from error
+
+
+def replace_files(folder: Path, new: Path) -> None:
+    """Put the files of a photo in the place of those that were made of it before; other files stay.
+
+    Args:
+        folder: of the photo.
+        new: folder with its new files, which are moved.
+    """
+    names = sorted(os.listdir(new), key=lambda name: name == RECORD)  # it comes last: with it a photo is finished
+    before = (read_record(folder) or {}).get("files", [])
+    for name in [*(set(before) - set(names)), POINTS]:
+        if os.path.basename(name) == name:  # a record may have been written by hand
+            (folder / name).unlink(missing_ok=True)
+    for name in names:
+        os.replace(new / name, folder / name)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder's record says; None where there is no record of a photo."""
+    try:
+        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and isinstance(content.get("photo"), dict) else None
 
 
 def write_photo(
@@ -91,6 +117,7 @@ def write_photo(
         elif result.segments:
             levels: dict[str, Any] = {f"level{number}": ids for number, ids in enumerate(result.segments)}
             np.savez_compressed(place / "segments.npz", **levels)
+        facts["files"] = sorted(os.listdir(place))
         write_text_atomically(place / RECORD, json.dumps({**record, **facts}, indent=2))
 
 

@@ -1,6 +1,5 @@
 """Where the files of each photo go: a folder under its own name, that no other photo shares."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.files import names_in, printable
-from experiments.inference.photo_files import RECORD
+from experiments.inference.photo_files import read_record
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def finished_photos(output: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return name and record of each photo's folder in a folder of results, by the path of the photo."""
     found = {}
     for name in sorted(names_in(output)):
-        if (record := _record(output / name)) is not None:
+        if (record := read_record(output / name)) is not None:
             found[str(record["photo"].get("path"))] = (name, record)
     return found
 
@@ -101,11 +100,3 @@ def describe(photo: Path) -> dict[str, Any]:
     except OSError:  # told when it is read
         size, changed = 0, 0
     return {"path": printable(os.path.realpath(photo)), "bytes": size, "changed": changed}
-
-
-def _record(folder: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and isinstance(content.get("photo"), dict) else None

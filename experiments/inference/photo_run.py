@@ -17,6 +17,7 @@ from experiments.foreign.prediction_formats import read_map
 from experiments.inference.camera_choice import check_camera
 from experiments.inference.measured_points import Point, parse_known, read_points, tabulate
 from experiments.inference.photo_choices import Task
+from experiments.inference.photo_files import POINTS
 from experiments.inference.photo_list import find_photos
 from experiments.inference.photo_places import Place, find_places
 from experiments.inference.photo_work import Finished, PhotoWork
@@ -136,7 +137,7 @@ def show_points(folder: Path, points: Sequence[Point]) -> None:
         print("  ".join([name.ljust(widths[0]), *aligned]).rstrip())
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(table)
-    write_text_atomically(folder / "points.csv", text.getvalue())
+    write_text_atomically(folder / POINTS, text.getvalue())
 
 
 def written_depth(folder: Path) -> NDArray[np.float32]:
