@@ -116,7 +116,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Command(
                 "export hub", "a folder for huggingface_hub: safetensors and model card",
-                "segdepth export hub shed_hybrid", "experiments.inference.release:hub",
+                "segdepth export hub shed_hybrid", "experiments.inference.hub:hub",
             ),
         ),
         notes=RUN_NOTE,

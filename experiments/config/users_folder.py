@@ -47,7 +47,7 @@ def check_own_packages() -> None:
     for name in OWN:
         spec = find_spec(name)
         places = [Path(place).resolve() for place in (spec and spec.submodule_search_locations) or ()]
-        if places and OWN_ROOT / name not in places:
+        if places and (OWN_ROOT / name).resolve() not in places:
             raise ConfigError(
                 f"Python takes {places[0]} for segdepth's package `{name}`; rename it, or take {places[0].parent} out "
                 "of PYTHONPATH"

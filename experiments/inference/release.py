@@ -1,4 +1,4 @@
-"""`segdepth export hub`: a run's model as a folder to share."""
+"""A run's model as a folder to share, with its model card."""
 
 import tempfile
 from collections.abc import Mapping
@@ -22,25 +22,8 @@ SHOWN = ("abs_rel", "rmse", "log10", "silog", "delta1", "delta2", "delta3")
 PLACES = {"root": ".", "store": None}
 
 
-def hub(
-    run: str,
-    /,
-    *,
-    output: Path | None = None,
-    checkpoint: Literal["best", "last"] | None = None,
-    runs_root: Path = Path("runs"),
-) -> None:
-    """Write a finished run's model as a folder for huggingface_hub: safetensors, configuration and model card.
-
-    Args:
-        run: folder of a run, a checkpoint in one, or an experiment: its newest run.
-        output: folder to write, which is not there yet; `export/hub` in the run's folder by default.
-        checkpoint: whose weights, best or last; by default that which the run was tested with.
-        runs_root: folder of all runs.
-
-    Raises:
-        ConfigError: if there is no such run, or the folder is there.
-    """
+def write_release(run: str, output: Path | None, checkpoint: Literal["best", "last"] | None, runs_root: Path) -> None:
+    """Write a run's model as a folder; for arguments and errors see :func:`experiments.inference.hub.hub`."""
     quieten()
     released, folder = release(run, runs_root, checkpoint)
     output = output or folder / "export" / "hub"

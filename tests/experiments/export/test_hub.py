@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 from safetensors import safe_open
 
 import segdepth
@@ -76,9 +77,12 @@ def test_it_comes_back_with_equal_outputs_and_says_what_it_is(released, monkeypa
     assert "| data | nyuv2, 2 frames |" in card.text
     assert str(released) not in (away / "model" / "config.json").read_text() + card.text  # no path of this machine
 
-    shutil.copytree(away / "model", released / "other")
-    with safe_open(released / "other" / "model.safetensors", "pt") as file:
+    with safe_open(away / "model" / "model.safetensors", "pt") as file:
         assert all(name.startswith("model.") for name in file.keys())  # noqa: SIM118
+
+    Image.fromarray(PHOTO).save(away / "photo.png")
+    main(["infer", str(away / "model"), str(away / "photo.png"), "--output", str(away / "out")])
+    assert list((away / "out").rglob("*.png"))
 
 
 def test_a_folder_that_is_there_is_kept_and_a_damaged_one_named(released):
