@@ -96,8 +96,9 @@ def _over(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(first)
     for key, value in second.items():
         present = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(present, Mapping)
-        merged[key] = _over(present, value) if both else value
+        if isinstance(value, Mapping) and isinstance(present, Mapping):
+            value = _over(present, value)
+        merged[key] = value
     return merged
 
 
