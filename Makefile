@@ -47,7 +47,7 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY) ## Make .venv from requirements.lock
 
 .PHONY: exp
-exp: $(READY) ## Train and test an experiment: NAME=... [DATA_ROOT=...] [PROFILE=quick|paper] [DEVICES=n] [ARGS="..."]
+exp: $(READY) ## Train and test an experiment: NAME=... [DATA_ROOT=...] [PROFILE=quick|lite|paper] [DEVICES=n] [ARGS="..."]
 	@test -n "$(NAME)" || { echo "name an experiment: make exp NAME=shed_hybrid" >&2; exit 2; }
 	@$(SEGDEPTH) exp $(CONFIGS) --trainer.devices $(DEVICES) $(ARGS)
 

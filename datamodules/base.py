@@ -209,6 +209,11 @@ class DepthDataModule(LightningDataModule, ABC):
         return False
 
     @property
+    def truth(self) -> str:
+        """Return what depth is known up to: ``metric``, or a ``scale``, or ``scale_and_shift``, a frame."""
+        return "metric"
+
+    @property
     def train_window(self) -> tuple[int, int, int, int] | None:
         """Return top, left, bottom and right edge of where training crops are drawn from; None for the whole frame."""
         return None
@@ -295,7 +300,7 @@ class DepthDataModule(LightningDataModule, ABC):
 
     @property
     def frame_size(self) -> Size:
-        """Return height and width of every frame, and of its truth."""
+        """Return height and width of every frame, and of its truth; where they differ, the smallest of each."""
         return self.reader.size
 
     @cached_property
@@ -393,7 +398,8 @@ class DepthDataModule(LightningDataModule, ABC):
         if not tests_only:
             check_crop(self.name, self.crop_source, self.crop)
             check_superpixels(self.superpixels, self.crop)
-        check_superpixels(self.superpixels, self.input_size)
+        for size in self.input_sizes if self.superpixels is not None else ():
+            check_superpixels(self.superpixels, size)
         if not tests_only and self.superpixels is not None and self.superpixels_of == "frame":
             check_whole_frames(self.name, self.frame_size, self.resize)
         self._check_derived()
@@ -421,7 +427,8 @@ class DepthDataModule(LightningDataModule, ABC):
     def setup_test(self) -> None:
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
-        check_superpixels(self.superpixels, self.input_size)
+        for size in self.input_sizes if self.superpixels is not None else ():
+            check_superpixels(self.superpixels, size)
         self._check_derived()
         corruption = None if self.variant is None else self.variant.corruption
         view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
@@ -440,7 +447,7 @@ class DepthDataModule(LightningDataModule, ABC):
             self.variant_sets.append(shown)
 
     def _finish(self) -> Finish:
-        return Finish(*self.normalization, self.superpixels, self.derived, self.reader.size)
+        return Finish(*self.normalization, self.superpixels, self.derived)
 
     def _check_derived(self) -> None:
         for map_ in self.derived:
@@ -459,14 +466,29 @@ class DepthDataModule(LightningDataModule, ABC):
 
     @property
     def input_size(self) -> Size:
-        """Return height and width of the network input in evaluation."""
+        """Return height and width of the network input in evaluation; see :attr:`frame_size` where frames differ."""
         return self.eval_size or self.resize or self.frame_size
+
+    @property
+    def input_sizes(self) -> frozenset[Size]:
+        """Return height and width of all network inputs in evaluation: one, unless frames keep several sizes."""
+        shown = self.eval_size or self.resize
+        if shown is not None:
+            return frozenset({(shown[0], shown[1])})
+        seen = frozenset(self.reader.size_of(position) for position in (*self.splits.test, *self.splits.val))
+        return seen or frozenset({self.input_size})
 
     @property
     def nearer(self) -> float:
         """Return what depth of training frames is divided by, see :func:`depth_divisor`, which raises ValueError."""
         if not self.divide_depth_by_zoom:
             return 1.0
+        several = len({self.reader.size_of(position) for position in self.splits.train}) > 1
+        if several and self.resize is None and self.eval_size is not None:
+            raise ValueError(
+                f"{self.name}: frames of several sizes have no zoom in common; set `data.init_args.resize`, or "
+                "`divide_depth_by_zoom: false`"
+            )
         return depth_divisor(self.name, self.resize or self.frame_size, self.input_size, radial=self.radial)
 
     @property
@@ -545,6 +567,7 @@ class DepthDataModule(LightningDataModule, ABC):
             "remarks": list(self.remarks),
             "synthetic": self.name.startswith("rooms"),
             "frame_size": list(self.frame_size),
+            **({} if self.truth == "metric" else {"truth": self.truth}),
             "provides": sorted(self.provides),
             "normalization": [list(values) for values in self.normalization],
             "input_size": list(self.input_size),

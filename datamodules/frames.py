@@ -30,6 +30,7 @@ class Frame:
         frame: number of the frame in its scene.
         index: number of the frame in its data set, 0-based; unique there.
         facts: what is known of the frame as a whole, tensors of fixed shape.
+        sparse: whether a few hundred pixels of depth are measured, each of which counts when the frame is resized.
         pixel_map: (3, 3) float32, takes native pixel coordinates (x, y, 1) to this frame's.
     """
 
@@ -40,6 +41,7 @@ class Frame:
     frame: int
     index: int
     facts: dict[str, Tensor] = field(default_factory=dict)
+    sparse: bool = False
     pixel_map: Tensor = field(default_factory=lambda: torch.eye(3))
 
     @property
@@ -54,15 +56,17 @@ class FrameReader(ABC):
 
     Attributes:
         provides: keys of the frames' ``maps`` and ``facts``.
-        size: height and width of every frame.
+        size: height and width of every frame; where they differ, the smallest of each, see :meth:`size_of`.
         scenes: scene of every frame.
         frame_numbers: number of every frame in its scene.
         provenance: where the files themselves say that they come from; empty where they do not.
         depth_remarks: what else must be said of their depth beside metrics.
+        sparse: whether a few hundred pixels of depth are measured, see :class:`Frame`.
     """
 
     provenance: str = ""
     depth_remarks: tuple[str, ...] = ()
+    sparse: bool = False
     provides: frozenset[str]
     size: tuple[int, int]
     scenes: Sequence[str]
@@ -75,6 +79,10 @@ class FrameReader(ABC):
     def indices(self) -> Sequence[int]:
         """Return the number of every frame in its data set, see :class:`Frame`."""
         return range(len(self))
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame, without reading it; :attr:`size` where all share one."""
+        return self.size
 
     @abstractmethod
     def read(self, position: int) -> Frame:
@@ -122,7 +130,7 @@ class WrappedReader(FrameReader):
     def __init__(self, reader: FrameReader):
         self.reader = reader
         self.scenes, self.size, self.provides = reader.scenes, reader.size, reader.provides
-        self.provenance, self.depth_remarks = reader.provenance, reader.depth_remarks
+        self.provenance, self.depth_remarks, self.sparse = reader.provenance, reader.depth_remarks, reader.sparse
 
     @property
     def frame_numbers(self) -> Sequence[int]:  # type: ignore[override]
@@ -133,6 +141,10 @@ class WrappedReader(FrameReader):
     def indices(self) -> Sequence[int]:
         """Return the number of every frame in its data set."""
         return self.reader.indices
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame of the wrapped reader."""
+        return self.reader.size_of(position)
 
     def check_files(self, positions: Iterable[int]) -> None:
         """Check that the wrapped reader's files of some frames exist; raises as its method does."""
@@ -233,6 +245,10 @@ class FrameDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return height and width of each frame as it lies on disk."""
+        return [self.reader.size_of(index) for index in self.indices]
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """Return the sample at a position, or at the (position, epoch) that a training sampler gives.

@@ -74,6 +74,6 @@ def collate(samples: Sequence[Sample]) -> Sample:
                 raise ValueError(
                     f"frames {first['index']} and {other['index']} cannot be stacked: "
                     f"`{key}` is {tuple(value.shape)} in one and {tuple(other_value.shape)} in the other; "
-                    "set one size for all (`data.init_args.eval_size`) or `eval_batch_size: 1`"
+                    "set one size for all (`data.init_args.resize` and `crop` in training)"
                 )
     return default_collate(list(samples))

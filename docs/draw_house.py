@@ -18,8 +18,8 @@ BEGIN, END = "<!-- drawn by docs/draw_house.py -->\n", "<!-- end of the drawing 
 def group_modules(graph: nx.DiGraph) -> dict[str, str]:
     """Return the box in which each module is drawn.
 
-    A package directly below one of the four folders is one box with all that is in it. A module that lies in one of the
-    four folders itself has a box of its own where a package of its folder needs it; all others share their folder's.
+    A package directly below one of the five folders is one box with all that is in it. A module that lies in one of the
+    five folders itself has a box of its own where a package of its folder needs it; all others share their folder's.
     """
     folders = {module: module.partition(".")[0] for module in graph}
     packages = {".".join(module.split(".")[:2]) for module in graph if module.count(".") > 1}

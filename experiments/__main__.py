@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from experiments.config.commands import COMMANDS, Command, find_command, usage
 from experiments.config.error import ConfigError
@@ -42,6 +43,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     from experiments.config.home_paths import expand_argument
     from experiments.config.old_keys import flags_with_new_keys
     from experiments.config.old_names import rename_arguments, warn_of_removed
+    from experiments.config.users_folder import importable_folder, say_clashes
     from experiments.health.address_space import check_address_limit
     from experiments.health.surroundings import tidy_environment
 
@@ -62,12 +64,16 @@ def run(name: str, arguments: Sequence[str]) -> None:
     command, arguments = find_command([name, *arguments])
     if any(each.trains or each.loads_torch for each in COMMANDS if each.name == name):
         check_address_limit()
+    if command.default and not arguments:
+        command, arguments = find_command(command.default.split())
     if command.subcommands:
         if arguments and arguments[0] not in ("-h", "--help"):
             raise ConfigError(f"`segdepth {name} {arguments[0]}`: name a command; {usage(command).splitlines()[0]}")
         print(usage(command))
         return
-    with explained_imports():
+    with explained_imports(), importable_folder():
+        if command.trains or command.configures:
+            say_clashes(Path.cwd())
         if command.trains:
             _train(command, arguments)
         else:

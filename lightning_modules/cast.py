@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from lightning_modules.backbones.released import Names, load_released, read_weights, rename
+from lightning_modules.backbones.initial_weights import are_left_out
+from lightning_modules.backbones.released import Names, load_released, rename
+from lightning_modules.backbones.weight_files import read_weights
 from lightning_modules.batch import Batch
 from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
@@ -110,7 +112,7 @@ class CAST(DepthModule):
             pad_tokens=pad_tokens,
         )
         self.class_loss = ImageClassLoss(min_share)
-        if checkpoint is not None:
+        if checkpoint is not None and not are_left_out():
             self.load_checkpoint(checkpoint, depths)
 
     def load_checkpoint(self, path: str, depths: Sequence[int]) -> None:

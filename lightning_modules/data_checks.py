@@ -8,6 +8,7 @@ from lightning_modules.depth_data import DepthData
 from lightning_modules.evaluated_sets import protocols_by_name
 from lightning_modules.metrics import EvalProtocol
 from lightning_modules.training.parameter_groups import check_lr_scale
+from lightning_modules.truth_checks import check_alignments, check_loss
 
 #: Mean and standard deviation of RGB in [0, 1], three numbers each.
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
@@ -31,6 +32,12 @@ class Checked(Protocol):
     def normalization(self) -> Normalization: ...  # noqa: D102
 
     @property
+    def depth_loss(self) -> Any: ...  # noqa: D102
+
+    @property
+    def learns_by_depth_loss(self) -> bool: ...  # noqa: D102
+
+    @property
     def protocol(self) -> EvalProtocol: ...  # noqa: D102
 
     @property
@@ -52,8 +59,8 @@ def check_fit(method: Checked, data: DepthData, *, training: bool) -> None:
 
     Raises:
         ValueError: if a set lacks keys that the method reads, naming them; if the method declares no normalisation; if
-            a protocol's crop is not defined on frames of a set's size; if ``lr_scale`` names parameters that do not
-            exist.
+            a protocol's crop is not defined on frames of a set's size; if truth is relative, and a loss or protocol is
+            for metres; if ``lr_scale`` names parameters that do not exist.
     """
     if training:
         check_lr_scale([name for name, _ in method.named_parameters()], method.lr_scale)
@@ -65,6 +72,9 @@ def check_fit(method: Checked, data: DepthData, *, training: bool) -> None:
     protocols = protocols_by_name(sets, method.protocol, method.test_protocols)
     if method.predicts_depth:
         check_crops(sets, protocols)
+        check_alignments(sets, protocols)
+        if training:
+            check_loss(name, method.depth_loss, method.learns_by_depth_loss, data, protocols[data.name])
 
 
 def check_provided(method: str, required: frozenset[str], data: DepthData) -> None:

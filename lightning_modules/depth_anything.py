@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from lightning_modules.backbones import TimmViT
-from lightning_modules.backbones.released import Names, load_released, read_weights, rename
+from lightning_modules.backbones import Pretrained, TimmViT
+from lightning_modules.backbones.initial_weights import are_left_out
+from lightning_modules.backbones.released import Names, load_released, rename
 from lightning_modules.backbones.timm_backbones import is_vision_transformer
+from lightning_modules.backbones.weight_files import read_weights
 from lightning_modules.batch import Batch
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
@@ -50,7 +52,8 @@ class DepthAnythingV2(DepthModule):
 
     Args:
         backbone: vision transformer of the registry.
-        pretrained: load its weights, if no ``checkpoint`` is named.
+        pretrained: load its weights, or others, if no ``checkpoint`` is named,
+            see :mod:`lightning_modules.backbones.initial_weights`.
         checkpoint: file of released weights, metric or relative; every name and shape is checked.
         checkpoint_part: load ``all`` of it, or the ``encoder`` alone, as the release does to train metric depth.
         taps: indices of the four blocks that are read, from 0; None spaces them evenly.
@@ -68,7 +71,7 @@ class DepthAnythingV2(DepthModule):
         self,
         *,
         backbone: str = "vit_small_patch14_dinov2.lvd142m",
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         checkpoint: str | None = None,
         checkpoint_part: Literal["all", "encoder"] = "all",
         taps: Sequence[int] | None = (2, 5, 8, 11),
@@ -83,11 +86,11 @@ class DepthAnythingV2(DepthModule):
             raise ValueError(
                 f"Depth Anything v2 reads the blocks of a vision transformer, backbone `{backbone}` is none"
             )
-        encoder = TimmViT(backbone, blocks=taps, norm=True, pretrained=pretrained and checkpoint is None)
+        encoder = TimmViT(backbone, blocks=taps, norm=True, pretrained=pretrained if checkpoint is None else False)
         self.network = DPTViTNetwork(
             encoder, channels=channels, width=width, max_depth=max_depth, depth_param=depth_param
         )
-        if checkpoint is not None:
+        if checkpoint is not None and not are_left_out():
             self.load_checkpoint(checkpoint, checkpoint_part)
 
     def load_checkpoint(self, path: str, part: Literal["all", "encoder"] = "all") -> None:

@@ -55,12 +55,20 @@ class DepthData(Protocol):
         """Return whether depth is the distance to the optical centre instead of planar z."""
 
     @property
+    def truth(self) -> str:
+        """Return what depth is known up to: ``metric``, or a ``scale``, or ``scale_and_shift``, a frame."""
+
+    @property
     def frame_size(self) -> Size:
         """Return height and width of the truth of every frame, its native size."""
 
     @property
     def input_size(self) -> Size:
         """Return height and width of the network input in evaluation."""
+
+    @property
+    def input_sizes(self) -> frozenset[Size]:
+        """Return height and width of all network inputs in evaluation: one, unless frames keep several sizes."""
 
     @property
     def crop(self) -> Size:

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from lightning_modules.backbones.initial_weights import describe_sources
 from lightning_modules.batch import Batch
 from lightning_modules.data_checks import Normalization, check_fit, declared_normalization
 from lightning_modules.depth_data import DepthData, data_of
@@ -60,6 +61,9 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
     #: Whether predictions hold a depth, which a protocol compares with the truth.
     predicts_depth: ClassVar[bool] = True
 
+    #: Whether depth is learned by ``depth_loss`` alone, which relative truth needs another of.
+    learns_by_depth_loss: ClassVar[bool] = True
+
     #: The method's network; its ``backbone`` says how images are normalised.
     network: Any
 
@@ -97,7 +101,15 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
     @property
     def facts(self) -> dict[str, Any]:
         """Return what a run's record says of the method besides its configuration, as plain JSON."""
-        return {"oracle": self.oracle} if self.oracle else {}
+        weights = self.initial_weights
+        return ({"oracle": self.oracle} if self.oracle else {}) | ({"initial_weights": weights} if weights else {})
+
+    @property
+    def initial_weights(self) -> dict[str, str]:
+        """Return in words where the backbone's initial weights come from, by part; empty for a hub's or random ones."""
+        options = self.hparams
+        name = options.get("backbone") or options.get("encoder") or "encoder"
+        return describe_sources(str(name), options.get("pretrained", False))
 
     def configure_model(self) -> None:
         """Apply ``compile`` and ``channels_last`` to the network, in place; neither changes the checkpoints."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lightning_modules.backbones import HybridBackbone
+from lightning_modules.backbones import HybridBackbone, Pretrained
 from lightning_modules.batch import Batch
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.networks.depth_head import DepthParametrisation
@@ -18,7 +18,8 @@ class DPTHybrid(DepthModule):
 
     Args:
         backbone: hybrid ``<stem>+<vit>`` of the registry.
-        pretrained: load the weights of both parts.
+        pretrained: load the weights of both parts, or ``{stem: ..., transformer: ...}``,
+            see :mod:`lightning_modules.backbones.initial_weights`.
         width: channels of the fusion decoder.
         map_fusion: how the stem's maps join: ``refine``, after a residual unit each, as in the release, or ``add``, as
             they are.
@@ -31,7 +32,7 @@ class DPTHybrid(DepthModule):
         self,
         *,
         backbone: str = "resnet50.a1_in1k+vit_small_patch16_384.augreg_in1k",
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         width: int = 256,
         map_fusion: MapFusionRule = "refine",
         max_depth: float = 10.0,

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from lightning_modules.backbones import create_backbone
+from lightning_modules.backbones import Pretrained, create_backbone
 from lightning_modules.batch import Batch
 from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
@@ -41,7 +41,7 @@ class GuidedMTINet(DepthModule):
 
     Args:
         backbone: name in the registry; the paper has a ResNet-50 with torchvision's weights.
-        pretrained: load its weights.
+        pretrained: load its weights, or others, see :mod:`lightning_modules.backbones.initial_weights`.
         depth_loss: loss of the task ``depth``; None takes the paper's structured depth loss (section 5.3.1).
         edge_loss: loss of the task ``edges``; None takes a binary cross-entropy balanced by the frequency of edges.
         task_weights: factors on the tasks' losses, by task; tasks that are not named have 1.
@@ -54,11 +54,13 @@ class GuidedMTINet(DepthModule):
             backbone does not fit.
     """
 
+    learns_by_depth_loss = False  # the structured loss is part of the method
+
     def __init__(
         self,
         *,
         backbone: str = "resnet50.tv_in1k",
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         depth_loss: StructuredDepthLoss | None = None,
         edge_loss: BalancedBCELoss | None = None,
         task_weights: Mapping[str, float] | None = None,

@@ -9,6 +9,8 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.backbones import Pretrained
+from lightning_modules.backbones.initial_weights import are_left_out
 from lightning_modules.batch import Batch
 from lightning_modules.losses import IterationLoss, PixelLoss, RegionLoss
 from lightning_modules.losses.region_loss import RegionForm, Space, UnlabeledRule
@@ -118,7 +120,8 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         stages: what is trained when; the last one is what is tested.
         stage_epochs: epochs of stages that are to last longer or shorter, by name.
         stage_from: run folders that have the result of stages which are then not trained here, by name of the stage.
-        pretrained: begin the generation module from ResNet-34's weights where shapes agree.
+        pretrained: begin the generation module from ResNet-34's weights where shapes agree, timm's or others,
+            see :mod:`lightning_modules.backbones.initial_weights`.
         width_mult: factor on all channels of both modules; 1 is Table 1.
         generation_backbone: ``table1``, the widths of Table 1, or ``resnet34_dilated``, those of ResNet-34.
         refinement_channels: 5, or 4: without the guidance (Table 1).
@@ -140,13 +143,15 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         ValueError: if options contradict each other.
     """
 
+    learns_by_depth_loss = False  # each stage has losses of its own, in metres
+
     def __init__(
         self,
         *,
         stages: Sequence[RegionSupportStage],
         stage_epochs: dict[str, int] | None = None,
         stage_from: dict[str, str] | None = None,
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         width_mult: float = 1.0,
         generation_backbone: GenerationBackbone = "table1",
         refinement_channels: Literal[5, 4] = 5,
@@ -182,8 +187,8 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         parts = set().union(*(stage.parts for stage in self.stages))
         if "generation" in parts:
             self.network["generation"] = GenerationModule(backbone=generation_backbone, **common)
-            if pretrained:
-                self._take_resnet34()
+            if pretrained and not are_left_out():
+                self._take_resnet34(pretrained)
         if "refinement" in parts:
             self.network["refinement"] = RefinementModule(
                 iterations=iterations,
@@ -265,8 +270,8 @@ class RegionSupportNetwork(StagedModule[RegionSupportStage]):
         """
         return to_grid(batch["semantics"][:, None].float() / self.classes, batch["image"])
 
-    def _take_resnet34(self) -> None:
-        loaded, left = take_resnet34_weights(self.network["generation"].features)
+    def _take_resnet34(self, pretrained: Pretrained) -> None:
+        loaded, left = take_resnet34_weights(self.network["generation"].features, pretrained=pretrained)
         layers = ", ".join(sorted({name.rpartition(".")[0] for name in left})) or "no layer"
         rank_zero_info(f"ResNet-34: {len(loaded)} tensors fit; random weights stay in {layers}")
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.backbones import Pretrained
 from lightning_modules.batch import Batch
 from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
@@ -30,7 +31,7 @@ class SemanticMD(DepthModule):
     Args:
         encoder: timm name or ``smp:<encoder>``.
         decoder: architecture of segmentation-models-pytorch.
-        pretrained: load the encoder's weights.
+        pretrained: load the encoder's weights, or others, see :mod:`lightning_modules.backbones.initial_weights`.
         encoder_options: arguments that smp passes on to the encoder, such as ``img_size`` of a timm transformer.
         decoder_options: arguments of smp's model, such as ``decoder_channels``.
         semantic_input: transformation of ground-truth semantics that the network reads beside the image, in tests too;
@@ -60,7 +61,7 @@ class SemanticMD(DepthModule):
         *,
         encoder: str = "efficientnet_b4",
         decoder: str = "unet",
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         encoder_options: dict[str, Any] | None = None,
         decoder_options: dict[str, Any] | None = None,
         semantic_input: SemanticInput | None = None,
@@ -132,7 +133,7 @@ class SemanticMD(DepthModule):
                 f"`{data.name}` has {data.classes} classes, the method {self.classes}: set `model.init_args.classes` "
                 f"to {data.classes}"
             )
-        for size in {tuple(data.crop), tuple(data.input_size)}:
+        for size in {tuple(data.crop), *data.input_sizes}:
             self.network.backbone.check_size(*size)
         semantic_input = self.network.semantic_input
         if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(data.splits.train):

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from lightning_modules.backbones import class_token_start, create_hybrid_parts
+from lightning_modules.backbones import Pretrained, class_token_start, create_hybrid_parts
 from lightning_modules.batch import Batch
 from lightning_modules.depth_module import DepthModule
 from lightning_modules.flat_options import split_between
@@ -19,7 +19,8 @@ class SHED(DepthModule):
 
     Args:
         backbone: ``<stem>+<vit>`` of the registry; of the transformer only the blocks are used.
-        pretrained: load the weights of both parts.
+        pretrained: load the weights of both parts, or ``{stem: ..., transformer: ...}``,
+            see :mod:`lightning_modules.backbones.initial_weights`.
         kwargs: fields of :class:`SHEDOptions`, and arguments of :class:`DepthModule`.
 
     Raises:
@@ -32,7 +33,7 @@ class SHED(DepthModule):
         self,
         *,
         backbone: str = "resnet50.a1_in1k+vit_small_patch16_384.augreg_in1k",
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         **kwargs: Any,
     ):
         options, others = split_arguments(**kwargs)

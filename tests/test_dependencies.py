@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-OWN = ("lightning_modules", "datamodules", "callbacks", "experiments", "benchmarks", "docs", "tests")
+OWN = ("lightning_modules", "datamodules", "callbacks", "experiments", "segdepth", "benchmarks", "docs", "tests")
 
 #: Libraries of which private parts are used: a minor version may change those.
 BOUNDED = ("lightning", "torchmetrics", "timm", "wandb", "jsonargparse")

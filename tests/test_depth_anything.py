@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules import DepthAnythingV2
-from lightning_modules.backbones.released import read_weights
+from lightning_modules.backbones.weight_files import read_weights
 from lightning_modules.metrics import EvalProtocol
 from tests.helpers import depth_anything_release as release
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("lightning_modules", "datamodules", "callbacks", "experiments", "benchmarks")
+FOLDERS = ("lightning_modules", "datamodules", "callbacks", "experiments", "segdepth", "benchmarks")
 
 #: Names that several packages have for the same thing: every package begins with its ``__init__`` and runs its
 #: ``__main__``; the network of a method, as its options, is found under one name in the package of each method.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments")
+HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments", "segdepth")
 TENSOR_PACKAGES = tuple(f"lightning_modules.{part}" for part in ("networks", "losses", "metrics", "backbones"))
 FILE_LIBRARIES = ("h5py", "pathlib", "wandb")
 
@@ -28,7 +28,7 @@ TENSORS_ONLY = Rule(
     opens_files=False,
 )
 OF_CALLBACKS = Rule(
-    ("datamodules", "experiments", "lightning_modules"),
+    ("datamodules", "experiments", "lightning_modules", "segdepth"),
     except_for=(
         "lightning_modules.prediction",
         "lightning_modules.metrics",
@@ -37,15 +37,18 @@ OF_CALLBACKS = Rule(
 )
 RULES = {  # the longest prefix of a module's name decides
     **dict.fromkeys(TENSOR_PACKAGES, TENSORS_ONLY),
-    "lightning_modules": Rule(("datamodules", "callbacks", "experiments", *FILE_LIBRARIES), opens_files=False),
-    "datamodules": Rule(("lightning_modules", "callbacks", "experiments")),
+    "lightning_modules": Rule(
+        ("datamodules", "callbacks", "experiments", "segdepth", *FILE_LIBRARIES), opens_files=False
+    ),
+    "datamodules": Rule(("lightning_modules", "callbacks", "experiments", "segdepth")),
     "callbacks": OF_CALLBACKS,
     "callbacks.pictures": replace(OF_CALLBACKS, forbidden=(*OF_CALLBACKS.forbidden, "callbacks.checkpoints")),
     "callbacks.records": replace(
         OF_CALLBACKS, forbidden=(*OF_CALLBACKS.forbidden, "callbacks.checkpoints", "callbacks.pictures")
     ),
     "callbacks.checkpoints": replace(OF_CALLBACKS, forbidden=(*OF_CALLBACKS.forbidden, "callbacks.pictures")),
-    "experiments": Rule(),
+    "experiments": Rule(("segdepth",)),
+    "segdepth": Rule(opens_files=False),
 }
 
 
@@ -94,7 +97,12 @@ def violations(source: str, path: str) -> list[str]:
     return found
 
 
-SOURCES = [path.relative_to(ROOT).as_posix() for room in HOUSE for path in sorted((ROOT / room).rglob("*.py"))]
+SOURCES = [
+    path.relative_to(ROOT).as_posix()
+    for room in HOUSE
+    for path in sorted((ROOT / room).rglob("*.py*"))
+    if path.suffix in (".py", ".pyi")
+]
 
 
 @pytest.mark.parametrize("path", SOURCES)
@@ -121,6 +129,7 @@ def test_a_module_imports_only_what_its_room_may(path):
         ("datamodules/rooms/writer.py", "if TYPE_CHECKING:\n    from lightning_modules.metrics import EvalProtocol"),
         ("datamodules/nyuv2/nyuv2_datamodule.py", "from experiments.train.cli import main"),
         ("callbacks/pictures/panels.py", "from lightning_modules import shed"),
+        ("experiments/train/cli.py", "from segdepth import load"),
         ("callbacks/pictures/panels.py", "import lightning_modules.networks.dpt"),
         ("callbacks/pictures/panels.py", "from datamodules.frames import FrameDataset"),
         ("callbacks/records/history.py", "from callbacks.pictures.colors import Picture"),

@@ -16,7 +16,7 @@ from lightning_modules.losses import torch_internals
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "lightning_modules").rglob("*.py"))
-HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments")
+HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments", "segdepth")
 
 #: Modules that no documentation names, whose own name does not begin with an underscore.
 UNDOCUMENTED = ("torch.distributed.nn", "segmentation_models_pytorch.decoders", "timm.models.vision_transformer")

@@ -39,9 +39,20 @@ def merge_json(path: Path, metrics: dict[str, float]) -> None:
 
 def remarks_of(trainer: Trainer, name: str) -> tuple[str, ...]:
     """Return what must be said of a test set's frames beside metrics."""
+    return tuple(getattr(_test_set(trainer, name), "remarks", ()))
+
+
+def truth_of(trainer: Trainer, name: str) -> str:
+    """Return what titles say of a test set's truth: what it is known up to; nothing where it is metric."""
+    truth = getattr(_test_set(trainer, name), "truth", "metric")
+    return "" if truth == "metric" else f" (truth up to {truth.replace('_', ' ')})"
+
+
+def _test_set(trainer: Trainer, name: str) -> Any:
+    """Return a test set by its name; None where there is none."""
     datamodule = datamodule_of(trainer)
     sets = datamodule.test_sets() if hasattr(datamodule, "test_sets") else ()
-    return next((tuple(getattr(data, "remarks", ())) for data in sets if data.name == name), ())
+    return next((data for data in sets if data.name == name), None)
 
 
 class RunSummary(Callback):
@@ -68,7 +79,9 @@ class RunSummary(Callback):
             own = f"test/{name}" in pl_module.evaluations
             mark = f" (oracle {truth})" if truth and own else ""
             protocol = pl_module.protocols[name] if own else pl_module.protocol_of(0)
-            console.print(self.table(name, metrics, f"{method}{mark} on {name}, {protocol.name}"))
+            up_to = truth_of(trainer, name)
+            title = f"{method}{mark} on {name}{up_to}, {protocol.name}"
+            console.print(self.table(name, metrics, title))
             if said := remarks_of(trainer, name):
                 console.print(f"{name}: {'; '.join(said)}", highlight=False, markup=False, soft_wrap=True)
             for remark in pl_module.evaluations[f"test/{name}"].remarks if own else ():

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.frames import FrameDataset
 from datamodules.loading.processes import Processes
-from datamodules.loading.samplers import EvalSampler, OverfitSampler, TrainSampler
+from datamodules.loading.samplers import BatchesOfOneSize, EvalSampler, OverfitSampler, TrainSampler
 from datamodules.loading.train_loader import TrainLoader
 from datamodules.loading.workers import prepare_worker
 from datamodules.sample import Sample, collate
@@ -50,7 +50,7 @@ class Loaders:
     def evaluation(
         self, dataset: FrameDataset, batch_size: int, *, keep_workers: bool = False, start: int = 0
     ) -> DataLoader[Sample]:
-        """Return whole frames, each exactly once over all processes.
+        """Return whole frames, each exactly once over all processes, those of a batch of one size.
 
         Args:
             dataset: the frames.
@@ -67,10 +67,18 @@ class Loaders:
                 f"{self.name}: {self.processes.count} processes cannot share {len(dataset)} frames to evaluate; "
                 "lower `trainer.devices`, or hold out more scenes (`data.init_args.val_scenes`)"
             )
-        sampler = EvalSampler(dataset, start=start, num_replicas=self.processes.count, rank=self.processes.rank)
+        sizes = dataset.sizes()
+        differ = len(set(sizes)) > 1
+        sampler = EvalSampler(
+            dataset, start=start, num_replicas=self.processes.count, rank=self.processes.rank,
+            sizes=sizes if differ else None,
+        )  # fmt: skip
         # starting workers draws nothing from the global generator, which is the network's
-        options = self._options(batch_size, keep_workers=keep_workers)
-        return DataLoader(dataset, sampler=sampler, generator=torch.Generator(), **options)
+        options = {**self._options(batch_size, keep_workers=keep_workers), "generator": torch.Generator()}
+        if not differ:
+            return DataLoader(dataset, sampler=sampler, **options)
+        del options["batch_size"]
+        return OneSizeLoader(dataset, batch_sampler=BatchesOfOneSize(sampler, batch_size), **options)
 
     def _options(self, batch_size: int, *, keep_workers: bool = True) -> dict[str, Any]:
         workers = self.num_workers
@@ -84,3 +92,20 @@ class Loaders:
             "worker_init_fn": prepare_worker,
             "persistent_workers": keep_workers and workers > 0,
         }
+
+
+class OneSizeLoader(DataLoader[Sample]):
+    """A loader over :class:`~datamodules.loading.samplers.BatchesOfOneSize`, whose ``sampler`` is theirs.
+
+    A ``DataLoader`` that is given batches has a plain sequential sampler, and Lightning makes the batches of a
+    prediction anew from the loader's sampler.
+
+    Args:
+        dataset: the frames.
+        batch_sampler: their batches.
+        options: of :class:`~torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: FrameDataset, *, batch_sampler: BatchesOfOneSize, **options: Any):
+        super().__init__(dataset, batch_sampler=batch_sampler, **options)
+        self.__dict__["sampler"] = batch_sampler.sampler  # torch refuses to set it

@@ -1,13 +1,14 @@
 """Which process sees which frame, and when.
 
-Both samplers are ``DistributedSampler``s, so that Lightning leaves them in place and tells them the epoch.
+The samplers of frames are ``DistributedSampler``s, so that Lightning leaves them in place and tells them the epoch.
 """
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
+from itertools import groupby, islice
 from typing import Any
 
 import torch
-from torch.utils.data import DistributedSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DistributedSampler, SequentialSampler
 
 from datamodules.frames import derive_seed
 
@@ -68,11 +69,20 @@ class EvalSampler(DistributedSampler[Any], SequentialSampler):
         num_replicas: number of processes W.
         rank: of this process.
         start: frames of this process to leave out at the beginning: a test that was stopped has done them.
+        sizes: height and width of each frame, of which :class:`BatchesOfOneSize` are made; None for one of all.
     """
 
-    def __init__(self, dataset: Sized, *, num_replicas: int = 1, rank: int = 0, start: int = 0):
+    def __init__(
+        self,
+        dataset: Sized,
+        *,
+        num_replicas: int = 1,
+        rank: int = 0,
+        start: int = 0,
+        sizes: Sequence[tuple[int, int]] | None = None,
+    ):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self.start = start
+        self.start, self.sizes = start, sizes
         self.positions = range(rank, len(dataset), num_replicas)[start:]
 
     def __iter__(self) -> Iterator[Any]:
@@ -80,3 +90,29 @@ class EvalSampler(DistributedSampler[Any], SequentialSampler):
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+class BatchesOfOneSize(BatchSampler):
+    """Frames in the order of a sampler, in batches that end where the next frame is of another size.
+
+    A frame keeps the size that it has, and all frames their order, which resumed tests and metrics go by.
+
+    Args:
+        sampler: the frames, and their sizes.
+        batch_size: frames of a batch, at most.
+        drop_last: for Lightning, which makes batch samplers anew by these three names; every frame is in a batch.
+    """
+
+    sampler: EvalSampler
+
+    def __init__(self, sampler: EvalSampler, batch_size: int, drop_last: bool = False):
+        super().__init__(sampler, batch_size, drop_last=False)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        sizes = self.sampler.sizes
+        for _, alike in groupby(self.sampler, key=lambda position: None if sizes is None else sizes[position]):
+            while batch := list(islice(alike, self.batch_size)):
+                yield batch
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

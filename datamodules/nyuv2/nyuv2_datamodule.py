@@ -29,12 +29,10 @@ from datamodules.nyuv2.labeled_format import (
 from datamodules.nyuv2.labeled_reader import UNKNOWN_SCENE, NYUv2Reader, read_splits
 from datamodules.nyuv2.official import LABELED_FRAMES, is_test_frame, other_scenes, other_tests
 from datamodules.nyuv2.trees import BTS_LISTS, MARIGOLD_LISTS, TreeFrame, TreeReader, find_list, read_bts, read_marigold
+from datamodules.set_names import is_reserved
 from datamodules.splits import Splits, random_split
 
 Layout = Literal["auto", "labeled", "bts", "marigold"]
-
-#: How names of data sets begin, which other frames may not take.
-RESERVED = ("nyu", "rooms", "hypersim", "ibims", "not_")
 
 #: What each layout trains on, when it is whole.
 LAYOUTS = {
@@ -148,7 +146,7 @@ class NYUv2DataModule(DepthDataModule):
         if self.store is not None or name.startswith("rooms") or self._stranger is None:
             return name
         folder = re.sub(r"\W+", "_", self.folder.resolve().name).strip("_") or "frames"
-        own = f"not_{folder}" if folder.lower().startswith(RESERVED) else folder
+        own = f"not_{folder}" if is_reserved(folder) else folder
         return own + self.data_set.removeprefix(NYUv2DataModule.data_set)
 
     @cached_property

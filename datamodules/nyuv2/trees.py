@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from datamodules.files import (
-    ONE_SIZE,
     number_lines,
     path_named,
     printable,
@@ -22,6 +21,7 @@ from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.nyuv2.labeled_format import Border, DepthSource, blacken_border, intrinsics
 from datamodules.storage.file_state import file_states
 from datamodules.storage.images import read_depth_png, read_rgb
+from datamodules.storage.map_sizes import known_size
 
 #: Where lists are looked for, below a data set's folder: beside the data, and as the repositories keep them.
 LIST_FOLDERS = ("", "train_test_inputs", "data_splits", "filenames")
@@ -174,6 +174,10 @@ class TreeReader(FrameReader):
         frames = (self.frames[position] for position in positions)
         require_files(file for frame in frames for file in (frame.image, frame.depth))
 
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame, from the head of its colour file."""
+        return known_size(self.frames[position].image) or self.size
+
     def source(self, position: int) -> str:
         """Return the colour file."""
         return printable(self.frames[position].image)
@@ -193,15 +197,10 @@ class TreeReader(FrameReader):
                 f"{printable(frame.depth)}: is {depth_size[0]}x{depth_size[1]} pixels, its image "
                 f"{printable(frame.image)} {height}x{width}; take the two that belong together"
             )
-        if (height, width) != self.size:
-            raise ValueError(
-                f"{printable(frame.image)}: is {height}x{width} pixels, the data set's first frame "
-                f"{self.size[0]}x{self.size[1]}; {ONE_SIZE}"
-            )
         return Frame(
             image=blacken_border(image) if self.border == "black" else image,
             maps={"depth": depth},
-            intrinsics=torch.from_numpy(intrinsics(*self.size)),
+            intrinsics=torch.from_numpy(intrinsics(height, width)),  # of the frame at whatever size it was brought to
             scene=frame.scene,
             frame=frame.frame,
             index=frame.index,

@@ -55,6 +55,13 @@ class PreparedReader(WrappedReader):
         """Return the identity of the frames, the steps and the maps."""
         return "\n".join([self.reader.identity, *map(repr, self.steps), *map(describe, self.maps)])
 
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame after the steps."""
+        size = self.reader.size_of(position)
+        for step in self.steps:
+            size = step.resized(size)
+        return size
+
     def read_depth(self, position: int) -> Tensor:
         """Return depth after the steps, (1, H, W) float32 metres; without steps only depth is read."""
         return self._stepped(position).maps["depth"] if self.steps else super().read_depth(position)

@@ -17,6 +17,9 @@ STATISTICS_FRAMES = 1500
 #: Frames whose depth is looked at for its levels, at most, and the levels of 8 bits.
 PROBED_FRAMES, EIGHT_BITS = 8, 256
 
+#: Pixels seen of a level, at least: of fewer, each has a depth of its own however fine depth is.
+PIXELS_OF_LEVEL = 2
+
 
 def depth_median(reader: FrameReader, positions: Sequence[int]) -> float:
     """Return the median of all valid depths of some frames, at native size, in metres, exact to 1 mm.
@@ -90,6 +93,7 @@ def coarse_levels(reader: FrameReader, positions: Sequence[int]) -> int | None:
     for position in spread(positions, PROBED_FRAMES):
         with suppress(OSError, ValueError):  # told where the frame is used
             depth = reader.read_depth(position)[..., ::2, ::2]
-            seen.append(depth[depth > 0].unique())
-    values = torch.cat(seen).unique() if seen else torch.zeros(0)
-    return len(values) if 0 < len(values) <= EIGHT_BITS else None
+            seen.append(depth[depth > 0])
+    pixels = torch.cat(seen) if seen else torch.zeros(0)
+    levels = len(pixels.unique())
+    return levels if 0 < levels <= EIGHT_BITS and len(pixels) >= PIXELS_OF_LEVEL * levels else None

@@ -22,17 +22,23 @@ DEPTH_MAPS = ("depth", "region_support")
 
 
 def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> Frame:
-    """Return a frame resized: the image antialiased (or by ``nearest`` pixel), maps by nearest pixel, camera scaled."""
+    """Return a frame resized: the image antialiased (or by ``nearest`` pixel), maps by nearest pixel, camera scaled.
+
+    Sparse depth keeps its points, see :func:`resize_points`.
+    """
     if frame.size == (height, width):
         return frame
     scale_y, scale_x = height / frame.size[0], width / frame.size[1]
     # Pixel centres lie at integers, so (c + 1/2) scales, not c.
     scaling = torch.tensor([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]])
     size = (height, width)
+    maps = {key: resize_map(map_, size) for key, map_ in frame.maps.items()}
+    if frame.sparse:
+        maps["depth"] = resize_points(frame.maps["depth"], size)
     return replace(
         frame,
         image=resize_map(frame.image, size) if nearest else resize_image(frame.image, size),
-        maps={key: resize_map(map_, size) for key, map_ in frame.maps.items()},
+        maps=maps,
         intrinsics=scaling @ frame.intrinsics,
         pixel_map=scaling @ frame.pixel_map,
     )
@@ -51,6 +57,21 @@ def resize_map(map_: Tensor, size: Size) -> Tensor:
     channels = map_.double().reshape(-1, *map_.shape[-2:])
     resized = F.resize(channels, list(size), interpolation=v2.InterpolationMode.NEAREST_EXACT)
     return resized.reshape(*map_.shape[:-2], *size).to(map_.dtype)
+
+
+def resize_points(depth: Tensor, size: Size) -> Tensor:
+    """Return sparse depth (1, H, W) at another size (h, w): each measured pixel in the one pixel that it falls into.
+
+    None is lost to pixels left out between, none becomes a patch, none is mixed with others. Of several that fall into
+    one pixel the nearest to the camera stays, which hides the others.
+    """
+    (height, width), (rows, columns) = depth.shape[-2:], size
+    _, y, x = depth.nonzero(as_tuple=True)
+    row = ((y + 0.5) * (rows / height)).long().clamp_max(rows - 1)
+    column = ((x + 0.5) * (columns / width)).long().clamp_max(columns - 1)
+    nearest = depth.new_full((rows * columns,), torch.inf)
+    nearest.scatter_reduce_(0, row * columns + column, depth[0, y, x], "amin")
+    return nearest.where(nearest.isfinite(), 0.0).reshape(1, rows, columns)
 
 
 def crop(frame: Frame, top: int, left: int, height: int, width: int) -> Frame:
@@ -99,21 +120,25 @@ class Finish:
         std: of RGB in [0, 1].
         superpixels: how to make them; None for samples without.
         derived: maps made of the finished ones.
-        frame_size: height and width of a whole frame, where frames bring superpixels of themselves along.
     """
 
     mean: RGB
     std: RGB
     superpixels: Superpixels | None = None
     derived: Sequence[DerivedMap] = ()
-    frame_size: Size | None = None
 
-    def __call__(self, frame: Frame, image: Tensor) -> Sample:
-        """Return the sample of a frame whose network input is ``image``, (3, h, w) uint8 RGB."""
+    def __call__(self, frame: Frame, image: Tensor, whole_size: Size) -> Sample:
+        """Return the sample of a view of a frame.
+
+        Args:
+            frame: the view.
+            image: (3, h, w) uint8 RGB, the network input.
+            whole_size: height and width of the whole frame, of which a view may bring superpixels along.
+        """
         maps = {**frame.maps, "valid": frame.maps["depth"] > 0}
         whole = maps.pop("superpixels", None)
         if self.superpixels is not None:
-            maps["superpixels"] = self._superpixels(self.superpixels, frame, image, whole)
+            maps["superpixels"] = self._superpixels(self.superpixels, frame, image, whole, whole_size)
         for derived in self.derived:
             source = frame.image if derived.needs == "image" else frame.maps[derived.needs]
             maps[derived.key] = derived.make(source)
@@ -121,9 +146,11 @@ class Finish:
         labels = {"scene": frame.scene, "frame": frame.frame, "index": frame.index}
         return cast(Sample, {"image": normalised, **maps, **frame.facts, "intrinsics": frame.intrinsics, **labels})
 
-    def _superpixels(self, algorithm: Superpixels, frame: Frame, image: Tensor, whole: Tensor | None) -> Tensor:
-        if whole is not None and self.frame_size is not None and frame.size == tuple(image.shape[-2:]):
-            return algorithm.of_view(whole, frame.pixel_map, self.frame_size)
+    def _superpixels(
+        self, algorithm: Superpixels, frame: Frame, image: Tensor, whole: Tensor | None, whole_size: Size
+    ) -> Tensor:
+        if whole is not None and frame.size == tuple(image.shape[-2:]):
+            return algorithm.of_view(whole, frame.pixel_map, whole_size)
         return torch.from_numpy(algorithm(image.permute(1, 2, 0).numpy()))
 
 
@@ -152,10 +179,20 @@ class TrainTransform:
     nearer: float = 1.0
 
     def __call__(self, frame: Frame) -> Sample:
-        """Return a random view of a frame; all maps have the image's height and width."""
+        """Return a random view of a frame; all maps have the image's height and width.
+
+        Raises:
+            ValueError: if the frame is smaller than the crop, which among frames of several sizes some may be.
+        """
+        whole_size = frame.size
         if self.resize is not None:
             frame = resize(frame, *self.resize)
         top, left, bottom, right = self.window or (0, 0, *frame.size)
+        if bottom - top < self.crop[0] or right - left < self.crop[1]:
+            raise ValueError(
+                f"{frame.scene}, frame {frame.frame}: is {frame.size[0]}x{frame.size[1]} pixels, smaller than the "
+                f"training crop of {self.crop[0]}x{self.crop[1]}; set a smaller `data.init_args.crop`, or `resize`"
+            )
         top += int(torch.randint(bottom - top - self.crop[0] + 1, ()))
         left += int(torch.randint(right - left - self.crop[1] + 1, ()))
         frame = crop(frame, top, left, *self.crop)
@@ -164,7 +201,7 @@ class TrainTransform:
         if torch.rand(()) < self.hflip:
             frame = flip(frame)
         image = frame.image if self.color_jitter is None else self.color_jitter(frame.image)
-        return self.finish(frame, image)
+        return self.finish(frame, image, whole_size)
 
 
 @dataclass(frozen=True)
@@ -186,4 +223,4 @@ class EvalTransform:
         if self.corruption is not None:
             frame = self.corruption(frame)
         image = frame.image if self.size is None else resize_image(frame.image, self.size)
-        return self.finish(frame, image)
+        return self.finish(frame, image, frame.size)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.files import printable, read_bytes, renamed_when_whole, unreadable, write_text_atomically
@@ -95,12 +96,13 @@ def write_store(reader: FrameReader, folder: Path, plan: StorePlan, workers: int
     done = len(reader) - sum(len(shards(len(reader))[n]) for n in remaining)
     yield done
     positions = [position for n in remaining for position in shards(len(reader))[n]]
+    size = largest([reader.size_of(position) for position in range(len(reader))])
     frames = iter(DataLoader(_Frames(reader, positions), batch_size=None, num_workers=workers))
     for number in remaining:
         with renamed_when_whole(shard_path(folder, number), "make room, and run it again") as partial:
             with h5py.File(partial, "w", libver="latest") as file:
                 for row, _ in enumerate(shards(len(reader))[number]):
-                    _append(file, row, next(frames), plan.compression)
+                    _append(file, row, next(frames), size, plan.compression)
                     done += 1
                     yield done
             with partial.open("rb") as written:
@@ -125,9 +127,16 @@ def _check_plan(folder: Path, plan: StorePlan) -> None:
     write_text_atomically(path, content)
 
 
-def _append(file: h5py.File, row: int, frame: Frame, compression: str | None) -> None:
+def largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the largest height and the largest width: those of the arrays that hold frames of several sizes."""
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+
+def _append(file: h5py.File, row: int, frame: Frame, size: tuple[int, int], compression: str | None) -> None:
     numbers = {"intrinsics": frame.intrinsics, "frame": torch.tensor(frame.frame), "index": torch.tensor(frame.index)}
-    groups = {"maps": {"image": frame.image, **frame.maps}, "facts": {**numbers, **frame.facts}}
+    below, right = size[0] - frame.size[0], size[1] - frame.size[1]
+    maps = {key: pad(map_, (0, right, 0, below)) for key, map_ in {"image": frame.image, **frame.maps}.items()}
+    groups = {"maps": maps, "facts": {**numbers, **frame.facts}}
     for group, values in groups.items():
         for key, value in values.items():
             _append_array(file.require_group(group), key, row, value, compression)
@@ -171,14 +180,17 @@ def _widen(group: h5py.Group, key: str, dtype: np.dtype[Any]) -> None:
 
 
 def _write_index(folder: Path, reader: FrameReader, plan: StorePlan) -> None:
+    sizes = [reader.size_of(position) for position in range(len(reader))]
     index = {
         **vars(plan),
         "scenes": list(reader.scenes),
         "indices": list(reader.indices),
         "size": list(reader.size),
+        "sizes": [list(size) for size in sizes] if len(set(sizes)) > 1 else None,
         "provides": sorted(reader.provides),
         "provenance": reader.provenance,
         "depth_remarks": list(reader.depth_remarks),
+        "sparse": reader.sparse,
         "sources": [reader.source(position) for position in range(len(reader))],
     }
     write_text_atomically(folder / INDEX_FILE, json.dumps(index))
@@ -238,9 +250,13 @@ class StoreReader(FrameReader):
             raise ValueError(f"{printable(path)}: names other numbers of scenes, sources and indices; {CONVERT}")
         self.scenes = tuple(scenes)
         self.size = (height, width)
+        sizes = self.index.get("sizes")
+        self._sizes = None if sizes is None else [(int(rows), int(columns)) for rows, columns in sizes]
+        self._stored_size = self.size if self._sizes is None else largest(self._sizes)
         self.provides = frozenset(provides)
         self.provenance = str(self.index.get("provenance", ""))  # stores made before it was recorded have none
         self.depth_remarks = tuple(self.index.get("depth_remarks", ()))
+        self.sparse = bool(self.index.get("sparse", False))
         self._shards: OrderedDict[int, _Shard] = OrderedDict()
         self._process: int | None = None
 
@@ -258,6 +274,10 @@ class StoreReader(FrameReader):
     def indices(self) -> Sequence[int]:
         """Return the numbers of frames in the data that the store was made of."""
         return list(self.index["indices"])
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame."""
+        return self.size if self._sizes is None else self._sizes[position]
 
     def source(self, position: int) -> str:
         """Return the shard, and the original file."""
@@ -284,6 +304,7 @@ class StoreReader(FrameReader):
             frame=int(facts.pop("frame")),
             index=int(facts.pop("index")),
             facts=facts,
+            sparse=self.sparse,
         )
 
     def read_depth(self, position: int) -> Tensor:
@@ -304,12 +325,16 @@ class StoreReader(FrameReader):
                 f"{self.source(position)}: damaged: its {group} are not as they were written; {CONVERT}"
             ) from error
         for key, value in values.items() if group == "maps" else ():
-            if tuple(value.shape[-2:]) != self.size:
+            if tuple(value.shape[-2:]) != self._stored_size:
                 raise ValueError(
-                    f"{self.source(position)}: key `{key}` is {tuple(value.shape)}, frames are {self.size}; {CONVERT}"
+                    f"{self.source(position)}: key `{key}` is {tuple(value.shape)}, frames are {self._stored_size}; "
+                    f"{CONVERT}"
                 )
             if value.is_floating_point() and not value.isfinite().all():
                 raise ValueError(f"{self.source(position)}: key `{key}` has values that are not finite; {CONVERT}")
+        if group == "maps" and self._sizes is not None:
+            height, width = self._sizes[position]
+            values = {key: value[..., :height, :width].contiguous() for key, value in values.items()}
         return values
 
     def _shard(self, number: int) -> _Shard:

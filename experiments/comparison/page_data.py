@@ -12,9 +12,9 @@ from experiments.comparison.flat_config import differences
 from experiments.comparison.frame_groups import DIFFERENT_FRAMES, frame_labels
 from experiments.comparison.run_records import FrameTable, RunRecord
 from experiments.results.finished_runs import RunResult
+from experiments.results.marks import oracle_mark, oracle_of
 from experiments.results.measured import metrics_of, objection, remarks
 from experiments.results.metric_facts import facts_on, sign_of
-from experiments.results.oracles import oracle_mark, oracle_of
 from experiments.results.published import METRICS, TEST_DATA, PublishedRow, PublishedTable
 from experiments.results.published_notes import all_notes
 
@@ -52,7 +52,7 @@ def page_data(
                 "dataset": result.dataset,
                 "label": labels[number, result.dataset],
                 "synthetic": result.dataset.startswith("rooms"),
-                "mark": result.oracle,
+                "mark": result.mark,
                 "metrics": [shorten(result.metrics.get(name)) for name in names],
                 "published": published_for(result, tables),
                 "frames": f"frames-{number}-{result.dataset}" if (number, result.dataset) in frames else None,

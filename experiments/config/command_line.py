@@ -18,8 +18,8 @@ from experiments.config.error import ConfigError
 from experiments.config.explain import expected
 from experiments.config.suggest import nearest
 
-#: Earlier spellings of options, by the option; the first that a command has is meant.
-SPELLINGS = {"--runs_root": ("--root", "--run.root"), "--data_root": ("--root",)}
+#: Other spellings of options, by the option; the first that a command has is meant.
+SPELLINGS = {"--runs_root": ("--root", "--run.root"), "--data_root": ("--root",), "--backbone": ("--for",)}
 
 WORDS = {"true": True, "yes": True, "false": False, "no": False}
 

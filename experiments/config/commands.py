@@ -25,6 +25,7 @@ class Command:
         loads_torch: whether it loads PyTorch and OpenCV in any case.
         prints_only: whether it ends when nobody reads what it prints; others have more to do.
         subcommands: words that follow it, if any.
+        default: the one of them that runs where none is named; by default the help is printed.
         notes: what `--help` says last.
     """
 
@@ -38,6 +39,7 @@ class Command:
     loads_torch: bool = False
     prints_only: bool = False
     subcommands: tuple["Command", ...] = ()
+    default: str = ""
     notes: str = ""
 
     def load(self) -> Callable[..., Any]:
@@ -65,6 +67,10 @@ takes the place of DATA_ROOT. `segdepth data COMMAND --help` lists a command's o
 RUN_NOTE = """\
 RUN is a run's folder, or an experiment: its newest run. `segdepth export COMMAND --help` lists a command's options."""
 
+WEIGHTS_NOTE = """\
+`segdepth weights` alone is `segdepth weights list`. A file needs no import: `--model.init_args.pretrained FILE`."""
+
+_WEIGHTS = "experiments.health.weights"
 _DATA = "experiments.datasets.data"
 _EXPORT = "experiments.export.export"
 
@@ -107,6 +113,10 @@ COMMANDS: tuple[Command, ...] = (
             Command(
                 "export program", "a method as one file that needs torch alone (torch.export)",
                 "segdepth export program shed_hybrid", f"{_EXPORT}:program", configures=("data", "model"),
+            ),
+            Command(
+                "export hub", "a folder for huggingface_hub: safetensors and model card",
+                "segdepth export hub shed_hybrid", "experiments.inference.hub:hub",
             ),
         ),
         notes=RUN_NOTE,
@@ -160,6 +170,30 @@ COMMANDS: tuple[Command, ...] = (
             ),
         ),
         notes=DATA_NOTE,
+    ),
+    Command(
+        "weights", "pretrained weights: what is needed, what is here", "segdepth weights", loads_torch=True,
+        subcommands=(
+            Command(
+                "weights list", "what experiments need, and what cache and packages have", "segdepth weights list",
+                f"{_WEIGHTS}:show",
+            ),
+            Command(
+                "weights import", "a file into the hub's cache, for `pretrained: true`",
+                "segdepth weights import resnet50.pth --for resnet50.a1_in1k", f"{_WEIGHTS}:take",
+            ),
+        ),
+        default="weights list", notes=WEIGHTS_NOTE,
+    ),
+    Command(
+        "new", "files to begin with", "segdepth new method my_method",
+        subcommands=(
+            Command(
+                "new method", "network, module, experiment and test of a method", "segdepth new method my_method",
+                "experiments.config.new_method:method",
+            ),
+        ),
+        notes="docs/extending.md explains what they hold. `segdepth new method --help` lists the options.",
     ),
     Command(
         "doctor", "what is wrong with this machine", "segdepth doctor", "experiments.health.doctor:doctor",

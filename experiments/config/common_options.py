@@ -7,7 +7,7 @@ COMMON_OPTIONS = (
     ("--config NAME", "experiment, or file that changes it; several are merged in order"),
     ("--data NAME", "data set, as in `--config data/NAME`; rooms is built in"),
     ("--data_root FOLDER", "folder of the data sets' folders, instead of DATA_ROOT"),
-    ("--config profile/NAME", "quick (minutes, on any machine), claims, or paper (as published)"),
+    ("--config profile/NAME", "quick (minutes, on any machine), lite, claims, or paper (as published)"),
     ("--runs_root FOLDER", "folder of all runs (runs)"),
     ("--run.name NAME", "name of the run, which is its folder's"),
     ("--run.tags LIST", "further tags, such as [mine, first]"),
@@ -23,7 +23,7 @@ COMMON_OPTIONS = (
     ("--data.init_args.batch_size N", "training frames of an optimizer step, of all processes"),
     ("--data.init_args.num_workers N", "processes that read frames"),
     ("--model.init_args.backbone NAME", "encoder, of the methods that have a choice"),
-    ("--model.init_args.pretrained BOOL", "whether the encoder begins with pretrained weights"),
+    ("--model.init_args.pretrained VALUE", "weights that the encoder begins with: true, false, lite, or a file"),
 )
 
 

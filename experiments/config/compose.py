@@ -1,15 +1,17 @@
 """Merge experiment YAMLs: what a file builds on, what a profile changes, what a later file overrides.
 
 jsonargparse parses and type-checks one configuration but cannot include another and override it in the same file, so
-the files are merged here, by OmegaConf, before LightningCLI sees them. Five keys are ours and never reach it:
+the files are merged here, by OmegaConf, before LightningCLI sees them. Six keys are ours and never reach it:
 
 ``base``
     list of files that this one builds on, merged first, in order;
 ``profile``
-    names the profile in force (``quick`` or ``paper``);
+    names the profile in force (``quick``, ``lite`` or ``paper``);
 ``profiles``
     sections by profile name; naming a profile applies the sections of all files merged so far, and later files override
     them;
+``no_model``
+    of a profile that is made for some experiments only: what to say where none of the sections has a ``model``;
 ``tests``
     further data sets to test on in the same run, by the names of their files (``data/nyuv2``), each under the protocol
     that its file names; becomes ``data.init_args.extra_tests`` and ``model.init_args.test_protocols``;
@@ -18,25 +20,25 @@ the files are merged here, by OmegaConf, before LightningCLI sees them. Five key
     one data set and tests on another has its own counterpart of ``data/rooms``.
 """
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pydoc import locate
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.class_arguments import argument_names
+from experiments.config import dataset_yaml
 from experiments.config.error import ConfigError as ConfigError
 from experiments.config.flag_values import flag_values, resolve, spelt_out
 from experiments.config.home_paths import expand_values
+from experiments.config.layers import EXPERIMENTS as EXPERIMENTS
+from experiments.config.layers import Layers
 from experiments.config.old_names import warn_of_removed
 from experiments.config.suggest import did_you_mean
 from experiments.config.yaml_file import ConfigFile, read_config
 
-EXPERIMENTS = Path(__file__).parents[1]
+dataset_yaml.register()
 
 
 @dataclass
@@ -128,78 +130,25 @@ def compose(names: Sequence[str], flags: Sequence[str] = ()) -> Composition:
             not resolve.
     """
     experiment = find_config(names[0]).stem if names else ""
-    layers = _Layers()
+    layers = Layers()
     counterparts: dict[Path, Path] = {}
     for file in _expand_all(names, counterparts):
         layers.add(file)
-    layers.check_profile()
+    layers.check_profile(experiment)
     warn_of_removed(layers.removed)
     merged, places = layers.merged, layers.places
-    plain = _plain(merged)
-    set_by_flags = {spelt_out(key, plain): value for key, value in flag_values(flags)}
+    set_by_flags = {spelt_out(key, merged): value for key, value in flag_values(flags)}
     for key in list(places):
         if any(key == flag or key.startswith(f"{flag}.") for flag in set_by_flags):
             del places[key]
     sources = {key: place[0] for key, place in places.items()}
     lines = {key: place[1] for key, place in places.items() if place[1]}
     try:
-        config = cast(dict[str, Any], expand_values(resolve(merged, set_by_flags)))
+        config = cast(dict[str, Any], expand_values(resolve(OmegaConf.create(merged), set_by_flags)))
     except OmegaConfBaseException as error:
         raise ConfigError(_explain_interpolation(error, Composition({}, "", "", sources, lines))) from error
     _add_tests(config, sources.get("tests", "configuration"))
     return Composition(config, layers.profile, experiment, sources, lines, tuple(set_by_flags))
-
-
-#: File, and line in it or 0.
-_Place = tuple[str, int]
-
-
-class _Layers:
-    """Files merged so far, with the place where each key was set last."""
-
-    def __init__(self) -> None:
-        self.merged = OmegaConf.create({})
-        self.profile = ""
-        self._profile_place = ""
-        self.places: dict[str, _Place] = {}
-        self.removed: list[str] = []
-        self._sections = OmegaConf.create({})
-        self._section_places: dict[str, _Place] = {}
-
-    def add(self, file: ConfigFile) -> None:
-        """Merge a file; one that names a profile is followed by that profile's sections of all files."""
-        content = dict(file.content)
-        self.removed += file.removed
-        shown = min(str(file.path), os.path.relpath(file.path), key=len)
-        sections = content.pop("profiles", None) or {}
-        places = {key: (shown, file.lines.get(f"profiles.{key}", 0)) for key in _dotted_keys(sections)}
-        self._sections = _merge(self._sections, sections, self._section_places, places)
-        self._section_places |= places
-        named = "profile" in content
-        if named:
-            self.profile = content.pop("profile")
-            self._profile_place = f"{shown}:{file.lines.get('profile', 1)}"
-        self._put(content, {key: (shown, file.lines.get(key, 0)) for key in _dotted_keys(content)})
-        if named:
-            section = _plain(self._sections).get(self.profile) or {}
-            start = f"{self.profile}."
-            own = {key.removeprefix(start): p for key, p in self._section_places.items() if key.startswith(start)}
-            self._put(section, {key: own[key] for key in _dotted_keys(section)})
-
-    def check_profile(self) -> None:
-        """Check that the profile in force is one of the suite's, or has a section in a file.
-
-        Raises:
-            ConfigError: naming the nearest.
-        """
-        known = {*map(str, self._sections), *(path.stem for path in (EXPERIMENTS / "profile").glob("*.yaml"))}
-        if self.profile and self.profile not in known:
-            meant = did_you_mean(self.profile, known)
-            raise ConfigError(f"{self._profile_place}: key `profile`: no profile `{self.profile}`; {meant}")
-
-    def _put(self, content: dict[str, Any], places: dict[str, _Place]) -> None:
-        self.merged = _merge(self.merged, content, self.places, places)
-        self.places |= places
 
 
 def _add_tests(config: dict[str, Any], source: str) -> None:
@@ -240,69 +189,16 @@ def _expand(paths: Sequence[Path], including: tuple[Path, ...] = ()) -> Iterator
         yield file
 
 
-def _merge(
-    first: DictConfig, second: Mapping[str, Any], before: Mapping[str, _Place], after: Mapping[str, _Place]
-) -> DictConfig:
-    """The second over the first; where it names another class, arguments that only the first's has are forgotten.
-
-    Raises:
-        ConfigError: where one has a mapping and the other a list, naming both places.
-    """
-    old = _plain(first)
-    for key, new_kind, old_kind in _conflicts(old, second):
-        (file, line), there = after[key], before.get(key, ("", 0))
-        earlier = f" in {there[0]}:{there[1]}" if there[1] else ""
-        raise ConfigError(f"{file}:{line}: key `{key}` is a {new_kind}, but a {old_kind}{earlier}")
-    kept = _without_foreign_arguments(old, second)
-    return cast(DictConfig, OmegaConf.merge(OmegaConf.create(kept), OmegaConf.create(dict(second))))
-
-
-def _conflicts(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Keys of which one side has a mapping and the other a list, with what the new side has and what the old."""
-    for key, value in new.items():
-        present = old.get(key)
-        if isinstance(value, Mapping) and isinstance(present, Mapping):
-            yield from _conflicts(present, value, f"{prefix}{key}.")
-        elif isinstance(value, Mapping) and isinstance(present, list):
-            yield f"{prefix}{key}", "mapping", "list"
-        elif isinstance(value, list) and isinstance(present, Mapping):
-            yield f"{prefix}{key}", "list", "mapping"
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    return cast(dict[str, Any], OmegaConf.to_container(config))
-
-
-def _without_foreign_arguments(first: dict[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    kept = dict(first)
-    for key, new in second.items():
-        old = first.get(key)
-        if not isinstance(old, dict) or not isinstance(new, dict):
-            continue
-        kept[key] = _without_foreign_arguments(old, new)
-        if new.get("class_path", old.get("class_path")) != old.get("class_path") and "init_args" in old:
-            accepted = _arguments(new["class_path"])
-            kept[key]["init_args"] = {
-                name: value for name, value in kept[key]["init_args"].items() if accepted is None or name in accepted
-            }
-    return kept
-
-
-def _arguments(class_path: str) -> frozenset[str] | None:
-    """Return the names that a class takes; None if there is no such class."""
-    made = locate(class_path)
-    return argument_names(made) if isinstance(made, type) else None
-
-
-def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        dotted = f"{prefix}{key}"
-        yield dotted
-        if isinstance(value, Mapping):
-            yield from _dotted_keys(value, f"{dotted}.")
+def _own_error(error: BaseException | None) -> str:
+    """What an interpolation of the suite's own says is wrong; empty where it is OmegaConf that says it."""
+    while error is not None and not isinstance(error, ConfigError):
+        error = error.__cause__ or error.__context__
+    return str(error or "")
 
 
 def _explain_interpolation(error: OmegaConfBaseException, composition: Composition) -> str:
+    if own := _own_error(error):
+        return own
     key = error.full_key or ""
     message = str(error).splitlines()[0]
     if "DATA_ROOT" in message:

@@ -55,14 +55,22 @@ def resolve(merged: DictConfig, flags: Mapping[str, str]) -> dict[str, Any]:
     """
     if not flags:
         return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+    seen: Any
     try:
         seen = OmegaConf.to_container(_with_flags(merged, flags), resolve=True)
     except OmegaConfBaseException as error:
-        try:  # a flag took away what another key refers to: the parser, or the method, says what is missing then
-            seen = OmegaConf.to_container(merged, resolve=True)
-        except OmegaConfBaseException:
-            raise error from None
+        # a flag took away what another key refers to: the parser, or the method, says what is missing then
+        if (seen := _resolved(merged)) is None:
+            raise error
     return cast(dict[str, Any], _taken_over(OmegaConf.to_container(merged), seen))
+
+
+def _resolved(merged: DictConfig) -> Any:
+    """The configuration with interpolations resolved without flags; None where one does not resolve."""
+    try:
+        return OmegaConf.to_container(merged, resolve=True)
+    except OmegaConfBaseException:
+        return None
 
 
 def _with_flags(merged: DictConfig, flags: Mapping[str, str]) -> DictConfig:

@@ -6,13 +6,16 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
+import datamodules
 from datamodules import DepthDataModule
 from experiments.config.compose import Composition, ConfigError
 from experiments.config.explain import explain
+from experiments.config.offered_classes import import_offered
 
 
 def parts_parser() -> ArgumentParser:
     """Return a parser of the section ``data``; others are the command's to add."""
+    import_offered(datamodules)
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action=ActionConfigFile)
     parser.add_subclass_arguments(DepthDataModule, "data", required=True)

@@ -21,8 +21,8 @@ YAML_ERRORS = (
 
 #: Keys that hold names of files; a single name may stand without brackets.
 NAME_LISTS = ("base", "tests")
-#: Keys that hold a name.
-NAMES = ("profile",)
+#: Keys that hold a name, or a text.
+NAMES = ("profile", "no_model")
 #: Keys that hold mappings.
 SECTIONS = ("model", "data", "trainer", "run", "profiles", "instead")
 

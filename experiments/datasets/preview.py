@@ -54,11 +54,10 @@ def preview(
 
 def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
     """Return the sheet: a row a frame, image first, then every map that the frames have."""
-    height, width = module.reader.size
-    superpixels = fitting_superpixels(module, height, width)
     rows = [(frame := module.reader.read(position), drawable_maps(frame)) for position in positions]
+    sizes = [frame.size for frame, _ in rows]
+    row_height = CELL_WIDTH * max(height / width for height, width in sizes) + CAPTION_HEIGHT
     columns = 2 + len(rows[0][1])
-    row_height = CELL_WIDTH * height / width + CAPTION_HEIGHT
     figure = Figure(figsize=(columns * CELL_WIDTH, len(rows) * row_height), dpi=DPI, layout="constrained")
     for strip, (frame, maps) in zip(figure.subfigures(len(rows), 1, squeeze=False).flat, rows, strict=True):
         strip.suptitle(caption(frame), x=0.005, ha="left", fontsize=11, fontweight="bold")
@@ -67,7 +66,11 @@ def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
         draw(next(cells), "image", image)
         for key, values in maps.items():
             draw_map(next(cells), key, values)
-        ids = frame.maps["superpixels"].numpy() if "superpixels" in frame.maps else superpixels(image)
+        ids = (
+            frame.maps["superpixels"].numpy()
+            if "superpixels" in frame.maps
+            else fitting_superpixels(module, *frame.size)(image)
+        )
         draw(next(cells), f"{len(np.unique(ids))} superpixels", outlined(image, ids))
     return figure
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from datamodules.files import printable
 from experiments.config.compose import ConfigError
 from experiments.datasets.inventory import SOURCES, Finding, find
+from experiments.datasets.own_sets import find_own_sets
 
 
 def print_status(root: Path | None = None) -> None:
@@ -38,6 +39,8 @@ def print_status(root: Path | None = None) -> None:
         table.add_column(name, overflow="fold")
     for finding in findings:
         table.add_row(f"{finding.source.folder}/", found_lines(finding), missing_lines(finding))
+    for own in find_own_sets(root):
+        table.add_row(f"{printable(own.folder.name)}/", own.found, own.missing)
     Console(markup=False).print(table)
     for finding in findings:
         if not finding.complete:

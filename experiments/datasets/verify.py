@@ -84,7 +84,7 @@ def suspicions(frame: Frame) -> tuple[str, ...]:
     if looks_mirrored(frame.image):
         found.append("looks mirrored: NYUv2's white border is 6 pixels wide on the left, 7 on the right")
     invalid = float((frame.maps["depth"] == 0).float().mean())
-    if invalid > MOSTLY_INVALID:
+    if invalid > MOSTLY_INVALID and not frame.sparse:
         found.append(f"{100 * invalid:.1f} % of its depth is invalid")
     return tuple(found)
 

@@ -1,25 +1,28 @@
 """The method and the data of a finished run, as its folder says, with the weights of its checkpoint."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import lightning_modules
 from datamodules import DepthDataModule
 from experiments.config.arguments import Changes
-from experiments.config.compose import ConfigError, compose
+from experiments.config.compose import Composition, ConfigError, compose
+from experiments.config.offered_classes import import_offered
 from experiments.config.parts import parse_parts, parts_parser
 from experiments.config.suggest import known_experiments, nearest
 from experiments.results.of_run import OfRun
 from experiments.results.run_folder import find_checkpoint
 from experiments.train.checkpoint_file import check_checkpoint, read_checkpoint
 from lightning_modules import DepthModule
+from lightning_modules.backbones import weights_left_out
 
 #: A run as it was.
 NO_CHANGES = Changes()
 
-#: Options of a run that do not count here: the checkpoint has all weights, and one test set is looked at.
+#: Options of a run that do not count here, where one test set is looked at.
 NOT_NEEDED = (
-    ("model", "pretrained", False),
     ("model", "checkpoint", None),
     ("model", "test_protocols", None),
     ("data", "extra_tests", None),
@@ -100,21 +103,8 @@ def build_run(folder: Path, checkpoint: Path, changes: Changes = NO_CHANGES) -> 
     Raises:
         ConfigError: if the configuration cannot be used, or the checkpoint does not fit.
     """
-    composition = compose([str(folder / "config.yaml"), *changes.names], changes.flags)
-    if missing := {"model", "data"} - composition.config.keys():
-        raise ConfigError(f"{folder / 'config.yaml'}: has no `{min(missing)}`, hence is no run's; name another run")
-    config = {key: composition.config[key] for key in ("model", "data")}
-    for part, key, value in NOT_NEEDED:
-        if key in config[part].get("init_args", {}):
-            config[part]["init_args"][key] = value
-    parser = parts_parser()
-    parser.add_subclass_arguments(DepthModule, "model", required=True)
-    options = parse_parts(parser, config, changes.flags, composition)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")  # of no checkpoint here
-        made = parser.instantiate(options)
-    datamodule: DepthDataModule = made.data
-    module: DepthModule = made.model
+    composition = run_configuration(folder, changes)
+    module, datamodule = build_parts(composition, changes.flags)
     check_checkpoint(checkpoint, module, datamodule, training=False)
     content = read_checkpoint(checkpoint)
     module.load_state_dict(content["state_dict"])
@@ -122,3 +112,42 @@ def build_run(folder: Path, checkpoint: Path, changes: Changes = NO_CHANGES) -> 
         module.on_load_checkpoint(content)  # a method that is trained in stages works as in the checkpoint's
     precision = str(composition.config.get("trainer", {}).get("precision", "32-true"))
     return FinishedModel(folder, checkpoint, module.eval(), datamodule, precision)
+
+
+def run_configuration(folder: Path, changes: Changes = NO_CHANGES) -> Composition:
+    """Return a run's configuration, without what does not count once it is finished.
+
+    Args:
+        folder: the run's folder, with its ``config.yaml``.
+        changes: to the configuration.
+
+    Raises:
+        ConfigError: if it cannot be read, or is no run's.
+    """
+    composition = compose([str(folder / "config.yaml"), *changes.names], changes.flags)
+    if missing := {"model", "data"} - composition.config.keys():
+        raise ConfigError(f"{folder / 'config.yaml'}: has no `{min(missing)}`, hence is no run's; name another run")
+    for part, key, value in NOT_NEEDED:
+        if key in composition.config[part].get("init_args", {}):
+            composition.config[part]["init_args"][key] = value
+    return composition
+
+
+def build_parts(composition: Composition, flags: Sequence[str] = ()) -> tuple[DepthModule, DepthDataModule]:
+    """Build the method, without its weights, and the data of a configuration; no file of the data is looked at.
+
+    Args:
+        composition: with the sections ``model`` and ``data``.
+        flags: that change it.
+
+    Raises:
+        ConfigError: if it does not parse, in one line.
+    """
+    import_offered(lightning_modules)
+    parser = parts_parser()
+    parser.add_subclass_arguments(DepthModule, "model", required=True)
+    options = parse_parts(parser, {key: composition.config[key] for key in ("model", "data")}, flags, composition)
+    with warnings.catch_warnings(), weights_left_out():  # the checkpoint has all weights
+        warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")  # of no checkpoint here
+        made = parser.instantiate(options)
+    return made.model, made.data

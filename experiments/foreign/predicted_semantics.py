@@ -16,6 +16,7 @@ from experiments.config.old_names import rename
 from experiments.results.finished_runs import PREDICTED_SEMANTICS, read_yaml
 from experiments.train.checkpoint_file import read_checkpoint
 from lightning_modules import DepthModule
+from lightning_modules.backbones import weights_left_out
 from lightning_modules.evaluated_sets import make_evaluations
 from lightning_modules.prediction import Prediction
 
@@ -139,9 +140,8 @@ def load_segmenter(path: Path) -> DepthModule:
         raise ConfigError(f"{path}: does not say which method of this suite it is of; name another run")
     stored = content["hyper_parameters"]
     options: dict[str, Any] = {name: new for name, value in stored.items() if (new := rename(value)) != value}
-    if "pretrained" in stored:
-        options["pretrained"] = False  # all weights come from the checkpoint
-    module = method.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
+    with weights_left_out():  # all weights come from the checkpoint
+        module = method.load_from_checkpoint(path, map_location="cpu", weights_only=True, **options)
     if module.oracle:
         raise ConfigError(f"{path}: the segmentation model reads true {module.oracle} itself; name another run")
     return module.requires_grad_(False)

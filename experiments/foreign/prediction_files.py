@@ -14,7 +14,7 @@ from torch import Tensor
 from callbacks.records.prediction_writer import SQUEEZED_FILE
 from datamodules.declared_size import check_declared
 from datamodules.files import open_hdf5, printable
-from experiments.foreign.prediction_formats import FIX, FORMATS, open_npy, read_map, read_npz
+from datamodules.storage.map_formats import FIX, FORMATS, open_npy, read_map, read_npz
 from experiments.foreign.prediction_scenes import NUMBERED, find_in_scenes
 from lightning_modules.metrics.aspect import is_scaled
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datamodules.files import printable
 from datamodules.hypersim.scene_reader import CAMERA_STRIDE
-from experiments.foreign.prediction_formats import FORMATS
+from datamodules.storage.map_formats import FORMATS
 
 #: A name that holds one number: ``1``, ``0001``, ``depth_00001_pred``.
 NUMBERED = re.compile(r"\D*(\d+)\D*")

@@ -29,18 +29,14 @@ class StoredPredictions(DepthModule):
         return IMAGENET_NORMALIZATION
 
     def forward(self, batch: Batch) -> Prediction:
-        """Read the predictions of the batch's frames.
+        """Read the predictions of the batch's frames; where their sizes differ, each at the size of its truth.
 
         Raises:
-            ValueError: if they differ in size, or have not the frames' aspect ratio.
+            ValueError: if one has not the frame's aspect ratio.
         """
         numbers = batch["index"].tolist()
         height, width = batch["depth"].shape[-2:]
         maps = [self.files.read_whole(index, (height, width)) for index in numbers]
-        for number, map_ in zip(numbers, maps, strict=True):
-            if map_.shape != maps[0].shape:
-                raise ValueError(
-                    f"{self.files.source}: predictions of frames {numbers[0] + 1} and {number + 1} differ in size "
-                    f"({tuple(maps[0].shape[1:])} and {tuple(map_.shape[1:])}); `--data.init_args.eval_batch_size 1`"
-                )
+        if len({map_.shape for map_ in maps}) > 1:  # as the protocol would do it, one by one
+            maps = [self.protocol.at_size(map_[None].double(), (height, width))[0] for map_ in maps]
         return Prediction(depth=torch.stack(maps).to(batch["depth"].device))

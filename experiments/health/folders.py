@@ -86,30 +86,19 @@ def data() -> Section:
 
 def weights() -> Section:
     """Return whether the backbones of the experiments' paper profiles are in Hugging Face's cache."""
-    import timm
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants
 
-    from experiments.config.compose import compose, experiment_names
+    from experiments.health.hub_weights import needed_weights
 
     section = Section("weights", {"cache": constants.HF_HUB_CACHE})
-    missing: dict[str, list[str]] = {}
-    for experiment in experiment_names():
-        options = compose([experiment, "data/rooms"]).config.get("model", {}).get("init_args", {})
-        parts = str(options.get("backbone", "")).split("+") if options.get("pretrained") else []
-        for part in parts:
-            hub = getattr(timm.get_pretrained_cfg(part) if timm.is_model(part) else None, "hf_hub_id", None)
-            if hub is None:
-                continue
-            files = ("model.safetensors", "pytorch_model.bin")
-            cached = any(isinstance(try_to_load_from_cache(hub, file), str) for file in files)
-            section.facts[part] = "cached" if cached else "not cached"
-            if not cached:
-                missing.setdefault(part, []).append(experiment)
-    for part, experiments in missing.items():
-        section.warn(
-            f"pretrained weights of {part} are not here ({', '.join(experiments)}, PROFILE=paper)",
-            "the first run fetches them; without a network, point HF_HOME to a cache that has them",
-        )
+    for need in needed_weights():
+        section.facts[need.name] = "cached" if need.cached else "not cached"
+        if not need.cached:
+            section.warn(
+                f"pretrained weights of {need.name} are not here ({', '.join(need.experiments)}, PROFILE=paper)",
+                "the first run fetches them; without a network, point HF_HOME to a cache that has them, or give them "
+                "from a file (`segdepth weights --help`)",
+            )
     return section
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.files import printable, write_text_atomically
+from datamodules.storage.map_formats import read_map
 from experiments.config.error import ConfigError
 from experiments.datasets.scan_progress import frame_progress
-from experiments.foreign.prediction_formats import read_map
 from experiments.inference.camera_choice import check_camera
 from experiments.inference.ensemble import Ensemble
 from experiments.inference.measured_points import Point, parse_known, read_points, tabulate

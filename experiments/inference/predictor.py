@@ -17,6 +17,7 @@ from experiments.inference.cameras import Camera, Size, TrainingCamera
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.exif import exif_camera
 from experiments.inference.input_view import InputView
+from experiments.inference.released_model import ReleasedModel, is_released
 from experiments.inference.rgb_images import rgb_tensors
 from experiments.inference.run_choice import name_weights, open_trained
 from experiments.inference.scale import Scale
@@ -194,7 +195,7 @@ class Predictor:
 
 
 def load(
-    run: str | Path,
+    run: str | Path | ReleasedModel,
     *,
     checkpoint: Literal["best", "last"] | None = None,
     runs_root: str | Path = "runs",
@@ -204,8 +205,9 @@ def load(
     """Return the trained method of a run; the data that it was trained on need not be there.
 
     Args:
-        run: folder of a run, a checkpoint in one, or an experiment: its newest run under ``runs_root``.
-        checkpoint: ``best`` or ``last``; None takes the one that the run itself was tested with, if it is there.
+        run: folder of a run, a checkpoint in one, or an experiment: its newest run under ``runs_root``; or a released
+            model, or the folder of one.
+        checkpoint: ``best`` or ``last`` of a run; None takes the one that the run itself was tested with, if there.
         runs_root: folder of all runs.
         size: height and width that the network sees all images at; None as it saw the run's test frames.
         device: torch's name of where to run it; ``auto`` takes a GPU if there is one.
@@ -214,8 +216,14 @@ def load(
         ConfigError: if there is no such run, its checkpoint is damaged or holds more than plain values, or it cannot
             be used on images, in one line.
     """
-    trained, record = open_trained(str(run), Path(runs_root), checkpoint)
-    method, data = trained.module, trained.datamodule
+    if not isinstance(run, ReleasedModel) and is_released(Path(run).expanduser()):
+        run = ReleasedModel.from_pretrained(Path(run).expanduser())
+    if isinstance(run, ReleasedModel):
+        method, data, record, source = run.model, run.data, run.record, run.record["source"]
+        precision = run.configuration["precision"]
+    else:
+        trained, record = open_trained(str(run), Path(runs_root), checkpoint)
+        method, data, precision, source = trained.module, trained.datamodule, trained.precision, name_weights(trained)
     return Predictor(
         method,
         InputView.of_run(method, data, record, size),
@@ -223,8 +231,8 @@ def load(
         class_names=data.class_names,
         radial=data.radial,
         device=device,
-        precision=trained.precision,
-        source=name_weights(trained),
+        precision=precision,
+        source=source,
     )
 
 

@@ -6,6 +6,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from callbacks.checkpoints.checkpoint_io import previous
 from datamodules.files import ROOMS_MARKER
+from datamodules.folder.description import read_description
 from experiments.config.idle_options import ONLY_TRAINING
 from experiments.config.old_keys import with_new_keys
 from experiments.config.run_settings import TESTS as TESTS
@@ -114,11 +116,16 @@ def changes(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def data_label(data: Mapping[str, Any]) -> str:
     """Return what tells data sets apart before they are opened: the class, and whether the files are Rooms'.
 
+    A folder that a `dataset.yaml` describes goes by the name that it gives.
+
     Args:
         data: section ``data`` of a configuration.
     """
     name = str(data.get("class_path", "")).rsplit(".", 1)[-1].removesuffix("DataModule").lower()
     root = Path(str((data.get("init_args") or {}).get("root", ""))).expanduser()
+    if name == "folder":
+        with suppress(OSError, ValueError):  # said where the data are opened
+            return read_description(root).name
     # synthetic data is never called by another set's name
     return f"rooms-{name}" if (root / ROOMS_MARKER).is_file() else name
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from experiments.config.compose import ConfigError
 from experiments.results.changed_tests import TESTS
+from experiments.results.marks import oracle_mark, oracle_of, truth_mark
 from experiments.results.of_run import OfRun, folder_of_test
-from experiments.results.oracles import oracle_mark, oracle_of
 from experiments.results.run_files import check_records, in_order, leave_out, read_json, read_yaml, records
 
 #: Suffix of a test set's name where a method was given predicted semantics instead of true ones.
@@ -48,9 +48,14 @@ class RunResult(OfRun):
         return oracle_mark(self.environment.get("oracle") or oracle_of(self.experiment))
 
     @property
+    def mark(self) -> str:
+        """Return what tables put behind the method's name: its oracle mark, and what the truth is known up to."""
+        return ", ".join(filter(None, (self.oracle, truth_mark(self.tested_with[0].get("data", {}).get("truth", "")))))
+
+    @property
     def title(self) -> str:
-        """Name of the experiment, with its oracle mark if it has one."""
-        return self.experiment + (f" ({self.oracle})" if self.oracle else "")
+        """Name of the experiment, with its mark if it has one."""
+        return self.experiment + (f" ({self.mark})" if self.mark else "")
 
     @property
     def seed(self) -> str:

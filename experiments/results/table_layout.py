@@ -1,11 +1,13 @@
 """What a table shows: published and measured values of each method below each other, with their difference."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 from experiments.results.finished_runs import RunResult
+from experiments.results.marks import oracle_mark, oracle_of
 from experiments.results.measured import (
     Choice,
     Measurement,
@@ -16,7 +18,6 @@ from experiments.results.measured import (
     other_measurements,
     protocol_of,
 )
-from experiments.results.oracles import oracle_mark, oracle_of
 from experiments.results.published import (
     METRICS,
     OTHER_READINGS,
@@ -130,9 +131,16 @@ def describe(result: RunResult) -> str:
 def network_facts(result: RunResult) -> dict[str, str]:
     """Return width and initial weights of a network, where the method has such options."""
     arguments = (result.tested_with[1].get("model") or {}).get("init_args") or {}
-    weights = {"True": "pretrained", "False": "random"}
-    facts = {"width": arguments.get("width"), "weights": weights.get(str(arguments.get("pretrained")))}
+    facts = {"width": arguments.get("width"), "weights": _initial_weights(arguments.get("pretrained"))}
     return {name: str(fact) for name, fact in facts.items() if fact is not None}
+
+
+def _initial_weights(pretrained: object) -> str | None:
+    """What an option ``pretrained`` stands for, in a word or two; None where there is none."""
+    if isinstance(pretrained, Mapping):
+        return ", ".join(f"{part} {_initial_weights(source)}" for part, source in pretrained.items())
+    words = {"True": "pretrained", "False": "random", "None": None}
+    return words.get(str(pretrained), Path(str(pretrained)).name)
 
 
 def published_sheet(table: PublishedTable, results: Sequence[RunResult], choice: Choice) -> Sheet:

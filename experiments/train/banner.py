@@ -29,9 +29,16 @@ def print_banner(run: RunSettings, profile: str, model: Any, data: dict[str, Any
     lines = [f"protocol {model.protocol.name}, profile {profile or 'paper'}, run {run.folder}"]
     if batch is not None:
         lines.append(batch)
+    if weights := getattr(model, "initial_weights", {}):
+        lines.append("weights: " + "; ".join(f"{part} {source}" for part, source in weights.items()))
     if data.get("synthetic"):
         lines.append("Rooms is synthetic: its metrics say that a method learns, and nothing about NYUv2")
     if profile == "quick":
         lines.append("quick profile: a small network on small frames; `PROFILE=paper` is the published recipe")
+    if profile == "lite":
+        lines.append(
+            "lite profile: a small network with ImageNet weights on small frames, not the experiment as printed; "
+            "`PROFILE=paper` is the published recipe"
+        )
     text = Text("\n").join([first, *map(Text, lines)])
     Console(markup=False).print(Panel(text, title="segdepth", title_align="left", expand=False), highlight=False)

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+import callbacks
+import datamodules
+import lightning_modules
 from callbacks import (
     ExactResume,
     NonFiniteReport,
@@ -36,10 +39,11 @@ from experiments.config.compose import Composition, ConfigError, compose
 from experiments.config.explain import explain
 from experiments.config.idle_options import idle_in_trainer
 from experiments.config.key_checks import check_composition
+from experiments.config.offered_classes import import_offered
 from experiments.config.run_settings import RunSettings
 from experiments.health.failures import explain_failure
 from experiments.health.packages import package_versions
-from experiments.results.oracles import oracle_mark
+from experiments.results.marks import oracle_mark
 from experiments.results.run_folder import RUN_ENVIRONMENT
 from experiments.train.banner import print_banner
 from experiments.train.lightning_cli_internals import OpenCLI
@@ -50,6 +54,7 @@ from experiments.train.run_place import settle_run, stand_beside
 from experiments.train.trainer import ExperimentTrainer
 from experiments.train.watched_run import link_run, watched_run
 from lightning_modules import DepthModule
+from lightning_modules.backbones import weights_left_out
 
 
 class SegdepthCLI(OpenCLI):
@@ -66,6 +71,7 @@ class SegdepthCLI(OpenCLI):
         stack = holding or ExitStack()
         # a function, for callbacks that copy the method reach this object through the trainer, and a stack has no copy
         self.hold: Callable[[AbstractContextManager[Path]], Path] = lambda place: stack.enter_context(place)
+        import_offered(callbacks, datamodules, lightning_modules)
         super().__init__(
             DepthModule,
             DepthDataModule,
@@ -122,6 +128,12 @@ class SegdepthCLI(OpenCLI):
             config.return_predictions = False  # PredictionWriter writes them; a whole set would not fit in memory
         if command == "test":
             config.verbose = False  # RunSummary prints the metrics
+
+    def instantiate_classes(self) -> None:
+        """Build method, data and trainer; initial weights are not looked for where a checkpoint's take their place."""
+        checkpoint = self.config[self.subcommand].get("ckpt_path")
+        with weights_left_out() if checkpoint else nullcontext():
+            super().instantiate_classes()
 
     def after_instantiate_classes(self) -> None:
         """Set up the data, check what was built, and say what is about to run."""

@@ -14,12 +14,7 @@ from torch import Tensor
 from callbacks.checkpoints.checkpoint_io import damage, one_line
 from experiments.config.compose import ConfigError
 from lightning_modules import DepthModule
-
-#: Beginnings that training programs put before names.
-WRAPPERS = ("module.", "model.", "_orig_mod.", "net.", "ema.")
-
-#: Where they keep the weights among other things.
-PARTS = ("state_dict", "model", "model_state_dict", "weights")
+from lightning_modules.backbones.weight_files import WRAPPERS, weights_in
 
 Weights = dict[str, Tensor]
 
@@ -47,13 +42,10 @@ def plain_weights(path: Path) -> Weights | None:
         return None
     if isinstance(content, Mapping) and "pytorch-lightning_version" in content:
         return None
-    for part in PARTS:
-        if isinstance(content, Mapping) and isinstance(content.get(part), Mapping):
-            content = content[part]
-    plain = isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values())
-    if plain and archive and (reason := damage(path)):
+    weights = weights_in(content)
+    if weights and archive and (reason := damage(path)):
         raise ConfigError(f"{path}: damaged ({reason}); fetch or make it again")
-    return {str(name): value for name, value in content.items()} if plain else None
+    return weights or None
 
 
 def fit_weights(weights: Mapping[str, Tensor], model: DepthModule, path: Path) -> Weights:

@@ -20,6 +20,7 @@ from experiments.config.suggest import nearest
 from experiments.train.checkpoint_file import check_checkpoint, check_origin, read_checkpoint
 from experiments.train.plain_weights import Weights, fit_weights, plain_weights
 from lightning_modules import DepthModule
+from lightning_modules.backbones import check_sources
 from lightning_modules.metrics.depth_errors import KEYS
 
 #: Layers that need more than one value a channel in training.
@@ -49,6 +50,8 @@ def before_building(config: Namespace, command: str) -> DepthDataModule | None:
     """
     if path := config.get("ckpt_path"):
         check_checkpoint_method(Path(path), config.model.class_path)
+        return None  # whose weights take the place of the initial ones
+    check_initial_weights(config.model)
     return check_before_weights(config, data_stage(command), training=command in TRAINING)
 
 
@@ -125,6 +128,20 @@ def check_checkpoint_method(path: Path, class_path: str) -> None:
         content = read_checkpoint(path)
     if isinstance(content, dict):
         check_origin(path, content, class_path.rpartition(".")[2])
+
+
+def check_initial_weights(model: Namespace) -> None:
+    """Check that files and packages of initial weights are here, before anything is read.
+
+    Args:
+        model: configuration of the method; one that is not the suite's may mean anything by ``pretrained``.
+
+    Raises:
+        OSError | ValueError: in one line.
+    """
+    if model.class_path.startswith("lightning_modules.") and (pretrained := model.init_args.get("pretrained")):
+        name = model.init_args.get("backbone") or model.init_args.get("encoder") or model.class_path.rpartition(".")[2]
+        check_sources(name, pretrained)
 
 
 def check_before_weights(config: Namespace, stage: str | None, *, training: bool) -> DepthDataModule | None:

@@ -14,6 +14,7 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from lightning_modules.backbones.backbone import Backbone, FeatureInfo
+from lightning_modules.backbones.initial_weights import Pretrained, sources_of_parts
 from lightning_modules.backbones.registry import create_backbone, register_backbone
 from lightning_modules.backbones.timm_backbones import create_timm_model, is_vision_transformer
 
@@ -33,14 +34,15 @@ class HybridFeatures(NamedTuple):
 
 
 def create_hybrid_parts(
-    name: str, *, strides: Sequence[int], pretrained: bool = True, in_channels: int = 3
+    name: str, *, strides: Sequence[int], pretrained: Pretrained = True, in_channels: int = 3
 ) -> HybridParts:
     """Build both parts of ``<stem>+<vit>`` for a network that makes tokens in its own way, as SHED does.
 
     Args:
         name: registry name of the stem and timm name of a plain vision transformer, joined by ``+``.
         strides: strides of the stem's maps; the last one is what becomes tokens.
-        pretrained: load the weights of both parts.
+        pretrained: load the weights of both parts, or of each from a source of its own: ``{stem: ..., transformer:
+            ...}``, see :mod:`.initial_weights`.
         in_channels: input channels.
 
     Raises:
@@ -49,9 +51,10 @@ def create_hybrid_parts(
     stem, _, vit = name.partition("+")
     if not is_vision_transformer(vit):
         raise ValueError(f"backbone `{name}` must be `<stem>+<vit>`: `{vit}` is no plain vision transformer of timm")
+    sources = sources_of_parts(name, pretrained)
     return HybridParts(
-        create_backbone(stem, pretrained=pretrained, in_channels=in_channels, strides=strides),
-        create_timm_model(vit, pretrained=pretrained, num_classes=0),
+        create_backbone(stem, pretrained=sources["stem"], in_channels=in_channels, strides=strides),
+        create_timm_model(vit, pretrained=sources["transformer"], num_classes=0),
     )
 
 
@@ -80,7 +83,8 @@ class HybridBackbone(Backbone):
         strides: strides of the convolutional maps; the last one becomes tokens.
         taps: indices of the blocks whose tokens are returned; None takes those after 3/4 and all of the blocks, as the
             release of DPT-Hybrid does.
-        pretrained: load the weights of both parts.
+        pretrained: load the weights of both parts, or of each from a source of its own: ``{stem: ..., transformer:
+            ...}``, see :mod:`.initial_weights`.
         in_channels: input channels.
 
     Raises:
@@ -93,7 +97,7 @@ class HybridBackbone(Backbone):
         *,
         strides: Sequence[int] = (4, 8, 16),
         taps: Sequence[int] | None = None,
-        pretrained: bool,
+        pretrained: Pretrained,
         in_channels: int = 3,
     ):
         super().__init__()

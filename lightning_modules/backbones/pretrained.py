@@ -41,7 +41,8 @@ def pretrained_weights(name: str) -> Iterator[None]:
     except Exception as error:  # hub clients raise dozens of unrelated types: requests, httpx, OSError, their own
         raise PretrainedUnavailableError(
             f"pretrained weights of `{name}` are unavailable ({type(error).__name__}): connect once, or point HF_HOME "
-            "to a cache that holds them, or start from random weights with `--model.init_args.pretrained false`"
+            "to a cache that holds them, or start from a file with `--model.init_args.pretrained FILE`, or from random "
+            "weights with `--model.init_args.pretrained false`"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline

@@ -13,6 +13,7 @@ import segmentation_models_pytorch as smp
 import timm
 
 from lightning_modules.backbones.backbone import Backbone
+from lightning_modules.backbones.initial_weights import Pretrained
 
 Builder = Callable[..., Backbone]
 _FAMILIES: list[tuple[Callable[[str], bool], Builder]] = []
@@ -32,20 +33,21 @@ def register_backbone(match: str | Callable[[str], bool]) -> Callable[[Builder],
     return register
 
 
-def create_backbone(name: str, *, pretrained: bool = True, in_channels: int = 3, **options: Any) -> Backbone:
+def create_backbone(name: str, *, pretrained: Pretrained = True, in_channels: int = 3, **options: Any) -> Backbone:
     """Build a backbone by name.
 
     Args:
         name: a timm name with an optional weight tag (``resnet50.a1_in1k``), ``smp:<encoder>`` for an encoder of
             segmentation-models-pytorch, or ``<convolutional>+<vit>`` for a hybrid
             (``resnet50.a1_in1k+vit_small_patch16_384.augreg_in1k``).
-        pretrained: load the weights that the name stands for.
+        pretrained: load the weights that the name stands for, or others, see :mod:`.initial_weights`.
         in_channels: input channels; timm and smp adapt pretrained first convolutions.
         options: what the family takes, for example ``strides`` of the maps to return.
 
     Raises:
-        ValueError: for an unknown name, with the nearest known ones.
+        ValueError: for an unknown name, with the nearest known ones; for weights that do not fit.
         PretrainedUnavailableError: if the weights are neither cached nor reachable.
+        FileNotFoundError: if a file of weights is missing.
     """
     for accepts, builder in _FAMILIES:
         if accepts(name):

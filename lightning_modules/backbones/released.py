@@ -1,43 +1,12 @@
 """Load weights that the authors of a method have released into a network whose parts have other names."""
 
 import re
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 #: Pairs of a pattern that matches a released name whole, and what this suite calls it; None for what it has no use for.
 Names = Sequence[tuple[str, str | None]]
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """Read the tensors of a file that ``torch.save`` wrote, to the CPU; of a whole training state, those of the model.
-
-    Args:
-        path: of the file. Nothing but tensors and plain values is unpickled.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is no such file, or holds no weights.
-    """
-    key = "`model.init_args.checkpoint`"
-    try:
-        with torch.serialization.safe_globals([Namespace]):  # training scripts keep their arguments beside the weights
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file; {key} names the released weights, or null for none") from error
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # a damaged file makes the reader stumble in any way
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"{path}: no file of weights ({reason}); name another as {key}") from error
-    for part in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(part), Mapping):
-            content = content[part]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path}: holds no weights by name; name another file as {key}")
-    return {name.removeprefix("module."): value for name, value in content.items()}
 
 
 def rename(released: Mapping[str, Tensor], names: Names, source: str) -> dict[str, Tensor]:

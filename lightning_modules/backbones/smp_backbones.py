@@ -9,6 +9,8 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from lightning_modules.backbones.backbone import RGB, Backbone, FeatureInfo
+from lightning_modules.backbones.initial_weights import Pretrained, are_left_out, source_of_one
+from lightning_modules.backbones.local_weights import load_encoder
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.registry import register_backbone, unknown_backbone
 
@@ -53,17 +55,20 @@ class SmpEncoder(Backbone):
     Args:
         name: encoder name as smp spells it.
         depth: number of halvings, and of returned maps, 3..5.
-        pretrained: load ImageNet weights.
+        pretrained: load ImageNet weights, or others, see :mod:`.initial_weights`.
         in_channels: input channels.
     """
 
-    def __init__(self, name: str, *, depth: int = 5, pretrained: bool, in_channels: int = 3):
+    def __init__(self, name: str, *, depth: int = 5, pretrained: Pretrained, in_channels: int = 3):
         super().__init__()
-        with pretrained_weights(name) if pretrained else nullcontext():
-            self.network = smp.encoders.get_encoder(
-                name, in_channels=in_channels, depth=depth, weights="imagenet" if pretrained else None
-            )
-            self.mean, self.std = smp_statistics(name, pretrained=pretrained)
+        source = source_of_one(f"{PREFIX}{name}", pretrained)
+        with pretrained_weights(name) if source is True else nullcontext():
+            hub = "imagenet" if source is True and not are_left_out() else None
+            self.network = smp.encoders.get_encoder(name, depth=depth, weights=hub)
+            self.mean, self.std = smp_statistics(name, pretrained=source is True)
+        if isinstance(source, str) and not are_left_out():
+            load_encoder(name, self.network, source)
+        self.network.set_in_channels(in_channels, pretrained=bool(source))
         self.feature_info = tuple(
             FeatureInfo(channels, 2**level) for level, channels in enumerate(self.network.out_channels) if level > 0
         )

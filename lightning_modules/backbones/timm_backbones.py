@@ -1,7 +1,6 @@
 """timm networks as backbones: convolutional pyramids and plain vision transformers."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -11,15 +10,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.backbones.backbone import Backbone, FeatureInfo
+from lightning_modules.backbones.initial_weights import Pretrained, are_left_out, source_of_one
+from lightning_modules.backbones.local_weights import forget_overlay, overlay, timm_weights
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.registry import register_backbone
 from lightning_modules.backbones.timm_internals import add_positions
 
 
-def create_timm_model(name: str, *, pretrained: bool, **options: Any) -> Any:
-    """Call ``timm.create_model``, with one clear line of error if weights are unavailable."""
-    with pretrained_weights(name) if pretrained else nullcontext():
-        return timm.create_model(name, pretrained=pretrained, **options)
+def create_timm_model(name: str, *, pretrained: Pretrained, **options: Any) -> Any:
+    """Call ``timm.create_model`` with the weights that ``pretrained`` stands for, see :mod:`.initial_weights`.
+
+    Raises:
+        PretrainedUnavailableError: if weights of a hub are neither cached nor reachable.
+        FileNotFoundError | ValueError: if a file or package is missing, or does not fit.
+    """
+    source = source_of_one(name, pretrained)
+    if not source or are_left_out():
+        return timm.create_model(name, pretrained=False, **options)
+    if source is True:
+        with pretrained_weights(name):
+            return timm.create_model(name, pretrained=True, **options)
+    weights = timm_weights(name, source, features_only=options.get("features_only", False))
+    network = timm.create_model(name, pretrained=True, **overlay(weights), **options)
+    forget_overlay(network)
+    return network
 
 
 @cache
@@ -45,14 +59,16 @@ class TimmPyramid(Backbone):
     Args:
         name: timm model name, with an optional weight tag.
         strides: strides of the maps to return, fine to coarse.
-        pretrained: load the weights of the tag.
+        pretrained: load the weights of the tag, or others, see :mod:`.initial_weights`.
         in_channels: input channels.
 
     Raises:
         ValueError: if the network has no map of one of the ``strides``.
     """
 
-    def __init__(self, name: str, *, strides: Sequence[int] = (4, 8, 16, 32), pretrained: bool, in_channels: int = 3):
+    def __init__(
+        self, name: str, *, strides: Sequence[int] = (4, 8, 16, 32), pretrained: Pretrained, in_channels: int = 3
+    ):
         super().__init__()
         probe: Any = timm.create_model(name.split(".")[0], pretrained=False, features_only=True)
         reductions = list(probe.feature_info.reduction())
@@ -83,7 +99,7 @@ class TimmViT(Backbone):
         name: timm model name, with an optional weight tag.
         blocks: indices of the blocks to read; None takes four, evenly spaced, the last one included.
         norm: apply the final norm to what is read of each block, as DINOv2's release does.
-        pretrained: load the weights of the tag.
+        pretrained: load the weights of the tag, or others, see :mod:`.initial_weights`.
         in_channels: input channels.
 
     Raises:
@@ -96,7 +112,7 @@ class TimmViT(Backbone):
         *,
         blocks: Sequence[int] | None = None,
         norm: bool = False,
-        pretrained: bool,
+        pretrained: Pretrained,
         in_channels: int = 3,
     ):
         super().__init__()

@@ -4,6 +4,7 @@ from lightning_modules.losses.absolute import BerHuLoss, L1Loss
 from lightning_modules.losses.classification import BalancedBCELoss, SemanticCrossEntropy
 from lightning_modules.losses.image_class_loss import ImageClassLoss
 from lightning_modules.losses.region_loss import IterationLoss, PixelLoss, RegionLoss
+from lightning_modules.losses.scale_and_shift import ScaleAndShiftInvariantLoss
 from lightning_modules.losses.segmentation_loss import SegmentationLoss
 from lightning_modules.losses.silog import SILogLoss
 from lightning_modules.losses.sobel import SobelCorrelationLoss
@@ -20,6 +21,7 @@ __all__ = [
     "PixelLoss",
     "RegionLoss",
     "SILogLoss",
+    "ScaleAndShiftInvariantLoss",
     "SegmentationLoss",
     "SemanticCrossEntropy",
     "SobelCorrelationLoss",

@@ -55,6 +55,7 @@ class SILogLoss(nn.Module):
         if grad_matching < 0:
             raise ValueError(f"`grad_matching` must not be negative, got {grad_matching}")
         self.grad_matching = grad_matching
+        self.invariant_to = "scale" if lam == 1 else ""  # what a prediction may differ from the truth by at no loss
         self.lam, self.form, self.scale, self.reduction, self.eps = lam, form, scale, reduction, eps
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ class EvalProtocol:
         size = target.shape[-2:]
         if self.alignment == "inverse_least_squares":
             prediction = 1 / prediction  # before the resize: disparity may be 0, and an infinite depth would spread
-        prediction = F.interpolate(prediction, size, mode="bilinear", align_corners=self.align_corners)
+        prediction = self._resized(prediction, size)
         if self.clip_truth:
             target = target.clamp(max=self.max_depth)
         valid = self.evaluated(target, valid)
@@ -122,6 +122,15 @@ class EvalProtocol:
         if self.clamp:
             prediction = prediction.clamp(self.min_depth, None if self.clamp == "below" else self.max_depth)
         return Prepared(prediction / self.unit, target / self.unit, valid)
+
+    def at_size(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return a prediction (B, 1, h, w) at another size (H, W), as :meth:`prepare` brings it to the truth's."""
+        if self.alignment == "inverse_least_squares":
+            return 1 / self._resized(1 / prediction, size)
+        return self._resized(prediction, size)
+
+    def _resized(self, prediction: Tensor, size: tuple[int, ...]) -> Tensor:
+        return F.interpolate(prediction, size, mode="bilinear", align_corners=self.align_corners)
 
     def evaluated(self, target: Tensor, valid: Tensor) -> Tensor:
         """Return pixels (B, 1, H, W) bool that errors are measured on: measured, inside range and crop.

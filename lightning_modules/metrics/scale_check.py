@@ -18,7 +18,8 @@ SUSPECT_FACTOR = 3.0
 #: Mean correlation with the truth below which predictions run against it.
 AGAINST = -0.5
 
-#: Rows that medians and correlations are taken of, at most: every pixel would cost as much as all errors together.
+#: Rows that medians and correlations are taken of, at most: every pixel would cost as much as all errors together. Of
+#: images with no more valid pixels than its square, all pixels are looked at.
 ROWS = 60
 
 #: What predictions may be that are so many times the truth.
@@ -73,7 +74,8 @@ class ScaleCheck(ExactSums):
             prediction = F.interpolate(prediction.float(), target.shape[-2:], mode="nearest")
         if self.protocol.alignment not in SHIFTED:
             self.negative += (valid & (prediction < 0)).sum()
-        step = max(1, target.shape[-2] // ROWS)
+        sparse = int(valid.sum()) <= len(valid) * ROWS**2  # of a few pixels a part would be left to chance
+        step = 1 if sparse else max(1, target.shape[-2] // ROWS)
         maps = (map_[..., ::step, ::step].flatten(1) for map_ in (prediction, target, valid))
         predicted, true, seen = maps
         predicted, true = predicted.to(dtype), true.to(dtype)

@@ -9,6 +9,7 @@ import numpy as np
 
 from datamodules import (
     DepthDataModule,
+    FolderDataModule,
     RegionSupportTarget,
     RoomsDataModule,
     RoomsFusedDataModule,
@@ -16,6 +17,7 @@ from datamodules import (
 )
 from datamodules.rooms import RoomsParameters
 from tests.faults.conftest import LAYOUTS, SMALL, Layout
+from tests.helpers.own_frames import save, write_frames
 
 ROOMS = RoomsParameters(
     height=48, width=64, train_scenes=4, test_scenes=1, frames_per_scene=2, supersampling=1
@@ -24,8 +26,11 @@ ROOMS = RoomsParameters(
 #: The docs' own, which is not imported before it is written.
 DOCUMENTED = "scene_folders"
 
+#: A folder of frames of one's own.
+OWN = "folder"
+
 #: Names of data sets: the layouts, Rooms in each format, and the example of the docs.
-DATA_SETS = (*LAYOUTS, "rooms", "rooms_hypersim", "rooms_fused", DOCUMENTED)
+DATA_SETS = (*LAYOUTS, "rooms", "rooms_hypersim", "rooms_fused", OWN, DOCUMENTED)
 
 
 def make(name: str, layouts: Path, rooms: Path, **options: Any) -> DepthDataModule:
@@ -40,6 +45,8 @@ def make(name: str, layouts: Path, rooms: Path, **options: Any) -> DepthDataModu
     options = {**SMALL, **options}
     if name in LAYOUTS:
         return Layout(name, layouts / name).module(**options)
+    if name == OWN:
+        return FolderDataModule(str(write_own_folder(layouts / name)), **options)
     if name == DOCUMENTED:
         from scene_folders import SceneFolders
 
@@ -52,6 +59,16 @@ def make(name: str, layouts: Path, rooms: Path, **options: Any) -> DepthDataModu
     if name == "rooms_fused":
         options["frame_maps"] = [RegionSupportTarget()]
     return kinds[name](str(rooms), rooms=ROOMS, **options)
+
+
+def write_own_folder(root: Path) -> Path:
+    """Write three scenes with all maps that a folder may have, and the `dataset.yaml` that describes them."""
+    write_frames(root, classes=["wall", "chair"], splits={"train": ["attic", "cellar"], "test": ["hall"]})
+    for number, image in enumerate(sorted(root.glob("rgb/*/*.png"))):
+        ids = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) // 500
+        for kind, values in (("semantics", (ids + number) % 3), ("instances", ids), ("masks", ids < 6)):
+            save(root / kind / image.relative_to(root / "rgb"), values.astype(np.uint16 if kind != "masks" else bool))
+    return root
 
 
 def write_scene_folders(root: Path) -> Path:

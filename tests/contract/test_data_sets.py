@@ -13,6 +13,7 @@ from lightning_modules.depth_data import DepthData
 from tests.contract.data_sets import DATA_SETS, DOCUMENTED, make
 from tests.contract.sample_contract import check_sample
 from tests.faults.conftest import build_scenes, write_layouts
+from tests.helpers.imports import offered
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def data_set(tmp_path_factory, documented, cache):
 
 
 def test_every_data_module_is_here(data_set):
-    exported = {cls for cls in vars(datamodules).values() if isinstance(cls, type) and issubclass(cls, DepthDataModule)}
+    exported = {
+        cls for cls in offered(datamodules).values() if isinstance(cls, type) and issubclass(cls, DepthDataModule)
+    }
     exported = {cls for cls in exported if not inspect.isabstract(cls)}
     assert exported <= {type(data_set(name)) for name in DATA_SETS}
 

@@ -5,13 +5,14 @@ import pytest
 import lightning_modules
 from lightning_modules import DepthModule
 from tests.contract.methods import METHODS
+from tests.helpers.imports import offered
 
 STEPS = {"training_step", "validation_step", "test_step", "predict_step"}
 
 #: The suite's methods, by class path.
 CLASSES = {
     f"lightning_modules.{name}": value
-    for name, value in vars(lightning_modules).items()
+    for name, value in offered(lightning_modules).items()
     if isinstance(value, type) and issubclass(value, DepthModule) and value is not DepthModule
 }
 

@@ -15,6 +15,7 @@ BELOW = {
     "datamodules": set(),
     "callbacks": {"lightning_modules", "datamodules"},
     "experiments": {"lightning_modules", "datamodules", "callbacks"},
+    "segdepth": {"lightning_modules", "datamodules", "callbacks", "experiments"},
 }
 
 

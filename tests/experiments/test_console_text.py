@@ -13,7 +13,7 @@ from experiments.train.banner import print_banner
 from lightning_modules.metrics import EvalProtocol
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("experiments", "callbacks", "datamodules", "lightning_modules")
+PACKAGES = ("experiments", "callbacks", "datamodules", "lightning_modules", "segdepth")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

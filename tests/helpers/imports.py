@@ -3,13 +3,15 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import networkx as nx
 
 ROOT = Path(__file__).parents[2]
 
-#: The four folders of the house.
-HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments")
+#: The five folders of the house.
+HOUSE = ("lightning_modules", "datamodules", "callbacks", "experiments", "segdepth")
 
 
 def find_modules(root: Path = ROOT) -> dict[str, Path]:
@@ -30,13 +32,21 @@ def find_packages(root: Path = ROOT) -> list[str]:
 def read_imports(path: Path) -> Iterator[str]:
     """Yield the dotted name of everything that a file imports, at any depth, also inside functions.
 
-    What a table names as text, to be imported when it is asked for, does not count: commands and old class paths.
+    What a table names as text, to be imported when it is asked for, does not count: commands and old class paths. What
+    a package offers in an ``__init__.pyi`` does.
     """
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)  # cut to what is a module below
+    for source in (file for file in (path, path.with_suffix(".pyi")) if file.exists()):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                above = f"{path.parent.name}." if node.level else ""  # of one of the house's folders
+                yield from (f"{above}{node.module}.{alias.name}" for alias in node.names)  # cut to a module below
+
+
+def offered(package: ModuleType) -> dict[str, Any]:
+    """Return what a package offers, by name, also what it imports only when asked."""
+    return {name: getattr(package, name) for name in package.__all__}
 
 
 def module_graph(root: Path = ROOT) -> nx.DiGraph:

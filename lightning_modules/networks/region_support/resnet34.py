@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lightning_modules.backbones.initial_weights import Pretrained
 from lightning_modules.backbones.timm_backbones import create_timm_model
 from lightning_modules.networks.region_support.generation import FeatureExtractor
 
@@ -17,7 +18,9 @@ class Taken(NamedTuple):
     left: list[str]
 
 
-def take_resnet34_weights(features: FeatureExtractor, weights: dict[str, Tensor] | None = None) -> Taken:
+def take_resnet34_weights(
+    features: FeatureExtractor, weights: dict[str, Tensor] | None = None, *, pretrained: Pretrained = True
+) -> Taken:
     """Load what ResNet-34 has under the same name and in the same shape ("we adopt ResNet34 as the pre-trained model").
 
     At the widths of Table 1 these are the stem, all of layer1, and the 512-channel convolutions of layer4; with
@@ -25,13 +28,15 @@ def take_resnet34_weights(features: FeatureExtractor, weights: dict[str, Tensor]
 
     Args:
         features: the network.
-        weights: of a ResNet-34; None fetches timm's, trained on ImageNet.
+        weights: of a ResNet-34; None takes those of ``pretrained``.
+        pretrained: where they come from, by default timm's, trained on ImageNet, from the hub; see
+            :mod:`lightning_modules.backbones.initial_weights`.
 
     Raises:
         PretrainedUnavailableError: if they are neither in the cache nor reachable.
     """
     if weights is None:
-        weights = create_timm_model(RESNET34, pretrained=True).state_dict()
+        weights = create_timm_model(RESNET34, pretrained=pretrained).state_dict()
     mine = features.state_dict()
     fitting = {name: weights[name] for name in mine if name in weights and weights[name].shape == mine[name].shape}
     whole = {name: value for name, value in fitting.items() if _fits_with_its_layer(name, fitting, mine)}

@@ -7,6 +7,8 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.backbones.initial_weights import Pretrained, are_left_out, source_of_one
+from lightning_modules.backbones.local_weights import forget_overlay, load_encoder, overlay, timm_weights
 from lightning_modules.backbones.pretrained import pretrained_weights
 from lightning_modules.backbones.smp_backbones import smp_name, smp_statistics
 from lightning_modules.backbones.smp_internals import ARCHITECTURES
@@ -23,7 +25,7 @@ class MultiHeadNetwork(nn.Module):
         decoder: architecture of smp, such as ``unet`` or ``deeplabv3``.
         heads: name of each task to its number of output channels.
         in_channels: of the input; see :func:`widen_first_convolution` for more than three.
-        pretrained: load the encoder's weights.
+        pretrained: load the encoder's weights, or others, see :mod:`lightning_modules.backbones.initial_weights`.
         encoder_options: arguments that smp passes on to the encoder, such as ``img_size`` of a timm transformer.
         decoder_options: arguments of smp's model, such as ``decoder_channels``.
 
@@ -32,7 +34,8 @@ class MultiHeadNetwork(nn.Module):
         std: RGB standard deviation in [0, 1], with which the encoder's weights expect the image to be normalised.
 
     Raises:
-        ValueError: for an unknown architecture or encoder, or a pair that does not fit, in one line.
+        ValueError: for an unknown architecture or encoder, or a pair or weights that do not fit, in one line.
+        FileNotFoundError: if a file of weights is missing.
         PretrainedUnavailableError: if the weights are neither cached nor reachable.
     """
 
@@ -43,7 +46,7 @@ class MultiHeadNetwork(nn.Module):
         heads: Mapping[str, int],
         *,
         in_channels: int = 3,
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         encoder_options: Mapping[str, Any] | None = None,
         decoder_options: Mapping[str, Any] | None = None,
     ):
@@ -57,14 +60,16 @@ class MultiHeadNetwork(nn.Module):
             models = {head: smp.create_model(decoder, name, None, classes=n, **options) for head, n in heads.items()}
         except Exception as error:
             raise self._misfit(error) from error
-        if pretrained:
+        source = source_of_one(encoder, pretrained)
+        self.encoder = next(iter(models.values())).encoder
+        if source is True and not are_left_out():
             with pretrained_weights(encoder):
                 # which of timm's weights is in the name
                 weights: Any = True if name.startswith("tu-") else "imagenet"
                 self.encoder = smp.create_model(decoder, name, weights, **options).encoder
-        else:
-            self.encoder = next(iter(models.values())).encoder
-        self.mean, self.std = smp_statistics(name, pretrained=pretrained)
+        elif isinstance(source, str) and not are_left_out():
+            self._load(name, decoder, source, options)
+        self.mean, self.std = smp_statistics(name, pretrained=source is True)
         self.input_multiple: int = self.encoder.output_stride
         try:
             widen_first_convolution(self.encoder, in_channels)
@@ -74,6 +79,15 @@ class MultiHeadNetwork(nn.Module):
         self.heads = nn.ModuleDict({head: model.segmentation_head for head, model in models.items()})
         self.in_channels = in_channels
         self._fitting: set[tuple[int, int]] = set()
+
+    def _load(self, name: str, decoder: str, source: str, options: Mapping[str, Any]) -> None:
+        """Load a file of weights, or those of a package, into the encoder."""
+        if not name.startswith("tu-"):
+            load_encoder(name, self.encoder, source)
+            return
+        weights = overlay(timm_weights(name.removeprefix("tu-"), source, features_only=True))
+        self.encoder = smp.create_model(decoder, name, True, **weights, **options).encoder
+        forget_overlay(self.encoder)
 
     def _misfit(self, error: BaseException) -> ValueError:
         reason = " ".join(str(error).split()) or type(error).__name__

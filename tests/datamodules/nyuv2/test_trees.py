@@ -167,9 +167,16 @@ def test_a_missing_training_file_is_found_at_setup_or_skipped(bts):
         NYUv2DataModule(str(bts), on_bad_sample="skip", **options).setup()
 
 
-def test_frames_of_another_size_are_named(bts):
+def test_frames_of_another_size_are_used_as_they_are(bts):
     write_frame(bts / "sync", "den_0001/rgb_00007.jpg", "den_0001/sync_depth_00007.png", size=(40, 64))
     module = NYUv2DataModule(str(bts), crop=(32, 32), num_workers=0)
     module.setup()
-    with pytest.raises(ValueError, match=r"den_0001/.*is 40x64 pixels, the data set's first frame 48x64"):
+    assert module.train_set.sizes() == [(48, 64), (40, 64)]
+    frame = module.reader.read(1)
+    assert frame.size == (40, 64)
+    assert frame.intrinsics[1, 1] == pytest.approx(519.46961 * 40 / 480)
+    assert module.train_set[1]["image"].shape == (3, 32, 32)
+    module.crop = (44, 44)
+    module.setup()
+    with pytest.raises(ValueError, match=r"frame 7: is 40x64 pixels, smaller than the training crop of 44x44"):
         module.train_set[1]

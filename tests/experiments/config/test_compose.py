@@ -6,6 +6,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules import DepthDataModule
 from experiments.config.compose import ConfigError, compose, experiment_names
+from tests.helpers.own_frames import describe
 
 
 @pytest.fixture
@@ -331,9 +332,29 @@ DATA = sorted(path.stem for path in (Path(__file__).parents[3] / "experiments/da
 def test_every_data_overlay_is_understood(name, monkeypatch, tmp_path):
     """Parsed and built as the command line does; files are only looked for later."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    config = compose([f"data/{name}"]).config
+    root = str(describe(tmp_path / "own"))  # of `folder`, whose range of depth is in its `dataset.yaml`
+    config = compose([f"data/{name}"], ["--data.root", root] if name == "folder" else []).config
+    if name == "folder":
+        config["data"]["init_args"]["root"] = root
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DepthDataModule, "data")
     module = parser.instantiate(parser.parse_object({"data": config["data"]})).data
     assert isinstance(module, DepthDataModule)
     assert config["model"]["init_args"]["protocol"]["name"]
+    assert module.max_depth == config["data"]["init_args"]["max_depth"]
+
+
+def test_a_profile_of_the_suite_leaves_out_what_a_method_does_not_take(write, monkeypatch):
+    Path("my_method.py").write_text(
+        "class Bare:\n    def __init__(self, optimizer=None): pass\n\n"
+        "class Fetching:\n    def __init__(self, optimizer=None, pretrained=True): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    for name, has in (("Bare", False), ("Fetching", True)):
+        config = compose([write(name.lower(), model={"class_path": f"my_method.{name}"}), "profile/quick"]).config
+        assert ("pretrained" in config["model"]["init_args"]) == has
+        assert "optimizer" in config["model"]["init_args"]
+        again = compose(["profile/quick", name.lower() + ".yaml"]).config
+        assert again["model"]["init_args"].keys() == config["model"]["init_args"].keys()
+    with_flag = write("typed", base=["bare.yaml"], model={"init_args": {"pretrained": False}})
+    assert compose([with_flag]).config["model"]["init_args"] == {"pretrained": False}  # the parser says that it is none

@@ -5,7 +5,8 @@ from functools import reduce
 
 import pytest
 
-from experiments.config.compose import _expand_all, _Layers, _plain, compose, experiment_names
+from experiments.config.compose import _expand_all, compose, experiment_names
+from experiments.config.layers import Layers
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
@@ -40,10 +41,10 @@ FAST = ("cast_small", "depth_anything_v2_small_hypersim", "mti_net_guided", "reg
 @pytest.mark.parametrize("more", [[], ["data/rooms"]], ids=["own", "rooms"])
 def test_every_interpolated_key(name, more, monkeypatch):
     monkeypatch.setenv("DATA_ROOT", "/data")
-    layers = _Layers()
+    layers = Layers()
     for file in _expand_all([name, *more], {}):
         layers.add(file)
-    found = dict(interpolated(_plain(layers.merged)))
+    found = dict(interpolated(layers.merged))
     assert "oc.env" not in str(found)
     sources = {source: 37 + number for number, source in enumerate(dict.fromkeys(found.values()))}
     changed = compose([name, *more], list(flags(sources))).config

@@ -16,7 +16,7 @@ import yaml
 from experiments.config.compose import EXPERIMENTS, Composition, ConfigError
 from experiments.grid import ablation as ablation_command
 from experiments.grid import grid_runner as sweep_grid
-from experiments.results.oracles import oracle_of
+from experiments.results.marks import oracle_of
 from experiments.results.published import PublishedRow, PublishedTable, read_published, select_tables
 from experiments.results.run_folder import RUN_ENVIRONMENT
 from tests.experiments.grid.test_sweep import is_alive, until

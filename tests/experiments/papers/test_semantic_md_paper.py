@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from experiments.__main__ import main
 from experiments.config.compose import EXPERIMENTS, compose, experiment_names
 from experiments.results.finished_runs import read_runs
-from experiments.results.oracles import oracle_of
+from experiments.results.marks import oracle_of
 from experiments.results.published import read_published, select_tables
 from lightning_modules import DepthModule
 from lightning_modules.networks.semantic_md.semantic_inputs import OneHotClasses

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.config.compose import compose, experiment_names
-from experiments.results.oracles import oracle_mark, oracle_of
+from experiments.results.marks import oracle_mark, oracle_of
 
 #: Region Support, section 4.2: region support made of true depth, and semantic labels; Semantic-MD, section 4.2: maps.
 REGION_SUPPORT = {

@@ -1,4 +1,4 @@
-"""Which experiments read ground truth in tests, as their methods say."""
+"""Marks that tables put behind the name of a method: truth that it reads in tests, and what truth is known up to."""
 
 from functools import cache
 from pydoc import locate
@@ -30,3 +30,12 @@ def oracle_mark(truth: str) -> str:
         truth: what it reads, such as ``semantics``, as ``DepthModule.oracle`` says.
     """
     return f"oracle {truth}" if truth else ""
+
+
+def truth_mark(truth: str) -> str:
+    """Return the mark of metrics against relative truth, for tables; empty for metric truth.
+
+    Args:
+        truth: what it is known up to, such as ``scale_and_shift``, as a run's record says it of the data.
+    """
+    return f"truth up to {truth.replace('_', ' ')}" if truth and truth != "metric" else ""

@@ -1,4 +1,4 @@
-"""One depth map from a file that another program wrote: PNG, TIFF, PFM, NumPy or OpenEXR."""
+"""One map of depth from a file that any program wrote: PNG, TIFF, PFM, NumPy or OpenEXR."""
 
 import io
 import math
