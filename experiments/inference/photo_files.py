@@ -121,7 +121,8 @@ def write_photo(
             facts["range"] = depth_range(result.depth)
         if result.uncertainty is not None:
             write_depth(place, result.uncertainty, choice.format, "uncertainty")
-            facts["mean_uncertainty"] = float(np.nanmean(result.uncertainty))
+            known = result.uncertainty[np.isfinite(result.uncertainty)]
+            facts["mean_uncertainty"] = float(known.mean()) if known.size else None
         if choice.cloud and result.depth is not None:
             write_cloud(place, result, choice.cloud_points)
         if choice.pictures:

@@ -1,6 +1,7 @@
 """`segdepth infer --confidence` and `--ensemble`: means and disagreements against single predictions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,8 @@ from experiments.inference.cameras import TrainingCamera, centered
 from experiments.inference.ensemble import Ensemble
 from experiments.inference.input_view import InputView
 from experiments.inference.measured_points import Point, fit_depth
+from experiments.inference.photo_choices import FileChoice
+from experiments.inference.photo_files import write_photo
 from experiments.inference.predictor import Predictor
 from experiments.inference.scale import Scale
 from lightning_modules.prediction import Prediction
@@ -134,6 +137,13 @@ def test_where_one_has_no_depth_the_mean_has_none():
     np.testing.assert_array_equal(np.isnan(found.depth[:, 32:]), True)
     np.testing.assert_array_equal(np.isnan(found.uncertainty), np.isnan(found.depth))
     assert np.isfinite(found.depth[:, :32]).all()
+
+
+def test_where_nothing_has_depth_a_record_is_plain_json(tmp_path):
+    found = run(Ensemble([tiny_predictor()], mirrored=True))
+    empty = np.full_like(found.depth, np.nan)
+    write_photo(tmp_path / "one", replace(found, depth=empty, uncertainty=empty), FileChoice(), "method", {})
+    assert json.loads((tmp_path / "one/photo.json").read_text(), parse_constant=pytest.fail)["mean_uncertainty"] is None
 
 
 def test_predictions_without_a_common_unit_are_refused():
