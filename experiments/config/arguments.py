@@ -153,14 +153,15 @@ def data_config(name: str) -> str:
 def spell_out(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a command that trains or tests without the short forms that all commands have.
 
-    ``--data NAME`` is ``--config data/NAME``, ``--runs_root FOLDER`` is ``--run.root FOLDER``, and ``--data_root
-    FOLDER`` takes the place of DATA_ROOT, which it sets. One of :data:`SWITCHES` needs no value.
+    ``--data NAME`` is ``--config data/NAME``, ``--protocol NAME`` is ``--config protocol/NAME``, ``--runs_root FOLDER``
+    is ``--run.root FOLDER``, and ``--data_root FOLDER`` takes the place of DATA_ROOT, which it sets. One of
+    :data:`SWITCHES` needs no value.
     """
     spelt: list[str] = []
     remaining = iter(say_true(arguments))
     for argument in remaining:
         flag, equals, value = argument.partition("=")
-        if flag not in ("--data", "--data_root", "--runs_root"):
+        if flag not in ("--data", "--protocol", "--data_root", "--runs_root"):
             spelt.append(argument)
             continue
         value = value if equals else next(remaining, "")
@@ -168,10 +169,10 @@ def spell_out(arguments: Sequence[str]) -> list[str]:
             os.environ["DATA_ROOT"] = value
         elif flag == "--runs_root":
             spelt.append(f"--run.root={value}")
-        elif is_class(value):
+        elif flag == "--data" and is_class(value):
             spelt.append(f"--data={value}")
         else:
-            spelt += ["--config", named_config("data", value)]
+            spelt += ["--config", named_config(flag.removeprefix("--"), value)]
     return spelt
 
 

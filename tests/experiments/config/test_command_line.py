@@ -134,6 +134,10 @@ def test_short_forms_of_all_commands_in_those_that_train(monkeypatch):
     words = ["--data", "rooms", "--runs_root", "out", "--data_root=/data", "--data", "datamodules.RoomsDataModule"]
     assert spell_out(words) == ["--config", "data/rooms", "--run.root=out", "--data=datamodules.RoomsDataModule"]
     assert os.environ["DATA_ROOT"] == "/data"
+    words = ["--data", "nyuv2", "--protocol", "nyu_eigen_filled"]
+    assert spell_out(words) == ["--config", "data/nyuv2", "--config", "protocol/nyu_eigen_filled"]
+    with pytest.raises(ConfigError, match="did you mean `nyu_eigen`"):
+        spell_out(["--protocol=nyu_eigne"])
 
 
 def test_switches_of_those_that_train_need_no_value():
