@@ -29,11 +29,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config import dataset_yaml
+from experiments.config.config_layers import EXPERIMENTS as EXPERIMENTS
+from experiments.config.config_layers import Layers
 from experiments.config.error import ConfigError as ConfigError
 from experiments.config.flag_values import flag_values, resolve, spelt_out
 from experiments.config.home_paths import expand_values
-from experiments.config.layers import EXPERIMENTS as EXPERIMENTS
-from experiments.config.layers import Layers
 from experiments.config.old_names import warn_of_removed
 from experiments.config.suggest import did_you_mean
 from experiments.config.yaml_file import ConfigFile, read_config

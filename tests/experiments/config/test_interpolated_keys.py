@@ -6,7 +6,7 @@ from functools import reduce
 import pytest
 
 from experiments.config.compose import _expand_all, compose, experiment_names
-from experiments.config.layers import Layers
+from experiments.config.config_layers import Layers
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
