@@ -74,7 +74,7 @@ def check_fit(method: Checked, data: DepthData, *, training: bool) -> None:
         check_crops(sets, protocols)
         check_alignments(sets, protocols)
         if training:
-            check_loss(name, method.depth_loss, method.learns_by_depth_loss, data, protocols[data.name])
+            check_loss(name, method.depth_loss, method.learns_by_depth_loss, data, method.protocol)
 
 
 def check_provided(method: str, required: frozenset[str], data: DepthData) -> None:

@@ -48,7 +48,7 @@ def explain(message: str, composition: Composition) -> str:
             argument = f"{key}.{name}" if plain else f"{key}.init_args.{name}"
             return _unknown_argument(argument, f"{key}.class_path", classes[-1], composition)
         return f"{composition.place(name)}: there is no key `{name}`{_suggest(name, composition)}"
-    if classes and (missing := re.search(r"(?:has no attribute|No module named) .*", message)):
+    if classes and (missing := re.search(r"(?:has no attribute|No module named|No \S+ attribute) .*", message)):
         key = f"{key}.class_path"
         return f"{composition.place(key)}: key `{key}`: there is no class `{classes[-1]}` ({missing.group()})"
     return f"{composition.place(key)}: key `{key}`: {expected(message)}"

@@ -129,7 +129,9 @@ def _installed(name: str) -> Version | None:
 
 def _importable(name: str) -> bool:
     """Whether a requirement can be imported though its metadata are missing."""
-    module = "cv2" if name in OPENCV else {"PyYAML": "yaml", **PACKAGES}.get(name, name.replace("-", "_"))
+    module = (
+        "cv2" if name in OPENCV else {"PyYAML": "yaml", "pillow": "PIL", **PACKAGES}.get(name, name.replace("-", "_"))
+    )
     return importlib.util.find_spec(module) is not None
 
 

@@ -1,6 +1,6 @@
 """Lightning's Trainer with one verb more."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
@@ -8,11 +8,37 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 class ExperimentTrainer(Trainer):
     """A :class:`~lightning.pytorch.Trainer` that can run an experiment from start to metrics.
 
+    Args:
+        limit_train_batches: number of training batches an epoch, or share of them (1.0 is all).
+        limit_val_batches: the same of validation batches.
+        limit_test_batches: the same of test batches.
+        limit_predict_batches: the same of batches to predict.
+        **kwargs: of Lightning's trainer.
+
     Attributes:
         tested: weights that :meth:`exp` tests after training, the ``best`` checkpoint or the ``last`` step's.
     """
 
     tested: Literal["best", "last"] = "best"
+
+    def __init__(
+        self,
+        *,
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
+        **kwargs: Any,
+    ):
+        # Python keeps one Optional[Union[int, float]] for both orders of the two: where another package was first with
+        # the other order, Lightning's own annotations make 1.0, all batches, of 1 on the command line
+        super().__init__(
+            limit_train_batches=limit_train_batches,
+            limit_val_batches=limit_val_batches,
+            limit_test_batches=limit_test_batches,
+            limit_predict_batches=limit_predict_batches,
+            **kwargs,
+        )
 
     def exp(
         self,

@@ -82,7 +82,7 @@ def test_masks_take_depth_away(tmp_path, ending, dtype):
     root = one_frame(tmp_path, millimetres(surface(0)), ".png")
     mask = np.zeros((48, 64), dtype)
     mask[10:20, 5:9] = 1
-    save(root / f"masks/a.{ending}", mask)
+    save(root / f"masks/a{ending}", mask)
     depth = module(root).reader.read(0).maps["depth"][0].numpy()
     assert np.array_equal(depth > 0, mask > 0)
 

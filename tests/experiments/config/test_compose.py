@@ -345,13 +345,13 @@ def test_every_data_overlay_is_understood(name, monkeypatch, tmp_path):
 
 
 def test_a_profile_of_the_suite_leaves_out_what_a_method_does_not_take(write, monkeypatch):
-    Path("my_method.py").write_text(
+    Path("two_methods.py").write_text(
         "class Bare:\n    def __init__(self, optimizer=None): pass\n\n"
         "class Fetching:\n    def __init__(self, optimizer=None, pretrained=True): pass\n"
     )
     monkeypatch.syspath_prepend(str(Path.cwd()))
     for name, has in (("Bare", False), ("Fetching", True)):
-        config = compose([write(name.lower(), model={"class_path": f"my_method.{name}"}), "profile/quick"]).config
+        config = compose([write(name.lower(), model={"class_path": f"two_methods.{name}"}), "profile/quick"]).config
         assert ("pretrained" in config["model"]["init_args"]) == has
         assert "optimizer" in config["model"]["init_args"]
         again = compose(["profile/quick", name.lower() + ".yaml"]).config

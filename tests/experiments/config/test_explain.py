@@ -66,14 +66,15 @@ def test_a_slip_in_the_structure_is_named_with_its_line(wrong):
     assert "`data.init_args.superpixels.init_args`" in wrong("data: {init_args: {superpixels: {size: 8}}}")
 
 
-def test_a_class_that_lacks_what_a_profile_sets(tmp_path, monkeypatch):
+def test_a_class_that_lacks_what_another_file_sets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(
         "base: data/rooms\nmodel:\n  class_path: tests.helpers.tiny_method.TinyMethod\n"
     )
+    (tmp_path / "small.yaml").write_text("model:\n  init_args: {pretrained: false}\n")
     method = r"^mine\.yaml:3: `tests\.helpers\.tiny_method\.TinyMethod`"
-    with pytest.raises(ConfigError, match=method + r" takes no `pretrained`, which .*quick\.yaml:\d+ sets"):
-        run_trainer_command("fit", ["--config", "mine.yaml", "--config", "profile/quick"])
+    with pytest.raises(ConfigError, match=method + r" takes no `pretrained`, which small\.yaml:2 sets"):
+        run_trainer_command("fit", ["--config", "mine.yaml", "--config", "small.yaml", "--config", "profile/quick"])
 
 
 def test_abbreviations_are_refused_with_the_full_name(wrong):
