@@ -19,6 +19,7 @@ from datamodules.splits import Splits
 from experiments.config.compose import EXPERIMENTS, compose, experiment_names
 from experiments.config.parts import parts_parser
 from experiments.config.yaml_file import ConfigFile
+from tests.helpers.own_frames import describe
 
 #: Height and width of the frames of a data set; others are NYUv2's.
 SIZES = {"HyperSimDataModule": (768, 1024)}
@@ -91,7 +92,7 @@ def ratio(config):
 
 
 @pytest.fixture
-def configurations(monkeypatch):
+def configurations(monkeypatch, tmp_path):
     """Data of every experiment, its own as published and Rooms at the quick profile, and each data set; views once.
 
     Of the files only what concerns data is merged, which takes a tenth of the time.
@@ -113,7 +114,11 @@ def configurations(monkeypatch):
     combinations += [(f"data/{path.stem}",) for path in sorted((EXPERIMENTS / "data").glob("*.yaml"))]
     found = {}
     for names in combinations:
-        config = compose(names).config["data"]
+        root = str(describe(tmp_path))  # of `folder`, whose range of depth is in its `dataset.yaml`
+        own = names == ("data/folder",)
+        config = compose(names, ["--data.root", root] if own else []).config["data"]
+        if own:
+            config["init_args"]["root"] = root
         options = {key: config["init_args"].get(key) for key in GEOMETRY}
         found.setdefault(json.dumps([config["class_path"], options]), (names, config))
     return list(found.values())

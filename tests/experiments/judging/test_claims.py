@@ -320,6 +320,7 @@ def test_published_figures_of_the_same_experiments():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # some twenty runs, on machines that others use too
 def test_real_runs_have_every_figure_of_sheds_claims(workplace, capsys, monkeypatch):
     """Rooms through both methods at their smallest: each claim finds its figure in each run."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
