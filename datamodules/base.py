@@ -398,8 +398,7 @@ class DepthDataModule(LightningDataModule, ABC):
         if not tests_only:
             check_crop(self.name, self.crop_source, self.crop)
             check_superpixels(self.superpixels, self.crop)
-        for size in self.input_sizes if self.superpixels is not None else ():
-            check_superpixels(self.superpixels, size)
+        self._check_shown_superpixels()
         if not tests_only and self.superpixels is not None and self.superpixels_of == "frame":
             check_whole_frames(self.name, self.frame_size, self.resize)
         self._check_derived()
@@ -427,8 +426,7 @@ class DepthDataModule(LightningDataModule, ABC):
     def setup_test(self) -> None:
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
-        for size in self.input_sizes if self.superpixels is not None else ():
-            check_superpixels(self.superpixels, size)
+        self._check_shown_superpixels()
         self._check_derived()
         corruption = None if self.variant is None else self.variant.corruption
         view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
@@ -448,6 +446,11 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def _finish(self) -> Finish:
         return Finish(*self.normalization, self.superpixels, self.derived)
+
+    def _check_shown_superpixels(self) -> None:
+        if self.superpixels is not None:  # only then is each frame's size worth a look
+            for size in self.input_sizes:
+                check_superpixels(self.superpixels, size)
 
     def _check_derived(self) -> None:
         for map_ in self.derived:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from experiments.__main__ import run
+from experiments.__main__ import main, run
 
 
 def command(name: str) -> Callable[..., None]:
@@ -12,3 +12,12 @@ def command(name: str) -> Callable[..., None]:
         run(name, list(arguments))
 
     return call
+
+
+def infer(*arguments):
+    """Run `segdepth infer` with the run `run` and the output `out`, and return its exit status."""
+    try:
+        main(["infer", "run", *map(str, arguments), "--output", "out"])
+    except SystemExit as end:
+        return end.code
+    return 0

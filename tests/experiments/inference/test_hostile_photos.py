@@ -14,6 +14,7 @@ from PIL import Image
 
 from experiments.__main__ import main
 from experiments.inference import photo_run as command
+from tests.helpers.commands import infer
 from tests.helpers.stub_predictor import tiny_predictor
 
 RNG = np.random.default_rng(0)
@@ -34,15 +35,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "load", lambda *run, **options: tiny_predictor())
     return tmp_path
-
-
-def infer(*arguments):
-    """Run the command, and return its exit status."""
-    try:
-        main(["infer", "run", *map(str, arguments), "--output", "out"])
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 def saved(name, image=None, **options):

@@ -24,6 +24,7 @@ from experiments.inference.video_reader import look_at
 from experiments.inference.video_work import FrameWork
 from experiments.inference.video_writer import SideBySide
 from lightning_modules.prediction import Prediction
+from tests.helpers.commands import infer
 from tests.helpers.stub_predictor import PROTOCOL, stub_view
 from tests.helpers.tiny_method import TinyMethod
 
@@ -57,15 +58,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "load", lambda *run, **options: predictor())
     return tmp_path
-
-
-def infer(*arguments):
-    """Run the command, and return its exit status."""
-    try:
-        main(["infer", "run", *map(str, arguments), "--output", "out"])
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 def texture(height=48, width=64, seed=0):
