@@ -101,7 +101,7 @@ def find_config(name: str, relative_to: Path | None = None) -> Path:
 def written_section(name: str, section: str) -> dict[str, Any]:
     """Return a section of a configuration as its files have it, profiles aside: each of its keys from the last file.
 
-    It takes a hundredth of :func:`compose`'s time; what a key of ``init_args`` holds is not merged with that of others.
+    What a key of ``init_args`` holds is not merged with that of another file, and nothing is resolved.
 
     Args:
         name: of a configuration.
