@@ -43,7 +43,7 @@ def test_a_requeue_waits_for_the_end_of_the_step(signals):
 
 
 def test_a_closed_terminal_stops_a_command_unless_it_is_ignored(signals):
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does, under which this may run
     signals.install()
     os.kill(os.getpid(), signal.SIGHUP)
     assert signals.received == 0
@@ -52,11 +52,14 @@ def test_a_closed_terminal_stops_a_command_unless_it_is_ignored(signals):
     signals.install()
     os.kill(os.getpid(), signal.SIGHUP)
     assert signals.received == signal.SIGHUP
+    signals.restore()
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_is_interrupted_and_goes_on_later(number):
-    before = signal.getsignal(number)
+    before = signal.signal(number, signal.SIG_DFL)  # `nohup` ignores SIGHUP, and a sweep leaves it so
     with pytest.raises(KeyboardInterrupt), _signals_interrupt():
         os.kill(os.getpid(), number)
-    assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == signal.SIG_DFL
+    signal.signal(number, before)
