@@ -1,0 +1,1 @@
+"""What a person with a GPU runs once: `make gpu-check`."""
