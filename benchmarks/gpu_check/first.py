@@ -70,26 +70,32 @@ def main() -> None:
     def write() -> None:
         Path(options.output + ".json").write_text(json.dumps(report, indent=1))
 
-    def start() -> dict[str, Process]:
-        return {name: Process(path, given, Path(f"{options.output}.{name}.log")) for name, path in checkouts.items()}
+    processes: dict[tuple[str, str], Process] = {}
 
-    processes = start()
+    def process_for(name: str, mode: str) -> Process:
+        """Return the process of a checkout; a failed capture spoils one, so captures have their own."""
+        kind = "captured" if "captured" in mode else "plain"
+        if (name, kind) not in processes or processes[name, kind].child.poll() is not None:
+            log = Path(f"{options.output}.{name}.{kind}.{len(processes)}.{int(time.monotonic() - begun)}.log")
+            processes[name, kind] = Process(checkouts[name], given, log)
+        return processes[name, kind]
 
     def measure(network: str, plan: list[tuple[str, str]], profiled: bool = True) -> None:
         made = []
         for name, mode in plan:
-            if name not in processes or left() < 8:
+            if name not in checkouts or left() < 8:
                 continue
-            if processes[name].child.poll() is not None:
-                processes[name] = Process(checkouts[name], given, Path(f"{options.output}.{name}.again.log"))
+            process = process_for(name, mode)
             row = {"network": network, "code": name, "mode": mode}
-            row |= processes[name].ask(min(90, left()), "make", network, mode)
+            row |= process.ask(min(90, left()), "make", network, mode)
             report["rows"].append(row)
             if "error" in row:
                 print(row, flush=True)
                 write()
+                process.child.kill()
+                process.child.wait()
             else:
-                made.append((processes[name], row))
+                made.append((process, row))
         for _ in range(options.rounds):
             for process, row in made:
                 if left() < 3:
