@@ -22,6 +22,8 @@ from lightning_modules.mirrored import mirror, with_flip_uncertainty
 from lightning_modules.old_checkpoints import LoadsOldCheckpoints
 from lightning_modules.oracle import MayBeOracle
 from lightning_modules.prediction import Prediction, TestOutput
+from lightning_modules.training.block_compilation import compile_blocks
+from lightning_modules.training.captured_step import CapturedStep, check_capture
 from lightning_modules.training.logged import log_metrics, log_training, log_validation, total
 from lightning_modules.training.nonfinite import NonFiniteGuard
 from lightning_modules.training.optimization import optimizer_and_schedule
@@ -47,7 +49,9 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
         schedule: learning rate over training.
         nonfinite: what to do with a step whose gradient is not finite: ``stop`` training, or ``skip`` the step and
             count it in `train/nonfinite_batches`.
-        compile: run the network through `torch.compile`; the first batch of each shape then takes a minute or two.
+        compile: compile the network's blocks, see :func:`.compile_blocks`; the first batch then takes up to a minute.
+        capture: record forward, losses and backward of a training step once as a CUDA graph and replay it, see
+            :class:`.CapturedStep`; on one GPU, in float32 or bfloat16.
         channels_last: keep convolutions' weights, and so their maps, in channels-last order.
     """
 
@@ -79,6 +83,7 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
         schedule: Schedule | None = None,
         nonfinite: Literal["stop", "skip"] = "stop",
         compile: bool = False,
+        capture: bool = False,
         channels_last: bool = False,
     ):
         super().__init__()
@@ -90,6 +95,8 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
         self.optimizer, self.schedule, self.lr_scale = optimizer, schedule or Schedule(), dict(lr_scale or {})
         self.nonfinite = NonFiniteGuard(nonfinite)
         self.compile_network, self.channels_last = compile, channels_last  # `compile` is a method of every module
+        self.capture = capture
+        self._captured: CapturedStep | None = None
         self.val_errors = DepthErrors(protocol)
         self.evaluations = nn.ModuleDict()  # a module, so that Lightning moves its sums to the device
 
@@ -116,7 +123,7 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.compile_network:
-            self.network.compile()
+            compile_blocks(self.network)
 
     def configure_callbacks(self) -> list[Callback]:
         """Return the guard that keeps non-finite gradients out of the weights."""
@@ -165,11 +172,35 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, (), and log it with its terms; a loss known not to be finite is not logged."""
-        prediction = self(batch)
-        losses = self.losses(prediction, batch)
+        captured = self._captured is not None and self._captured.fits(batch)
+        prediction, losses = cast(CapturedStep, self._captured)(batch) if captured else self._predict_and_compare(batch)
         if self.nonfinite.note(losses, batch, prediction):
             log_training(self, losses, batch)
         return total(losses)
+
+    def _predict_and_compare(self, batch: Batch) -> tuple[Prediction, dict[str, Tensor]]:
+        """Return a batch's prediction and the terms of its loss."""
+        prediction = self(batch)
+        return prediction, self.losses(prediction, batch)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Compute the gradients of a loss; those of a captured step are there already."""
+        if self._captured is None or not self._captured.hand_over_gradients():
+            super().backward(loss, *args, **kwargs)
+
+    def on_fit_start(self) -> None:
+        """Prepare the capture of steps; raises ValueError where it cannot be."""
+        if self.capture:
+            trainer = self.trainer
+            accumulated, processes = trainer.accumulate_grad_batches, trainer.world_size
+            check_capture(
+                self.device, precision=str(trainer.precision), accumulated=accumulated, processes=processes
+            )
+            self._captured = CapturedStep(self, self._predict_and_compare)
+
+    def on_fit_end(self) -> None:
+        """Release the memory of a captured step."""
+        self._captured = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> TestOutput:
         """Update the validation metrics, log the mean loss of single frames, and return what callbacks read."""

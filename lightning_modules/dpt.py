@@ -9,6 +9,7 @@ from lightning_modules.networks.depth_head import DepthParametrisation
 from lightning_modules.networks.dpt.dpt_hybrid import DPTHybridNetwork
 from lightning_modules.networks.dpt.fusion import MapFusionRule
 from lightning_modules.prediction import Prediction
+from lightning_modules.training.cast_once import call_with_cast_weights
 
 
 class DPTHybrid(DepthModule):
@@ -50,5 +51,5 @@ class DPTHybrid(DepthModule):
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict depth and the image's class token from ``image``."""
-        output = self.network(batch["image"])
+        output = call_with_cast_weights(self.network, batch["image"])
         return Prediction(depth=output.depth, embedding=output.embedding)

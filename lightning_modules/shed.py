@@ -10,6 +10,7 @@ from lightning_modules.networks.shed.network import SHEDNetwork
 from lightning_modules.networks.shed.options import SHEDOptions
 from lightning_modules.networks.shed.trunk import SHEDTrunk
 from lightning_modules.prediction import Prediction
+from lightning_modules.training.cast_once import call_with_cast_weights
 
 split_arguments = split_between(SHEDOptions, DepthModule)
 
@@ -47,6 +48,6 @@ class SHED(DepthModule):
     def forward(self, batch: Batch) -> Prediction:
         """Predict depth from ``image`` and ``superpixels``, and outside training the segments of each level."""
         superpixels = batch["superpixels"]
-        depth, trunk = self.network(batch["image"], superpixels)
+        depth, trunk = call_with_cast_weights(self.network, batch["image"], superpixels)
         segments = [] if self.training else trunk.segments(superpixels)
         return Prediction(depth=depth, segments=segments, embedding=trunk.embedding)

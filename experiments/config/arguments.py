@@ -12,7 +12,7 @@ from experiments.config.suggest import did_you_mean
 
 #: Options of training and testing that are on or off, and are on where no value follows.
 SWITCHES = frozenset(
-    {"run.resume", "model.compile", "model.channels_last"}
+    {"run.resume", "model.compile", "model.capture", "model.channels_last"}
     | {f"trainer.{name}" for name in ("benchmark", "detect_anomaly", "deterministic", "fast_dev_run")}
 )
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.networks.resizing import resize_bilinear
+
 DepthParametrisation = Literal["sigmoid_max", "softplus", "exp", "inverse_affine"]
 
 #: Scale and shift of the released DPT-Hybrid-NYU weights: depth = 1 / (scale * x + shift), never above 7.26 m.
@@ -62,5 +64,5 @@ class DepthHead(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Return depth (B, 1, *size) in metres from a fused map (B, width, h, w), usually of half that size."""
-        x = F.interpolate(self.conv1(x), size, mode="bilinear", align_corners=True)
+        x = resize_bilinear(self.conv1(x), size)
         return to_depth(self.conv3(F.relu(self.conv2(x))), self.parametrisation, self.max_depth)

@@ -11,6 +11,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.networks.resizing import resize_bilinear
+
 #: How a skip map joins the path: as it is, or refined by a residual unit first.
 MapFusionRule = Literal["add", "refine"]
 
@@ -65,7 +67,7 @@ class FusionBlock(nn.Module):
         path = self.project(self.unit(path))
         if size is None or path.shape[-2:] == size:
             return path
-        return F.interpolate(path, size, mode="bilinear", align_corners=True)
+        return resize_bilinear(path, size)
 
 
 def fuse_pyramid(blocks: nn.ModuleList, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
