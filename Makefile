@@ -102,6 +102,10 @@ bench: $(READY) ## Measure cost and speed against peers, as ratios
 	@$(BIN)/python -m benchmarks.region_support_speed $(ARGS)
 	@$(BIN)/python -m benchmarks.cost region_support --quick
 
+.PHONY: gpu-check
+gpu-check: ## On a machine with a GPU: check and time training in four minutes [ARGS="--against OTHER_CHECKOUT --long"]
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_check $(ARGS)
+
 .PHONY: lock
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (keeps pins that still fit)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header \

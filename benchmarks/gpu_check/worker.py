@@ -1,107 +1,119 @@
-"""Time and profile training steps of one checkout, in a process of its own: commands on stdin, answers on stdout.
+"""Training steps of one checkout, timed and profiled in a process of its own: orders on stdin, answers on stdout.
 
-It imports nothing of this repository but ``lightning_modules``, and that of the checkout it is given, so that one file
-measures an older checkout too. Each line on stdin is a JSON object with a ``do``; each answer is one JSON line.
+It imports nothing of this repository but ``lightning_modules``, and that of the checkout it is given, so that this one
+file measures an older checkout, too, by what that one can do. Each order is a line of JSON with a ``do``, each answer a
+line of JSON.
 """
 
+import inspect
 import json
-import statistics
 import sys
 import time
 import traceback
 from collections import defaultdict
 from typing import Any
 
-#: Options of each network, as its experiment has them; SHED's segments are of 576 superpixels.
+#: Class and options of each network, as its experiment has them.
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "DPT-Hybrid": ("DPTHybrid", {}),
     "SHED": ("SHED", {"level_fusion": "maps"}),
     "SHED light": ("SHED", {"level_fusion": "tokens"}),
 }
 SUPERPIXEL = 16
+
+#: SHED's segments, as shares of its superpixels.
 SHARES = (4 / 9, 2 / 9, 1 / 9)
-#: Names of the classes whose modules are compiled one by one.
-BLOCKS = ("Block", "Bottleneck", "BasicBlock", "ResidualConvUnit", "GraphPooling", "Unpooling", "DepthHead")
-REAL_STDOUT = sys.stdout
+
+SMALL = {"backbone": "resnet18+vit_tiny_patch16_224", "width": 16}
+
+ANSWERS = sys.stdout
+
+
+def make_method(network: str, size: int, small: bool, **options: Any) -> Any:
+    """Return a method with random weights."""
+    import lightning_modules
+    from lightning_modules.metrics import EvalProtocol
+
+    name, own = NETWORKS[network]
+    count = (size // SUPERPIXEL) ** 2
+    if name == "SHED":
+        own = own | {"segments": [round(share * count) for share in SHARES], "superpixel_size": SUPERPIXEL}
+    protocol = EvalProtocol("speed only", min_depth=1e-3, max_depth=10.0)
+    method = getattr(lightning_modules, name)
+    return method(protocol=protocol, pretrained=False, **own, **(SMALL if small else {}), **options)
+
+
+def make_batch(batch: int, size: int, device: str) -> dict[str, Any]:
+    """Return random images and depths, and superpixels that are squares but for some of their borders."""
+    import torch
+
+    cell = torch.arange(size) // SUPERPIXEL
+    ids = (cell[:, None] * (size // SUPERPIXEL) + cell).repeat(batch, 1, 1)
+    moved = torch.randint(-5, 6, (2, batch, size, size))
+    rows, columns = (torch.arange(size).view(view) for view in ((-1, 1), (1, -1)))
+    rows, columns = ((place + shift).clamp(0, size - 1) for place, shift in zip((rows, columns), moved, strict=True))
+    ids = ids.flatten(1).gather(1, (rows * size + columns).flatten(1)).view_as(ids)
+    return {
+        "image": torch.randn(batch, 3, size, size).to(device),
+        "superpixels": ids.to(device),
+        "depth": (1 + 8 * torch.rand(batch, 1, size, size)).to(device),
+        "valid": (torch.rand(batch, 1, size, size) > 0.2).to(device),
+        "index": torch.arange(batch),
+        "scene": ["none"] * batch,
+    }
 
 
 class Step:
-    """A training step of one network: autocast forward, loss, backward, check of the gradients, optimizer."""
+    """A training step as `fit` makes it: forward, losses, their check, backward, gradients' check, optimizer.
+
+    Args:
+        network: of :data:`NETWORKS`.
+        mode: words of ``captured``, ``compiled``, ``channels-last``, ``fp32``; ``eager`` for none.
+    """
 
     def __init__(self, network: str, mode: str, *, batch: int, size: int, device: str, small: bool):
         import torch
 
-        import lightning_modules
-        from lightning_modules.metrics import EvalProtocol
-
-        self.torch, self.device = torch, device
+        self.torch, self.device, self.words = torch, device, mode.split()
         torch.manual_seed(0)
-        name, options = NETWORKS[network]
-        count = (size // SUPERPIXEL) ** 2
-        if name == "SHED":
-            segments = [round(share * count) for share in SHARES]
-            options = options | {"segments": segments, "superpixel_size": SUPERPIXEL}
-        if small:
-            options = options | {"backbone": "resnet18+vit_tiny_patch16_224", "width": 16}
-        protocol = EvalProtocol("speed only", min_depth=1e-3, max_depth=10.0)
-        self.module = getattr(lightning_modules, name)(protocol=protocol, pretrained=False, **options)
-        self.module.to(device).train()
-        cell = torch.arange(size, device=device) // SUPERPIXEL
-        ids = (cell[:, None] * (size // SUPERPIXEL) + cell).repeat(batch, 1, 1)
-        self.batch = {
-            "image": torch.randn(batch, 3, size, size, device=device),
-            "superpixels": ids,
-            "depth": 1 + 8 * torch.rand(batch, 1, size, size, device=device),
-            "valid": torch.rand(batch, 1, size, size, device=device) > 0.2,
-            "index": torch.arange(batch),
-            "scene": ["none"] * batch,
-        }
-        self.optimizer = torch.optim.Adam(
-            self.module.parameters(), lr=1e-5, **({"fused": True} if "fused" in mode else {})
+        self.module = make_method(
+            network, size, small, compile="compiled" in self.words, channels_last="channels-last" in self.words
         )
-        self.guarded = "guard" in mode
-        self.graph = None
-        if "blocks" in mode:
-            torch._dynamo.config.cache_size_limit = 64
-            for part in self.module.modules():
-                if type(part).__name__ in BLOCKS:
-                    part.compile(dynamic=False)
-        if "whole" in mode:
-            self.module.network.compile(dynamic=False)
-        self.captured = "captured" in mode
-
-    def loss(self) -> Any:
-        with self.torch.autocast(self.device, dtype=self.torch.bfloat16):
-            prediction = self.module(self.batch)
-            losses = self.module.losses(prediction, self.batch)
-            if self.guarded:
-                self.module.nonfinite.note(losses, self.batch, prediction)
-            return self.torch.stack(list(losses.values())).sum()
-
-    def capture(self) -> None:
-        torch = self.torch
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self.loss().backward()
-        torch.cuda.current_stream().wait_stream(side)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.loss().backward()
-
-    def __call__(self) -> None:
-        if self.captured and self.graph is None:
-            self.capture()
-        if self.graph is not None:
-            self.graph.replay()
+        self.module.configure_model()
+        self.module.to(device).train()
+        self.batch = make_batch(batch, size, device)
+        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=1e-5)
+        self.captured: Any = None
+        try:
+            from lightning_modules.training.optimization import fuse
+        except ImportError:
+            pass
         else:
-            self.optimizer.zero_grad(set_to_none=True)
-            self.loss().backward()
-        if self.guarded:
-            self.module.nonfinite.check(self.module.parameters(), 0)
+            fuse(self.optimizer)
+        if "captured" in self.words:
+            from lightning_modules.training.captured_step import CapturedStep
+
+            self.captured = CapturedStep(self.module, self.compute)
+
+    def compute(self, batch: dict[str, Any]) -> Any:
+        dtype, plain = self.torch.bfloat16, "fp32" in self.words
+        with self.torch.autocast(self.device, dtype=dtype, enabled=not plain):
+            prediction = self.module(batch)
+            return prediction, self.module.losses(prediction, batch)
+
+    def __call__(self) -> Any:
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.captured is None:
+            prediction, losses = self.compute(self.batch)
+            self.torch.stack(list(losses.values())).sum().backward()
+        else:
+            prediction, losses = self.captured(self.batch)
+            self.captured.hand_over_gradients()
+        self.module.nonfinite.note(losses, self.batch, prediction)
+        check = self.module.nonfinite.check
+        check(self.module.parameters(), 0, *([self.optimizer] if "optimizer" in inspect.signature(check).parameters else []))
         self.optimizer.step()
+        return losses
 
     def wait(self) -> None:
         if self.device == "cuda":
@@ -122,63 +134,68 @@ class Step:
         """Return the kernels of one step by time, and how many there are."""
         from torch.profiler import ProfilerActivity, profile
 
-        cuda = self.device == "cuda"
-        with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as recorded:
+        gpu = [ProfilerActivity.CUDA] if self.device == "cuda" else []
+        with profile(activities=[ProfilerActivity.CPU, *gpu]) as recorded:
             self()
             self.wait()
         kernels: dict[str, list[float]] = defaultdict(list)
-        operators: dict[str, int] = defaultdict(int)
+        operators = 0
         for event in recorded.events():
             if "CUDA" in str(event.device_type):
-                kernels[event.name].append(event.time_range.elapsed_us())
-            elif event.name.startswith("aten::"):
-                operators[event.name] += 1
-        ordered = sorted(kernels.items(), key=lambda item: -sum(item[1]))
-        often = sorted(operators.items(), key=lambda item: -item[1])
+                if not event.name.startswith("Optimizer."):  # a range, not a kernel
+                    kernels[event.name].append(event.time_range.elapsed_us() / 1e3)
+            elif event.name.startswith(("aten::", "segdepth::")):
+                operators += 1
+        ordered = sorted(kernels.items(), key=lambda item: -sum(item[1]))[:top]
         return {
             "launches": sum(map(len, kernels.values())),
-            "kernel_ms": sum(map(sum, kernels.values())) / 1e3,
-            "kernels": [
-                {"name": name[:110], "launches": len(times), "ms": sum(times) / 1e3} for name, times in ordered[:top]
-            ],
-            "operators": sum(operators.values()),
-            "often": dict(often[:top]),
+            "kernel_ms": sum(map(sum, kernels.values())),
+            "operators": operators,
+            "kernels": [{"name": name[:200], "launches": len(times), "ms": sum(times)} for name, times in ordered],
         }
 
 
 class Worker:
+    """Answers orders; holds the steps that it has made."""
+
     def __init__(self, options: dict[str, Any]):
         self.options = options
         self.steps: dict[tuple[str, str], Step] = {}
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
-        import torch
-
-        key = (order["network"], order["mode"])
-        if order["do"] == "make":
-            if torch.cuda.is_available():
-                torch.cuda.reset_peak_memory_stats()
-            start = time.perf_counter()
-            step = Step(*key, **self.options)
-            built = time.perf_counter()
-            step()
-            step.wait()
-            first = time.perf_counter()
-            for _ in range(3):
-                step()
-            step.wait()
-            self.steps[key] = step
-            peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0
-            return {"build_s": built - start, "first_step_s": first - built, "peak_gib": peak}
-        step = self.steps[key]
-        if order["do"] == "time":
-            return step.time(order["steps"])
-        if order["do"] == "profile":
-            return step.profile(order["top"])
-        if order["do"] == "drop":
+        do, key = order["do"], (order["network"], order["mode"])
+        if do == "make":
+            return self.make(key)
+        if do == "time":
+            return self.steps[key].time(order["steps"])
+        if do == "profile":
+            return self.steps[key].profile(order["top"])
+        if do == "drop":
             del self.steps[key]
             return {}
-        raise ValueError(order["do"])
+        raise ValueError(f"unknown order {do!r}")
+
+    def make(self, key: tuple[str, str]) -> dict[str, Any]:
+        """Build a step and run it until it is warm."""
+        import torch
+
+        cuda = torch.cuda.is_available()
+        before = torch.cuda.memory_allocated() if cuda else 0
+        start = time.perf_counter()
+        step = Step(*key, **self.options)
+        built = time.perf_counter()
+        losses = step()
+        step.wait()
+        first = time.perf_counter()
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        for _ in range(4):
+            step()
+        step.wait()
+        self.steps[key] = step
+        peak = torch.cuda.max_memory_allocated() - before if cuda else 0
+        loss = float(sum(value.item() for value in losses.values()))
+        return {"build_s": built - start, "first_step_s": first - built, "peak_gib": peak / 2**30, "first_loss": loss}
 
     def serve(self) -> None:
         for line in sys.stdin:
@@ -186,10 +203,10 @@ class Worker:
                 answer = self.answer(json.loads(line))
             except Exception as error:
                 traceback.print_exc()
-                lines = str(error).strip().splitlines() or [""]
-                answer = {"error": f"{type(error).__name__}: {lines[0][:300]}"}
-            REAL_STDOUT.write(json.dumps(answer) + "\n")
-            REAL_STDOUT.flush()
+                message = (str(error).strip().splitlines() or [""])[0]
+                answer = {"error": f"{type(error).__name__}: {message[:300]}"}
+            ANSWERS.write(json.dumps(answer) + "\n")
+            ANSWERS.flush()
 
 
 if __name__ == "__main__":
