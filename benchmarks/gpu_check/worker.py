@@ -93,7 +93,8 @@ class Step:
         if "captured" in self.words:
             from lightning_modules.training.captured_step import CapturedStep
 
-            self.captured = CapturedStep(self.module, self.compute)
+            own = {} if device == "cuda" else {"record": lambda function: (function(), lambda: None)}  # for counts
+            self.captured = CapturedStep(self.module, self.compute, **own)
 
     def compute(self, batch: dict[str, Any]) -> Any:
         dtype, plain = self.torch.bfloat16, "fp32" in self.words
@@ -155,6 +156,56 @@ class Step:
         }
 
 
+    def count(self) -> dict[str, Any]:
+        """Return the operators of a step that torch dispatches, and bytes read and written, in all and by module."""
+        from torch.utils._python_dispatch import TorchDispatchMode
+        from torch.utils._pytree import tree_iter
+        from torch.utils.module_tracker import ModuleTracker
+
+        tracker, tensor = ModuleTracker(), self.torch.Tensor
+        total: dict[str, int] = defaultdict(int)
+        by_module: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+
+        class Counter(TorchDispatchMode):
+            def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                result = function(*args, **(kwargs or {}))
+                kind = kind_of(function)
+                moved = 0
+                if kind not in ("views", "allocations"):
+                    tensors = [each for each in tree_iter((args, kwargs, result)) if isinstance(each, tensor)]
+                    moved = sum(each.numel() * each.element_size() for each in tensors)
+                inside = [name for name in tracker.parents if 2 <= name.count(".") <= 3 or name.count(".") == 1]
+                place = max(inside, key=lambda name: (name.count("."), name), default="loss, gradients, optimizer")
+                place = place.partition(".")[2] or place
+                for counts in (total, by_module[place]):
+                    counts["operators"] += 1
+                    counts[kind] += 1
+                    counts["bytes"] += moved
+                return result
+
+        self()
+        self.optimizer.zero_grad(set_to_none=True)
+        with tracker, Counter():
+            self()
+        return {"total": total, "modules": by_module}
+
+
+#: Operators that only describe memory that there is, though their schemas do not say so.
+VIEWS = ("aten.detach", "aten.view", "aten._unsafe_view", "aten.alias", "aten.unbind", "aten.split")
+
+
+def kind_of(function: Any) -> str:
+    """Return the kind of an operator: copies, views and allocations, which launch nothing, or others."""
+    name = str(function)
+    if any(returned.alias_info and not returned.alias_info.is_write for returned in function._schema.returns):
+        return "views"
+    if name.startswith(VIEWS) or "_record_function" in name:
+        return "views"
+    if name.startswith(("aten.empty", "aten.new_empty")):
+        return "allocations"
+    return "copies" if name.startswith(("aten._to_copy", "aten.copy_", "aten.clone")) else "others"
+
+
 class Worker:
     """Answers orders; holds the steps that it has made."""
 
@@ -170,6 +221,8 @@ class Worker:
             return self.steps[key].time(order["steps"])
         if do == "profile":
             return self.steps[key].profile(order["top"])
+        if do == "count":
+            return self.steps[key].count()
         if do == "drop":
             del self.steps[key]
             return {}

@@ -38,7 +38,7 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     return found or [network]
 
 
-def compile_blocks(network: nn.Module) -> list[nn.Module]:
+def compile_blocks(network: nn.Module, backend: str = "inductor") -> list[nn.Module]:
     """Compile a network's blocks in place, for fixed shapes and without graph breaks; return them.
 
     The seeded assignment of SHED stays one operator inside its block. Where a network has no block that is known to
@@ -46,9 +46,9 @@ def compile_blocks(network: nn.Module) -> list[nn.Module]:
     """
     blocks = blocks_of(network)
     if blocks == [network]:
-        network.compile()
+        network.compile(backend=backend)
         return blocks
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, VARIANTS)
     for block in blocks:
-        block.compile(dynamic=False, fullgraph=True)
+        block.compile(backend=backend, dynamic=False, fullgraph=True)
     return blocks

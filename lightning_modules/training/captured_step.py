@@ -42,7 +42,7 @@ def record_cuda_graph(function: Callable[[], Computed]) -> tuple[Computed, Calla
         RuntimeError: if it waits for the GPU, or copies from ordinary memory.
     """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # a loader's thread may pin memory meanwhile
         computed = function()
     return computed, graph.replay
 

@@ -5,6 +5,7 @@ import torch
 
 from lightning_modules import SHED, DPTHybrid
 from lightning_modules.metrics import EvalProtocol
+from lightning_modules.training.block_compilation import compile_blocks
 
 SIZE = 64
 SMALL = {"backbone": "resnet18+vit_tiny_patch16_224", "width": 16, "pretrained": False}
@@ -49,6 +50,27 @@ def test_compiled_depth_is_the_eager_one(name, autocast):
     tolerance = 2e-2 if autocast else 1e-4
     torch.testing.assert_close(compiled.depth, eager.depth, rtol=tolerance, atol=0)
     assert compiled.depth.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_blocks_are_compiled_once_a_shape_and_never_again(name):
+    """An epoch of training and validation; a graph break raises. The assignment is one operator of its block."""
+    torch._dynamo.utils.counters.clear()
+    batch, method = make_batch(), make(name)
+    blocks = compile_blocks(method.network, backend="eager")
+    kinds = {type(block).__name__ for block in blocks}
+    assert {"Block", "BasicBlock", "FusionBlock", "DepthHead"} <= kinds
+    assert ("GraphPooling" in kinds) == name.startswith("shed")
+    graphs = []
+    for training in (True, False, True, False):
+        with torch.set_grad_enabled(training), torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = method.train(training)(batch).depth.mean()
+        if training:
+            loss.backward()
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs[0] < len(blocks)  # shared
+    assert graphs[3] == graphs[1]
+    assert not torch._dynamo.utils.counters["graph_break"]
 
 
 @pytest.mark.slow
