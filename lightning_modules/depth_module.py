@@ -193,9 +193,7 @@ class DepthModule(LoadsOldCheckpoints, MayBeOracle, ABC):
         if self.capture:
             trainer = self.trainer
             accumulated, processes = trainer.accumulate_grad_batches, trainer.world_size
-            check_capture(
-                self.device, precision=str(trainer.precision), accumulated=accumulated, processes=processes
-            )
+            check_capture(self.device, precision=str(trainer.precision), accumulated=accumulated, processes=processes)
             self._captured = CapturedStep(self, self._predict_and_compare)
 
     def on_fit_end(self) -> None:

@@ -1,4 +1,4 @@
-"""Captured steps against steps as they are, through Lightning's own loop; replays are recomputed in place on the CPU."""
+"""Captured steps against steps as they are, through Lightning's own loop; replays are recomputed in place on CPUs."""
 
 import pytest
 import torch

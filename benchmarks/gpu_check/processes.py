@@ -34,6 +34,7 @@ class Process:
 
     @property
     def ended(self) -> bool:
+        """Return whether the process has ended."""
         return self.child.poll() is not None
 
     def ask(self, seconds: float, do: str, network: str, mode: str, **more: Any) -> Answer:
@@ -52,6 +53,7 @@ class Process:
         return json.loads(line) if line else {"error": "the process ended"}
 
     def end(self) -> None:
+        """End the process at once."""
         self.child.kill()
         self.child.wait()
 
@@ -80,5 +82,6 @@ class Processes:
         return self.running[key]
 
     def end(self) -> None:
+        """End all processes."""
         for process in self.running.values():
             process.end()

@@ -82,14 +82,15 @@ class Step:
         self.module.configure_model()
         self.module.to(device).train()
         self.batch = make_batch(batch, size, device)
-        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=1e-5)
         self.captured: Any = None
         try:
-            from lightning_modules.training.optimization import fuse
-        except ImportError:
-            pass
+            from lightning_modules.training.optimization import FUSED
+        except ImportError:  # an older checkout, which leaves the choice to torch
+            fused = False
         else:
-            fuse(self.optimizer)
+            fused = torch.optim.Adam in FUSED
+        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=1e-5, fused=fused, foreach=not fused)
+        self.module.nonfinite.late = True  # as it is on a GPU
         if "captured" in self.words:
             from lightning_modules.training.captured_step import CapturedStep
 
@@ -97,12 +98,14 @@ class Step:
             self.captured = CapturedStep(self.module, self.compute, **own)
 
     def compute(self, batch: dict[str, Any]) -> Any:
+        """Return the prediction for a batch, and the terms of its loss."""
         dtype, plain = self.torch.bfloat16, "fp32" in self.words
         with self.torch.autocast(self.device, dtype=dtype, enabled=not plain):
             prediction = self.module(batch)
             return prediction, self.module.losses(prediction, batch)
 
     def __call__(self) -> Any:
+        """Make a step; return the terms of its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         if self.captured is None:
             prediction, losses = self.compute(self.batch)
@@ -112,11 +115,13 @@ class Step:
             self.captured.hand_over_gradients()
         self.module.nonfinite.note(losses, self.batch, prediction)
         check = self.module.nonfinite.check
-        check(self.module.parameters(), 0, *([self.optimizer] if "optimizer" in inspect.signature(check).parameters else []))
+        told = [self.optimizer] if "optimizer" in inspect.signature(check).parameters else []
+        check(self.module.parameters(), 0, *told)
         self.optimizer.step()
         return losses
 
     def wait(self) -> None:
+        """Wait until the GPU has done all that was issued."""
         if self.device == "cuda":
             self.torch.cuda.synchronize()
 
@@ -155,7 +160,6 @@ class Step:
             "kernels": [{"name": name[:200], "launches": len(times), "ms": sum(times)} for name, times in ordered],
         }
 
-
     def count(self) -> dict[str, Any]:
         """Return the operators of a step that torch dispatches, and bytes read and written, in all and by module."""
         from torch.utils._python_dispatch import TorchDispatchMode
@@ -174,7 +178,7 @@ class Step:
                 if kind not in ("views", "allocations"):
                     tensors = [each for each in tree_iter((args, kwargs, result)) if isinstance(each, tensor)]
                     moved = sum(each.numel() * each.element_size() for each in tensors)
-                inside = [name for name in tracker.parents if 2 <= name.count(".") <= 3 or name.count(".") == 1]
+                inside = [name for name in tracker.parents if 1 <= name.count(".") <= 3]
                 place = max(inside, key=lambda name: (name.count("."), name), default="loss, gradients, optimizer")
                 place = place.partition(".")[2] or place
                 for counts in (total, by_module[place]):
@@ -214,6 +218,7 @@ class Worker:
         self.steps: dict[tuple[str, str], Step] = {}
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Do what an order asks for; raises ValueError for an unknown one."""
         do, key = order["do"], (order["network"], order["mode"])
         if do == "make":
             return self.make(key)
@@ -251,6 +256,7 @@ class Worker:
         return {"build_s": built - start, "first_step_s": first - built, "peak_gib": peak / 2**30, "first_loss": loss}
 
     def serve(self) -> None:
+        """Answer orders until there are no more; an exception becomes the answer's ``error``."""
         for line in sys.stdin:
             try:
                 answer = self.answer(json.loads(line))

@@ -82,7 +82,8 @@ class CapturedStep:
         """
         if self._replay is None:
             self._record(batch)
-        assert self._replay is not None and self._computed is not None
+        assert self._replay is not None
+        assert self._computed is not None
         for key, held in self._inputs.items():
             held.copy_(batch[key], non_blocking=True)  # type: ignore[literal-required]
         self._replay()
@@ -134,9 +135,7 @@ class CapturedStep:
 
 def signature(batch: Batch) -> dict[str, Any]:
     """Return what must not change from one replay to the next: shape, type and device of each tensor of a batch."""
-    return {
-        key: (value.shape, value.dtype, value.device) for key, value in batch.items() if isinstance(value, Tensor)
-    }
+    return {key: (value.shape, value.dtype, value.device) for key, value in batch.items() if isinstance(value, Tensor)}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from lightning_modules.batch import Batch
 from lightning_modules.prediction import Prediction
 from lightning_modules.training.late_flag import LateFlag
 from lightning_modules.training.noted_batches import Noted, describe, report
+from lightning_modules.training.optimization import is_fused
 
 #: Steps that may be skipped one after the other; more are no accident of one batch.
 PATIENCE = 10
@@ -53,7 +54,8 @@ class NonFiniteGuard(Callback):
 
     With ``stop``, training never waits for a GPU while all is finite. A gradient that is not finite is replaced by
     zeros on the GPU itself, and the CPU learns of it one step later, always before weights are saved or evaluated, and
-    stops. By then the optimizer has made one step with a zero gradient, of its momentum alone. With ``skip`` the
+    stops. By then the optimizer has made one step with a zero gradient, of its momentum alone; a fused optimizer
+    is told to leave the step out instead, which takes one launch where zeros take one for each parameter. With ``skip`` the
     optimizer must not run at all, so each step waits until its loss and gradient have been checked.
 
     A method has its own guard (``configure_callbacks``) and tells it of every batch (:meth:`note`).
@@ -85,7 +87,7 @@ class NonFiniteGuard(Callback):
         if trainer.precision == "16-mixed":
             self._noted.clear()  # the loss scaling looks for them itself, and meets some by design
             return
-        finite = self.check(pl_module.parameters(), trainer.global_step)
+        finite = self.check(pl_module.parameters(), trainer.global_step, optimizer)
         if self.policy == "skip":
             pl_module.log("train/nonfinite_batches", float(not finite), on_step=False, on_epoch=True, reduce_fx="sum")
 
@@ -109,17 +111,18 @@ class NonFiniteGuard(Callback):
         self._noted.append(Noted(batch["index"], batch["scene"], terms, depth, batch["valid"], finite))
         return self._is_late(finite) or bool(finite)
 
-    def check(self, parameters: Iterable[nn.Parameter], step: int) -> bool:
+    def check(self, parameters: Iterable[nn.Parameter], step: int, optimizer: Optimizer | None = None) -> bool:
         """Check the gradients of a step before the optimizer reads them, and remove non-finite ones.
 
         Args:
             parameters: of the method.
             step: number of the optimizer step.
+            optimizer: which will read them.
 
         Returns:
             Whether they are finite; if not, the parameters have no gradient any more, and the optimizer leaves them and
-            its own state as they are. True where that is only known later: all gradients are then zeros if one is not
-            finite.
+            its own state as they are. True where that is only known later: if one is not finite, all gradients are then
+            zeros, or the optimizer, if it is fused, leaves this step out.
 
         Raises:
             NonFiniteError: if they are not and the policy is to stop, or if too many were skipped in a row; where the
@@ -133,6 +136,9 @@ class NonFiniteGuard(Callback):
         self._verdict = Verdict(LateFlag(finite), step, noted)
         if self._is_late(finite):
             spoilt = ~finite
+            if optimizer is not None and is_fused(optimizer):
+                optimizer.found_inf = spoilt.float()  # type: ignore[attr-defined]  # as a GradScaler tells it
+                return True
             for gradient in gradients:
                 gradient.masked_fill_(spoilt, 0)
             return True

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping
 
+import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-import torch
 from torch import nn
 
 from lightning_modules.training.parameter_groups import parameter_groups
@@ -64,3 +64,8 @@ def fuse(optimizer: torch.optim.Optimizer) -> None:
         on_cuda = all(each.device.type == "cuda" and each.is_floating_point() for each in group["params"])
         if not chosen and on_cuda:
             group["fused"] = True
+
+
+def is_fused(optimizer: torch.optim.Optimizer) -> bool:
+    """Tell whether an optimizer updates all its groups by fused kernels, which read its ``found_inf`` on the device."""
+    return isinstance(optimizer, FUSED) and all(group.get("fused") for group in optimizer.param_groups)
