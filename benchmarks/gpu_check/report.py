@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 
-
 #: ``of old`` is the throughput over that of the other checkout's eager step in the same turns.
 COLUMNS = (
     "network", "code", "mode", "ms", "issued ms", "images/s", "of old", "kernels ms", "launches", "operators", "GiB",
-    "first step s",
+    "first step s", "GFLOPs an image", "dispatched", "GB moved",
 )  # fmt: skip
 
 
@@ -44,20 +43,22 @@ def _steps(rows: list[dict[str, Any]]) -> list[str]:
         f"| {' | '.join(COLUMNS)} |",
         f"| {' | '.join('---' if name in COLUMNS[:3] else '--:' for name in COLUMNS)} |",
     ]
-    old = {row["network"]: row["ms"] for row in rows if row["code"] == "old" and "ms" in row and row["mode"] == "eager"}
     for row in rows:
         name = f"| {row['network']} | {row['code']} | {row['mode']} "
         if "ms" not in row:
-            lines.append(f"{name}| {row.get('error', '')} " + "| " * 8 + "|")
+            lines.append(f"{name}| {row.get('error', '')} " + "| " * 11 + "|")
             continue
-        ratio = f"{old[row['network']] / row['ms']:.2f}" if row["network"] in old else ""
+        ratio = f"{row['of_old']:.2f}" if "of_old" in row else ""
         profile = row.get("profile", {})
         of_kernels = " | | "
         if "kernel_ms" in profile:
             of_kernels = f"{profile['kernel_ms']:.1f} | {profile['launches']} | {profile['operators']}"
+        arithmetic = " | | "
+        if "gflops" in profile:
+            arithmetic = f"{profile['gflops']:.0f} | {profile['dispatched']} | {profile['gigabytes']:.1f}"
         lines.append(
             f"{name}| {row['ms']:.1f} | {row['issued_ms']:.1f} | {row['images_per_second']:.0f} | {ratio} | "
-            f"{of_kernels} | {row['peak_gib']:.2f} | {row['first_step_s']:.1f} |"
+            f"{of_kernels} | {row['peak_gib']:.2f} | {row['first_step_s']:.1f} | {arithmetic} |"
         )
     return [*lines, ""]
 

@@ -14,13 +14,13 @@ FIRST_STEP = 110.0
 #: What is measured together, most important first: network, then checkout and mode.
 PLAN: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("DPT-Hybrid", (("old", "eager"), ("new", "eager"), ("new", "captured"), ("new", "captured channels-last"))),
-    ("DPT-Hybrid", (("old", "eager"), ("new", "compiled captured"))),
-    ("SHED light", (("old", "eager"), ("new", "eager"), ("new", "captured"))),
     ("SHED", (("old", "eager"), ("new", "eager"), ("new", "captured"))),
-    ("SHED", (("new", "compiled captured"),)),
-    ("SHED light", (("new", "compiled captured"),)),
-    ("DPT-Hybrid", (("new", "compiled captured channels-last"),)),
-    ("DPT-Hybrid", (("new", "compiled"),)),
+    ("SHED light", (("old", "eager"), ("new", "eager"), ("new", "captured"))),
+    ("DPT-Hybrid", (("old", "eager"), ("new", "compiled captured"))),
+    ("DPT-Hybrid", (("old", "eager"), ("new", "compiled captured channels-last"))),
+    ("SHED", (("old", "eager"), ("new", "compiled captured"))),
+    ("SHED light", (("old", "eager"), ("new", "compiled captured"))),
+    ("DPT-Hybrid", (("old", "eager"), ("new", "compiled"))),
 )
 
 #: Further steps of the long form.
@@ -53,8 +53,9 @@ def measure_together(
         left: returns the seconds that are left; what does not fit is left out.
 
     Returns:
-        A row each: ``ms``, ``issued_ms`` and ``images_per_second`` as medians of the rounds, ``peak_gib``,
-        ``first_step_s``, ``profile``; or ``error``.
+        A row each: ``ms``, ``issued_ms`` and ``images_per_second`` as medians of the rounds, ``of_old``
+        as the throughput over the other checkout's eager one, ``peak_gib``, ``first_step_s``, ``profile``; or
+        ``error``.
     """
     rows, made = [], []
     for checkout, mode in steps:
@@ -76,8 +77,12 @@ def measure_together(
             if not process.ended and left() > 3:
                 timed = process.ask(left(), "time", network, row["mode"], steps=repeats)
                 row.setdefault("rounds", []).append(timed)
-    for process, row in made:
+    for _, row in made:
         _summarise(row, images)
+    old = next((row["ms"] for row in rows if (row["code"], row["mode"]) == ("old", "eager") and "ms" in row), None)
+    for process, row in made:
+        if old and "ms" in row:
+            row["of_old"] = old / row["ms"]
         if left() > 8:
             row["profile"] = process.ask(min(40, left()), "profile", network, row["mode"], top=25)
         _drop(process, network, row["mode"])

@@ -152,12 +152,29 @@ class Step:
                     kernels[event.name].append(event.time_range.elapsed_us() / 1e3)
             elif event.name.startswith(("aten::", "segdepth::")):
                 operators += 1
+        plain = self.captured is None and "compiled" not in self.words
         ordered = sorted(kernels.items(), key=lambda item: -sum(item[1]))[:top]
         return {
             "launches": sum(map(len, kernels.values())),
             "kernel_ms": sum(map(sum, kernels.values())),
             "operators": operators,
+            **(self.arithmetic() if plain else {}),
             "kernels": [{"name": name[:200], "launches": len(times), "ms": sum(times)} for name, times in ordered],
+        }
+
+    def arithmetic(self) -> dict[str, float]:
+        """Return an image's GFLOPs, forward and backward, a multiply-add as two, and the GB that a step moves."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            _, losses = self.compute(self.batch)
+            self.torch.stack(list(losses.values())).sum().backward()
+        total = self.count()["total"]
+        images = len(self.batch["image"])
+        return {
+            "gflops": counter.get_total_flops() / images / 1e9,
+            "dispatched": total["operators"],
+            "gigabytes": total["bytes"] / 1e9,
         }
 
     def count(self) -> dict[str, Any]:

@@ -55,8 +55,8 @@ class NonFiniteGuard(Callback):
     With ``stop``, training never waits for a GPU while all is finite. A gradient that is not finite is replaced by
     zeros on the GPU itself, and the CPU learns of it one step later, always before weights are saved or evaluated, and
     stops. By then the optimizer has made one step with a zero gradient, of its momentum alone; a fused optimizer
-    is told to leave the step out instead, which takes one launch where zeros take one for each parameter. With ``skip`` the
-    optimizer must not run at all, so each step waits until its loss and gradient have been checked.
+    is told to leave the step out instead, which takes one launch where zeros take one for each parameter. With
+    ``skip`` the optimizer must not run at all, so each step waits until its loss and gradient have been checked.
 
     A method has its own guard (``configure_callbacks``) and tells it of every batch (:meth:`note`).
 
