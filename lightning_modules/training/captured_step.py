@@ -2,8 +2,8 @@
 
 Forward, losses and backward are recorded for the first batch; each later batch of the same shapes is copied over that
 one, and the graph replayed. The check of the gradients, clipping, the optimizer and the schedule stay outside, as do
-batches of other shapes (an epoch's last, smaller one) and all of validation. Replayed are the same kernels in the same
-order on the same numbers.
+batches of other shapes (an epoch's last, smaller one) and all of validation. Replayed are the same operators in the
+same order on the same numbers.
 """
 
 from collections.abc import Callable, Iterator
@@ -125,17 +125,29 @@ class CapturedStep:
         self._inputs = {key: value.clone() for key, value in tensors.items() if value.device == device}
         held = batch | self._inputs
         self._signature = signature(batch)
-        with unchanged(self.module, device), warming_up(device):
-            for _ in range(WARM_UP):
-                self._run(held)
-        torch.clear_autocast_cache()  # a weight cast before the recording would never be cast again
-        self._computed, self._replay = self.record(lambda: self._run(held))
-        torch.clear_autocast_cache()
+        with fastest_convolutions():
+            with unchanged(self.module, device), warming_up(device):
+                for _ in range(WARM_UP):
+                    self._run(held)
+            torch.clear_autocast_cache()  # a weight cast before the recording would never be cast again
+            self._computed, self._replay = self.record(lambda: self._run(held))
+            torch.clear_autocast_cache()
 
 
 def signature(batch: Batch) -> dict[str, Any]:
     """Return what must not change from one replay to the next: shape, type and device of each tensor of a batch."""
     return {key: (value.shape, value.dtype, value.device) for key, value in batch.items() if isinstance(value, Tensor)}
+
+
+@contextmanager
+def fastest_convolutions() -> Iterator[None]:
+    """Let cuDNN try its algorithms where a size is new, and keep the fastest: sizes are fixed in a recording."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager
