@@ -122,6 +122,10 @@ class IBimsReader(FrameReader):
         """Return height and width of a frame."""
         return self._sizes[position] or self.size
 
+    def name_of(self, position: int) -> str:
+        """Return the name of a frame, such as ``corridor_01``."""
+        return self.names[position]
+
     def _split_name(self, name: str) -> tuple[str, int]:
         """Scene and number of a frame's name, such as ``corridor_01``."""
         parts = re.fullmatch(r"(\w+)_(\d+)", name)
