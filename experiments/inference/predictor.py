@@ -116,13 +116,7 @@ class Predictor:
             TypeError: if it is no image.
             ValueError: if it is one that the network cannot take.
         """
-        if camera is None and isinstance(image, Image.Image):
-            camera = exif_camera(image)
-        results = [self.restore(shown, self.forward(shown)) for shown in self._show_all(image, camera, tiles)]
-        return results if isinstance(image, Tensor) and image.ndim == 4 else results[0]
-
-    def _show_all(self, image: Any, camera: Camera | None, tiles: int) -> list[Shown]:
-        return [self.show(pixels, camera=camera, tiles=tiles) for pixels in rgb_tensors(image)]
+        return infer_with(self, image, camera, tiles)
 
     def show(self, image: Tensor, *, camera: Camera | None = None, tiles: int = 1) -> Shown:
         """Return an image (3, H, W) uint8 as the network reads it; raises as :meth:`infer` does."""
@@ -192,6 +186,15 @@ class Predictor:
     def _classes(self, logits: Tensor, size: Size) -> np.ndarray[Any, np.dtype[np.int64]]:
         known = logits[:, : len(self.class_names) or None]  # a network may have more outputs than there are classes
         return resize_map(known.argmax(1)[0].cpu() + 1, size).numpy()
+
+
+def infer_with(model: Any, image: Any, camera: Camera | None, tiles: int) -> DepthPrediction | list[DepthPrediction]:
+    """Return what something with the three steps of a :class:`Predictor` makes of an image, as its ``infer`` says."""
+    if camera is None and isinstance(image, Image.Image):
+        camera = exif_camera(image)
+    shown = [model.show(pixels, camera=camera, tiles=tiles) for pixels in rgb_tensors(image)]
+    results = [model.restore(one, model.forward(one)) for one in shown]
+    return results if isinstance(image, Tensor) and image.ndim == 4 else results[0]
 
 
 def load(
