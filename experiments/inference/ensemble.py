@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -115,30 +115,6 @@ def mirrored_view(shown: Shown) -> Shown:
 
 
 Run = str | Path | ReleasedModel
-
-
-@overload
-def load(
-    run: Run,
-    *,
-    confidence: Literal[False] = False,
-    checkpoint: Literal["best", "last"] | None = None,
-    runs_root: str | Path = "runs",
-    size: Size | None = None,
-    device: str = "auto",
-) -> Predictor: ...
-
-
-@overload
-def load(
-    run: Run | Sequence[Run],
-    *,
-    confidence: bool = False,
-    checkpoint: Literal["best", "last"] | None = None,
-    runs_root: str | Path = "runs",
-    size: Size | None = None,
-    device: str = "auto",
-) -> Ensemble: ...
 
 
 def load(
