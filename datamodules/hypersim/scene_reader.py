@@ -176,7 +176,7 @@ class HyperSimReader(FrameReader):
         return tuple(found)
 
     def _read_labels(self, name: HyperSimFrame, key: str, size: tuple[int, int]) -> Tensor:
-        ids = read_hdf5(name.path(self.root, LABEL_FILES[key]), "integer", size).astype(np.int64)
+        ids = self._map(name, LABEL_FILES[key], "integer", size).astype(np.int64)
         if ids.min() < NO_LABEL or (key == "semantics" and ids.max() > 40):
             wrong = ids.min() if ids.min() < NO_LABEL else ids.max()
             raise ValueError(
@@ -185,6 +185,19 @@ class HyperSimReader(FrameReader):
             )
         return torch.from_numpy(np.where(ids == NO_LABEL, 0, ids))
 
+    def _map(
+        self, name: HyperSimFrame, kind: str, number: Literal["float", "integer"], size: tuple[int, int], *channels: int
+    ) -> NDArray[Any]:
+        """A further map (H, W, ...) of a frame, of the size of its depth."""
+        path = name.path(self.root, kind)
+        values = read_hdf5(path, number, (None, None, *channels))
+        if values.shape[:2] != size:
+            raise ValueError(
+                f"{printable(path)}: key `dataset` is {values.shape}, but that of "
+                f"{printable(name.path(self.root, 'depth_meters'))} {size}; fetch both again"
+            )
+        return values
+
     def _read_image(self, name: HyperSimFrame, size: tuple[int, int]) -> Tensor:
         if self.color == "preview":
             path = name.path(self.root, "tonemap")
@@ -192,8 +205,8 @@ class HyperSimReader(FrameReader):
             if tuple(image.shape[1:]) != size:
                 raise ValueError(f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {size}; fetch it again")
             return image
-        hdr = _hdr(name.path(self.root, "color"), size)
-        entities = read_hdf5(name.path(self.root, "render_entity_id"), "integer", size)
+        hdr = self._map(name, "color", "float", size, 3)
+        entities = self._map(name, "render_entity_id", "integer", size)
         return torch.from_numpy(tonemap(hdr, entities != NO_LABEL, self.tone_map)).permute(2, 0, 1).contiguous()
 
 
