@@ -254,6 +254,14 @@ class DepthDataModule(LightningDataModule, ABC):
         """Return the name of each class of ``semantics``, id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
         return class_names(self.classes)
 
+    def recorded_class_names(self, options: dict[str, Any]) -> tuple[str, ...]:
+        """Return :attr:`class_names` as they were when a run was trained, without a look at the files of the set.
+
+        Args:
+            options: :attr:`options` that the run recorded.
+        """
+        return self.class_names
+
     # --- frames
 
     @cached_property

@@ -50,10 +50,10 @@ class Ensemble:
         return [member.source for member in self.members]
 
     def infer(
-        self, image: Any, *, camera: Camera | None = None, tiles: int = 1
+        self, image: Any, *, camera: Camera | None = None, fov: float | None = None, tiles: int = 1
     ) -> DepthPrediction | list[DepthPrediction]:
         """Return the mean depth of an image, and where predictions disagree, ``uncertainty``; see Predictor.infer."""
-        return infer_with(self, image, camera, tiles)
+        return infer_with(self, image, camera, fov, tiles)
 
     def show(self, image: Tensor, *, camera: Camera | None = None, tiles: int = 1) -> list[Shown]:
         """Return an image (3, H, W) uint8 as each method reads it; raises as :meth:`Predictor.infer` does."""

@@ -96,6 +96,9 @@ def test_a_folder_that_is_only_tested_on(workplace, capsys):
     assert found["test/other/abs_rel"] == pytest.approx(tested, rel=1e-6)
     with pytest.raises(FileNotFoundError, match=r"dataset\.yaml: key `splits` gives training no frame"):
         command("fit")(arguments("--data.root", "other", "--run.name", "two"))
+    shutil.rmtree("film")  # a run may have moved away from its data
+    main(["infer", "runs/small/one", "other/rgb/0.png", "--output", "photos"])
+    assert Path("photos/0/depth.png").is_file()
 
 
 def test_the_folder_has_to_be_named(workplace):
