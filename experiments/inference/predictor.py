@@ -117,16 +117,7 @@ class Predictor:
             TypeError: if it is no image.
             ValueError: if it is one that the network cannot take, or the angle makes no sense.
         """
-        if camera is not None and fov is not None:
-            raise ValueError("camera and fov: give one of them")
-        pixels = rgb_tensors(image)
-        if fov is not None:
-            camera = of_angle(fov, (pixels[0].shape[-2], pixels[0].shape[-1]), "fov")
-        elif camera is None and isinstance(image, Image.Image):
-            camera = exif_camera(image)
-        shown = [self.show(each, camera=camera, tiles=tiles) for each in pixels]
-        results = [self.restore(each, self.forward(each)) for each in shown]
-        return results if isinstance(image, Tensor) and image.ndim == 4 else results[0]
+        return infer_with(self, image, camera, fov, tiles)
 
     def show(self, image: Tensor, *, camera: Camera | None = None, tiles: int = 1) -> Shown:
         """Return an image (3, H, W) uint8 as the network reads it; raises as :meth:`infer` does."""
@@ -196,6 +187,22 @@ class Predictor:
     def _classes(self, logits: Tensor, size: Size) -> np.ndarray[Any, np.dtype[np.int64]]:
         known = logits[:, : len(self.class_names) or None]  # a network may have more outputs than there are classes
         return resize_map(known.argmax(1)[0].cpu() + 1, size).numpy()
+
+
+def infer_with(
+    model: Any, image: Any, camera: Camera | None, fov: float | None, tiles: int
+) -> DepthPrediction | list[DepthPrediction]:
+    """Return what something with the three steps of a :class:`Predictor` makes of an image, as its ``infer`` says."""
+    if camera is not None and fov is not None:
+        raise ValueError("camera and fov: give one of them")
+    pixels = rgb_tensors(image)
+    if fov is not None:
+        camera = of_angle(fov, (pixels[0].shape[-2], pixels[0].shape[-1]), "fov")
+    elif camera is None and isinstance(image, Image.Image):
+        camera = exif_camera(image)
+    shown = [model.show(each, camera=camera, tiles=tiles) for each in pixels]
+    results = [model.restore(each, model.forward(each)) for each in shown]
+    return results if isinstance(image, Tensor) and image.ndim == 4 else results[0]
 
 
 def load(
