@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.gpu_check.processes import Processes
+from benchmarks.gpu_check.gpu_workers import Processes
 from benchmarks.gpu_check.worker import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[1]

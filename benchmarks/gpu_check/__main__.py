@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.gpu_check.checks import CHECKS, run_check
 from benchmarks.gpu_check.epochs import EXPERIMENTS, run_epoch
-from benchmarks.gpu_check.processes import Processes
-from benchmarks.gpu_check.report import as_markdown, environment
+from benchmarks.gpu_check.gpu_report import as_markdown, environment
+from benchmarks.gpu_check.gpu_workers import Processes
 from benchmarks.gpu_check.steps import LONG_PLAN, PLAN, measure_together
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.gpu_check.processes import Process, Processes
+from benchmarks.gpu_check.gpu_workers import Process, Processes
 
 Row = dict[str, Any]
 

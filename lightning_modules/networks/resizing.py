@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lightning_modules.networks.map_layout import layout
+
 #: Types that the kernels take.
 KERNEL_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 HAS_TRITON = find_spec("triton") is not None  # not on Windows
@@ -26,12 +28,6 @@ def resize_bilinear(maps: Tensor, size: tuple[int, int]) -> Tensor:
         return resized
     with torch.autocast(maps.device.type, enabled=False):
         return F.interpolate(maps, size, mode="bilinear", align_corners=True)
-
-
-def layout(maps: Tensor) -> torch.memory_format:
-    """Return the layout that maps (B, c, h, w) are resized in: theirs, or the default where it is neither of two."""
-    last = maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
 
 
 @torch.library.custom_op("segdepth::resize_bilinear", mutates_args=(), device_types="cuda")

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lightning_modules.networks.resizing import layout
+from lightning_modules.networks.map_layout import layout
 
 
 @triton.jit

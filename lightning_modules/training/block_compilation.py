@@ -4,11 +4,11 @@ A whole network takes minutes to compile, as one graph of thousands of operators
 each kind is compiled once a shape, in seconds.
 """
 
-import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import nn
 
 from lightning_modules.backbones.timm_internals import Block, InvertedResidual
+from lightning_modules.losses.torch_internals import raise_recompile_limit
 from lightning_modules.networks.depth_head import DepthHead
 from lightning_modules.networks.dpt.fusion import FusionBlock, ResidualConvUnit
 from lightning_modules.networks.shed.graph_pooling import GraphPooling
@@ -48,7 +48,7 @@ def compile_blocks(network: nn.Module, backend: str = "inductor") -> list[nn.Mod
     if blocks == [network]:
         network.compile(backend=backend)
         return blocks
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, VARIANTS)
+    raise_recompile_limit(VARIANTS)
     for block in blocks:
         block.compile(backend=backend, dynamic=False, fullgraph=True)
     return blocks

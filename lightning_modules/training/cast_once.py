@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.func import functional_call
 
+from lightning_modules.losses.torch_internals import copy_together
+
 R = TypeVar("R")
 
 #: Layers whose weights autocast casts; norms keep theirs.
@@ -23,7 +25,7 @@ def cast_together(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     """Return tensors in another type, each in its own layout, by as few launches as there can be."""
     copies = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
     if copies:
-        torch._foreach_copy_(copies, tensors)
+        copy_together(copies, tensors)
     return copies
 
 

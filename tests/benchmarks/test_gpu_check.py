@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.gpu_check.report import as_markdown
+from benchmarks.gpu_check.gpu_report import as_markdown
 from benchmarks.gpu_check.steps import LONG_PLAN, PLAN, measure_together
 from benchmarks.gpu_check.worker import NETWORKS, kind_of
 
