@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from lightning_modules.networks.resizing import resize_bilinear
 
 ROOT = Path(__file__).parents[2]
-SIZES = [((6, 5), (12, 10)), ((3, 7), (9, 8)), ((8, 8), (4, 3)), ((2, 2), (7, 7)), ((5, 3), (5, 3))]
+SIZES = [((6, 5), (12, 10)), ((4, 4), (3, 2)), ((2, 3), (5, 3))]
 
 
 def interpreted() -> None:
@@ -23,7 +23,7 @@ def interpreted() -> None:
     for small, size in SIZES:
         for layout in (torch.contiguous_format, torch.channels_last):
             for dtype, tolerance in ((torch.float32, 2e-6), (torch.bfloat16, 8e-3)):
-                exact = torch.randn(2, 3, *small, dtype=dtype).double().requires_grad_()
+                exact = torch.randn(1, 3, *small, dtype=dtype).double().requires_grad_()
                 expected = F.interpolate(exact, size, mode="bilinear", align_corners=True)
                 gradient = torch.randn(expected.shape).to(dtype)
                 expected.backward(gradient.double())
