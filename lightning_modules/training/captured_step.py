@@ -8,7 +8,7 @@ same order on the same numbers.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +123,7 @@ class CapturedStep:
         device = batch["image"].device
         tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
         self._inputs = {key: value.clone() for key, value in tensors.items() if value.device == device}
-        held = batch | self._inputs
+        held = cast(Batch, batch | self._inputs)
         self._signature = signature(batch)
         with fastest_convolutions():
             with unchanged(self.module, device), warming_up(device):
