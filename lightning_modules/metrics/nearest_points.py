@@ -200,7 +200,7 @@ def _gap(least, most, low, high, node):  # type: ignore[no-untyped-def]
 
 @compiled(fastmath=FAST)
 def _reaches(points, nearest, low, high):  # type: ignore[no-untyped-def]
-    """Tell whether one of the points (3, SIZE) is nearer to a box than its squared distance so far: few are, far off."""
+    """Tell whether a box is nearer to one of the points (3, SIZE) than what it has found so far: to few, far off."""
     nearer = 0
     for point in range(SIZE):
         across = max(low[0] - points[0, point], points[0, point] - high[0], 0.0)
