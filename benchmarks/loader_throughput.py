@@ -1,4 +1,4 @@
-"""Training samples per second and core: NYUv2's labelled file, its converted store, and the plainest reader of the same file.
+"""Training samples per second and core: NYUv2's labelled file, its store, and the plainest reader of the same file.
 
 A sample is a random 384x384 crop of a 480x640 frame with depth, labels, objects and SEEDS superpixels. Contestants are
 interleaved, so that whatever else the machine does hits all of them; medians are compared. Files are in the page cache:

@@ -220,6 +220,9 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def hint(self, key: str) -> str:
         """Return advice, for messages, on how to have this data set provide a key of a sample."""
+        for map_ in self.derived:
+            if map_.key == key != map_.needs:
+                return f"{type(map_).__name__} makes it of {map_.needs}: {self.hint(map_.needs)}"
         return "configure it under `data.init_args`, or take another data set"
 
     # --- names
@@ -250,6 +253,14 @@ class DepthDataModule(LightningDataModule, ABC):
     def class_names(self) -> tuple[str, ...]:
         """Return the name of each class of ``semantics``, id ``i`` at ``i - 1``; numbers where they are not NYU40's."""
         return class_names(self.classes)
+
+    def recorded_class_names(self, options: dict[str, Any]) -> tuple[str, ...]:
+        """Return :attr:`class_names` as they were when a run was trained, without a look at the files of the set.
+
+        Args:
+            options: :attr:`options` that the run recorded.
+        """
+        return self.class_names
 
     # --- frames
 
@@ -295,7 +306,7 @@ class DepthDataModule(LightningDataModule, ABC):
     def provides(self) -> frozenset[str]:
         """Return the keys of a :class:`Sample` that this configuration provides."""
         made = {"superpixels"} if self.superpixels is not None else set()
-        made |= {map_.key for map_ in self.derived}
+        made |= {map_.key for map_ in self._made_maps}
         return frozenset(Sample.__required_keys__) | self.reader.provides | made
 
     @property
@@ -401,7 +412,6 @@ class DepthDataModule(LightningDataModule, ABC):
         self._check_shown_superpixels()
         if not tests_only and self.superpixels is not None and self.superpixels_of == "frame":
             check_whole_frames(self.name, self.frame_size, self.resize)
-        self._check_derived()
         finish = self._finish()
         augment = TrainTransform(
             finish, self.crop, self.resize, self.hflip, self.color_jitter, self.train_window, self.nearer
@@ -427,7 +437,6 @@ class DepthDataModule(LightningDataModule, ABC):
         """Check and make the test part alone, for a run that trains on another set; raises as :meth:`setup` does."""
         self.reader.check_files(self.splits.test)
         self._check_shown_superpixels()
-        self._check_derived()
         corruption = None if self.variant is None else self.variant.corruption
         view = EvalTransform(self._finish(), self.eval_size or self.resize, corruption)
         self.test_set = FrameDataset(self.reader, self.splits.test, view, self.seed)
@@ -446,17 +455,17 @@ class DepthDataModule(LightningDataModule, ABC):
 
     def _finish(self) -> Finish:
         whole_size = self.resize if self.superpixels_of == "frame" else None
-        return Finish(*self.normalization, self.superpixels, self.derived, whole_size)
+        return Finish(*self.normalization, self.superpixels, self._made_maps, whole_size)
 
     def _check_shown_superpixels(self) -> None:
         if self.superpixels is not None:  # only then is each frame's size worth a look
             for size in self.input_sizes:
                 check_superpixels(self.superpixels, size)
 
-    def _check_derived(self) -> None:
-        for map_ in self.derived:
-            if map_.needs != "image" and map_.needs not in self.reader.provides:
-                raise ValueError(f"{type(map_).__name__} needs {map_.needs}: {self.hint(map_.needs)}")
+    @property
+    def _made_maps(self) -> list[DerivedMap]:
+        """The maps of ``derived`` that frames have what is needed for; a method that reads others says so."""
+        return [map_ for map_ in self.derived if map_.needs in {"image", *self.reader.provides}]
 
     # --- sizes and normalisation
 

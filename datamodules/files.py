@@ -23,9 +23,6 @@ FIRST_TRIED = 50
 
 FIX = "fetch or make it again"
 
-#: What to do about frames of several sizes, of which each may be whole.
-ONE_SIZE = "frames of one set share one size: bring all to one, or list those of one size alone"
-
 #: A file of this name says that a folder in another data set's format holds Rooms, the built-in synthetic set.
 ROOMS_MARKER = "ROOMS.txt"
 
@@ -153,10 +150,8 @@ def read_hdf5(
         ValueError: if it is damaged, or key, dtype or shape are others.
     """
     with open_hdf5(path) as file:
-        if key not in file:
-            raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {FIX}")
-        place = f"{printable(path)}: key `{key}`"
-        found, dtype = dataset_shape(file[key], place, FIX), file[key].dtype
+        found, place = _array_shape(file, path, key), f"{printable(path)}: key `{key}`"
+        dtype = file[key].dtype
         if dtype.kind not in {"float": "f", "integer": "iu"}[kind]:
             raise ValueError(f"{place} is {dtype}, not {kind}; {FIX}")
         fits = len(found) == len(shape) and all(a == s or s is None for a, s in zip(found, shape, strict=True))
@@ -165,6 +160,26 @@ def read_hdf5(
             raise ValueError(f"{place} is {found}, not {wanted}; {FIX}")
         check_declared(found, place, FIX)
         return np.asarray(file[key][()])
+
+
+def hdf5_size(path: Path, key: str = "dataset") -> tuple[int, int]:
+    """Return height and width of an HDF5 file's one map, without reading it.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is damaged, or the array is no map.
+    """
+    with open_hdf5(path) as file:
+        shape = _array_shape(file, path, key)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"{printable(path)}: key `{key}` is {shape}, not a map (height, width); {FIX}")
+    return shape[0], shape[1]
+
+
+def _array_shape(file: h5py.File, path: Path, key: str) -> tuple[int, ...]:
+    if key not in file:
+        raise ValueError(f"{printable(path)}: key `{key}` is missing (found: {', '.join(file)}); {FIX}")
+    return dataset_shape(file[key], f"{printable(path)}: key `{key}`", FIX)
 
 
 def read_lines(path: Path, origin: str) -> list[str]:

@@ -84,6 +84,10 @@ class FrameReader(ABC):
         """Return height and width of a frame, without reading it; :attr:`size` where all share one."""
         return self.size
 
+    def name_of(self, position: int) -> str:
+        """Return what the files call a frame, such as ``attic/0001``, unique in the set; empty where they do not."""
+        return ""
+
     @abstractmethod
     def read(self, position: int) -> Frame:
         """Return the frame at a 0-based position.
@@ -145,6 +149,10 @@ class WrappedReader(FrameReader):
     def size_of(self, position: int) -> tuple[int, int]:
         """Return height and width of a frame of the wrapped reader."""
         return self.reader.size_of(position)
+
+    def name_of(self, position: int) -> str:
+        """Return what the files of the wrapped reader call a frame."""
+        return self.reader.name_of(position)
 
     def check_files(self, positions: Iterable[int]) -> None:
         """Check that the wrapped reader's files of some frames exist; raises as its method does."""

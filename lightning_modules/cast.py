@@ -6,9 +6,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from lightning_modules.backbones.initial_weights import are_left_out
+from lightning_modules.backbones.fitting import Wanted, fit
+from lightning_modules.backbones.initial_weights import Pretrained, are_left_out, source_of_one, weight_path
+from lightning_modules.backbones.local_weights import KEY
 from lightning_modules.backbones.released import Names, load_released, rename
 from lightning_modules.backbones.weight_files import read_weights
+from lightning_modules.backbones.wheels import LITE
 from lightning_modules.batch import Batch
 from lightning_modules.depth_data import DepthData
 from lightning_modules.depth_module import DepthModule
@@ -68,7 +71,8 @@ class CAST(DepthModule):
         pad_tokens: superpixels that own no cell are ``masked``, so that they change no result, or take part as zero
             tokens (``cast``, as the release has it).
         min_share: share of an image's labelled pixels that a class has to cover to count as shown, [0, 1).
-        pretrained: start from ``checkpoint``, which then has to be named.
+        pretrained: file of weights to start from, the release's or those of a run; true stands for ``checkpoint``,
+            which then has to be named; false for random weights.
         checkpoint: file of the release's weights; every name and shape is checked.
         kwargs: see :class:`DepthModule`.
 
@@ -92,16 +96,21 @@ class CAST(DepthModule):
         superpixel_size: int = 16,
         pad_tokens: PadRule = "masked",
         min_share: float = 0.0,
-        pretrained: bool = True,
+        pretrained: Pretrained = True,
         checkpoint: str | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if pretrained and checkpoint is None:
+        source = source_of_one("CAST", pretrained)
+        if source == LITE or (source is True and checkpoint is None):
+            place = "in no package" if source == LITE else "on no hub"
             raise ValueError(
-                "CAST's weights are on no hub: take them from the repository twke18/CAST and name the file with "
-                "`--model.init_args.checkpoint`, or start from random weights with `--model.init_args.pretrained false`"
+                f"CAST's weights are {place}: take them from the repository twke18/CAST and name the file with "
+                "`--model.init_args.pretrained FILE`, or start from random weights with `--model.init_args.pretrained "
+                "false`"
             )
+        if isinstance(source, str) and checkpoint is not None:
+            raise ValueError(f"`pretrained` names {source}, `checkpoint` {checkpoint}: leave one of the two files out")
         self.network = CASTNetwork(
             dim=dim,
             depths=depths,
@@ -114,6 +123,20 @@ class CAST(DepthModule):
         self.class_loss = ImageClassLoss(min_share)
         if checkpoint is not None and not are_left_out():
             self.load_checkpoint(checkpoint, depths)
+        if isinstance(source, str) and not are_left_out():
+            self._start_from(weight_path(source), depths)
+
+    def _start_from(self, path: str, depths: Sequence[int]) -> None:
+        """Load weights by the release's names or this network's own, a classifier of as many classes too.
+
+        Raises:
+            ValueError: if it is no file of weights, or does not fit, with a list of what does not.
+        """
+        names = released_names(depths)
+        wanted = Wanted(
+            "CAST", self.network.state_dict(), ("head",), convert=lambda weights: rename(weights, names, path)
+        )
+        self.network.load_state_dict(fit(read_weights(path, KEY), wanted, path), strict=False)
 
     def load_checkpoint(self, path: str, depths: Sequence[int]) -> None:
         """Load released weights, all but the classifier.

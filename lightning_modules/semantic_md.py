@@ -138,8 +138,12 @@ class SemanticMD(DepthModule):
         semantic_input = self.network.semantic_input
         if isinstance(semantic_input, OneHotClasses) and not semantic_input.is_chosen and len(data.splits.train):
             counted = semantic_input.order, semantic_input.counted_frames
-            self.class_pixels = data.class_pixels(*counted)
-            semantic_input.choose(data.class_order(*counted))
+            try:
+                self.class_pixels = data.class_pixels(*counted)
+                semantic_input.choose(data.class_order(*counted))
+            except FileNotFoundError:
+                if training:
+                    raise  # in a test the checkpoint has the choice, and training frames need not be there
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict the tasks of all heads from ``image``, and from ``semantics`` where they are an input."""

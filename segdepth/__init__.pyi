@@ -1,6 +1,6 @@
 from . import datasets, metrics
-from .models import DepthPrediction, Predictor, ReleasedModel, load
+from .models import Camera, DepthPrediction, Ensemble, Predictor, ReleasedModel, load
 
-__all__ = ["DepthPrediction", "Predictor", "ReleasedModel", "datasets", "load", "metrics"]
+__all__ = ["Camera", "DepthPrediction", "Ensemble", "Predictor", "ReleasedModel", "datasets", "load", "metrics"]
 
 __version__: str

@@ -1,7 +1,9 @@
 """Trained runs as objects that infer depth, segments and classes of images."""
 
+from experiments.inference.cameras import Camera
 from experiments.inference.depth_prediction import DepthPrediction
-from experiments.inference.predictor import Predictor, load
+from experiments.inference.ensemble import Ensemble, load
+from experiments.inference.predictor import Predictor
 from experiments.inference.released_model import ReleasedModel
 
-__all__ = ["DepthPrediction", "Predictor", "ReleasedModel", "load"]
+__all__ = ["Camera", "DepthPrediction", "Ensemble", "Predictor", "ReleasedModel", "load"]

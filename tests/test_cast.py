@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import lightning_modules
 from lightning_modules import CAST
@@ -97,6 +98,43 @@ def test_every_parameter_learns():
 def test_pretrained_needs_a_file():
     with pytest.raises(ValueError, match=r"CAST's weights are on no hub: .*model\.init_args\.pretrained false"):
         make(pretrained=True)
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+@pytest.mark.parametrize("form", ["released", "of a run"])
+def test_pretrained_names_a_file(tmp_path, form, ending):
+    path = tmp_path / f"weights{ending}"
+    if form == "released":
+        weights = release.random_weights(release.shapes(SMALL["dim"], SMALL["depths"], grid=8 * 8))
+        weights = {f"module.{name}": value.float().clone() for name, value in weights.items()}
+        expected = make(**SMALL, checkpoint=str(_save(weights, tmp_path / "same.pth"))).network.state_dict()
+    else:
+        expected = make(**SMALL).network.state_dict()
+        weights = {f"network.{name}": value for name, value in expected.items()}
+    made = make(**SMALL, pretrained=str(_save(weights, path))).network.state_dict()
+    for name, value in expected.items():
+        if form == "of a run" or not name.startswith("head."):  # the release's has 1000 classes
+            assert torch.equal(made[name], value), name
+
+
+def _save(weights, path):
+    save_file(weights, path) if path.suffix == ".safetensors" else torch.save(weights, path)
+    return path
+
+
+def test_what_does_not_fit_is_listed(tmp_path):
+    weights = release.random_weights(release.shapes(SMALL["dim"], SMALL["depths"], grid=8 * 8))
+    del weights["norm.bias"]
+    weights["blocks.0.norm1.weight"] = torch.ones(7)
+    path = str(_save(weights, tmp_path / "weights.pth"))
+    with pytest.raises(ValueError, match=r"`CAST`: 1 missing \(norm\.bias\); 1 of another shape \(encoder.*is \(7,\)"):
+        make(**SMALL, pretrained=path)
+    with pytest.raises(FileNotFoundError, match="no such file; `pretrained` takes"):
+        make(**SMALL, pretrained=str(tmp_path / "other.pth"))
+    with pytest.raises(ValueError, match="leave one of the two files out"):
+        make(**SMALL, pretrained=path, checkpoint=path)
+    with pytest.raises(ValueError, match="CAST's weights are in no package"):
+        make(**SMALL, pretrained="lite")
 
 
 def test_stages_and_poolings_must_fit():

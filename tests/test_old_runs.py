@@ -18,6 +18,7 @@ from lightning.pytorch import Callback
 from datamodules import DepthDataModule
 from experiments.__main__ import main
 from lightning_modules import DepthModule
+from tests.helpers.few_callbacks import FEW_CALLBACKS_ONLY
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -26,13 +27,6 @@ CONFIGS = sorted((FIXTURES / "earlier_configs").glob("*.yaml"))
 EXPERIMENTS = sorted(path.parent.name for path in RUNS.glob("*/before"))
 #: Of all methods, the one whose tests are not slow.
 FAST = "dpt_hybrid"
-#: Only what figures need: pictures take most of the time.
-FEW_CALLBACKS = [
-    "--trainer.logger", "false", "--trainer.enable_progress_bar", "false", "--trainer.callbacks",
-    json.dumps([{"class_path": f"callbacks.{name}"} for name in (
-        "BestCheckpoint", "LastCheckpoint", "History", "ConstantBaseline", "PerImageTable", "RunSummary",
-    )]),
-]  # fmt: skip
 #: How training goes on for an epoch, by experiment: a plain method and one that is trained in stages.
 ONE_EPOCH_MORE = {
     "cast_small": (["--trainer.max_epochs", "2"], 0),
@@ -118,7 +112,7 @@ def test_a_checkpoint_gives_the_old_figures(place, name):
     (run / "per_image.csv").unlink()
     main([
         "test", "--config", f"runs/{name}/before/config.yaml",
-        "--ckpt_path", f"runs/{name}/before/checkpoints/{tested}.ckpt", *FEW_CALLBACKS,
+        "--ckpt_path", f"runs/{name}/before/checkpoints/{tested}.ckpt", *FEW_CALLBACKS_ONLY,
     ])  # fmt: skip
     assert_close(figures(run), old)
     made = (run / "per_image.csv").read_text().splitlines()
@@ -140,7 +134,7 @@ def test_a_test_under_other_options_still_stands_beside(place):
     run = place / "runs" / FAST / "before"
     own, near = figures(run), figures(run / "tests" / "near")
     main([
-        "test", "--config", f"runs/{FAST}/before/tests/near/config.yaml", "--ckpt_path", "best", *FEW_CALLBACKS,
+        "test", "--config", f"runs/{FAST}/before/tests/near/config.yaml", "--ckpt_path", "best", *FEW_CALLBACKS_ONLY,
     ])  # fmt: skip
     assert_close(figures(run / "tests" / "near"), near)
     assert figures(run) == own
@@ -187,7 +181,7 @@ def test_training_is_resumed_for_one_more_epoch(place, name):
     run = place / "runs" / name / "before"
     before = checkpoint(run, "last.ckpt")
     flags, epoch = ONE_EPOCH_MORE[name]
-    main(["fit", "--config", f"runs/{name}/before/config.yaml", "--ckpt_path", "last", *flags, *FEW_CALLBACKS])
+    main(["fit", "--config", f"runs/{name}/before/config.yaml", "--ckpt_path", "last", *flags, *FEW_CALLBACKS_ONLY])
     after = checkpoint(run, "last.ckpt")
     assert (before["epoch"], after["epoch"]) == (epoch, epoch + 1)
     assert after["global_step"] == before["global_step"] + 1
@@ -207,7 +201,7 @@ def test_compare_and_table_read_old_runs_beside_a_new_one(place, capsys):
         record.unlink()
     main([
         "test", "--config", f"runs/{FAST}/after/config.yaml", "--run.name", "after",
-        "--ckpt_path", f"runs/{FAST}/after/checkpoints/best.ckpt", *FEW_CALLBACKS,
+        "--ckpt_path", f"runs/{FAST}/after/checkpoints/best.ckpt", *FEW_CALLBACKS_ONLY,
     ])  # fmt: skip
     capsys.readouterr()
 

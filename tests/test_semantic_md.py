@@ -250,6 +250,17 @@ def test_data_to_test_on_only_choose_no_classes():
     assert not method.network.semantic_input.is_chosen
 
 
+def test_training_frames_that_are_not_there_are_missed_in_training_alone():
+    def missing(*counted):
+        raise FileNotFoundError("frame")
+
+    method = SemanticMD(**SMALL, semantic_input=OneHotClasses(3))
+    method.check_data(data(class_pixels=missing))  # of a test, whose checkpoint has the classes
+    assert not method.network.semantic_input.is_chosen
+    with pytest.raises(FileNotFoundError, match="frame"):
+        method.check_data(data(class_pixels=missing), training=True)
+
+
 def test_the_authors_order_is_asked_for_by_name():
     asked = []
     method = SemanticMD(**SMALL, semantic_input=OneHotClasses(3, order="semantic_md", counted_frames=None))

@@ -17,6 +17,7 @@ from callbacks.pictures.colors import Picture, part_picture
 from callbacks.pictures.frame_result import FrameResult
 from callbacks.pictures.frame_view import FrameView
 from callbacks.pictures.gravity import up_direction
+from callbacks.pictures.lettering import put_title
 from callbacks.pictures.point_clouds import back_project, colored_cloud, grid_stride
 from callbacks.pictures.splatting import Viewpoint, fitted, splat
 
@@ -177,7 +178,7 @@ def compose_sheet(rows: list[dict[str, Picture]], metre: float) -> Figure:
     for line, pictures in zip(axes, rows, strict=True):
         for axis, (title, picture) in zip(line, pictures.items(), strict=False):
             axis.imshow(picture)
-            axis.set_title(title, fontsize=9)
+            put_title(axis, title, fontsize=9)
             if title.endswith("from above"):
                 draw_scale(axis, picture, metre)
     figure.supxlabel(NOTE, fontsize=8)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from callbacks.lightning_internals import datamodule_of
+from callbacks.pictures.lettering import put_heading
 from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
 from callbacks.records.optional_files import OptionalFiles
@@ -98,7 +99,7 @@ def draw_confusion(counts: Counts, names: tuple[str, ...], title: str) -> Figure
     labels, iou = [names[i] for i in shown], [class_rows(counts, names)[i][4] or 0.0 for i in shown]
     size = max(4.0, 0.22 * len(shown) + 1.5)
     figure = Figure(figsize=(size + 4.5, size), layout="constrained")
-    figure.suptitle(title, x=0.004, ha="left", fontsize=11, fontweight="bold")
+    put_heading(figure, title, x=0.004, ha="left", fontsize=11, fontweight="bold")
     matrix, bars = figure.subplots(1, 2, width_ratios=(size, 2.2))
     image = matrix.imshow(shares, vmin=0, vmax=1, cmap="viridis", aspect="equal")
     ticks = range(len(shown))

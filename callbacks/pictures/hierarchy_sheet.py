@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from callbacks.pictures.colors import Picture, segment_picture
 from callbacks.pictures.frame_result import FrameResult
+from callbacks.pictures.lettering import put_title
 
 #: Metrics of a level that are written above it, by abbreviation.
 QUALITY = {
@@ -42,7 +43,7 @@ def draw_hierarchies(results: Mapping[str, FrameResult]) -> Figure:
             axis.set_axis_off()
         for axis, (title, picture) in zip(line, pictures.items(), strict=False):
             axis.imshow(picture)
-            axis.set_title(title, fontsize=9)
+            put_title(axis, title, fontsize=9)
     if any(quality_caption(result, 0) for result in results.values()):
         figure.supxlabel(NOTE, fontsize=8)
     return figure

@@ -13,6 +13,7 @@ from callbacks.pictures.class_colors import RGB, ClassColors
 from callbacks.pictures.colors import Picture, segment_picture
 from callbacks.pictures.frame_pictures import FramePictures
 from callbacks.pictures.frame_view import FrameView, depth_scale, error_scale, view_frame
+from callbacks.pictures.lettering import put_title
 from callbacks.pictures.picture_files import png_bytes
 from callbacks.pictures.task_pictures import edge_pictures, read_semantics, region_support_pictures, semantic_pictures
 from callbacks.records.frame_callback import FrameOutput
@@ -99,7 +100,7 @@ def compose_panel(cells: Sequence[Cell], low: float, high: float, *, with_error:
     for axis, cell in zip(axes.flat, cells, strict=False):
         if isinstance(cell, tuple):
             axis.imshow(cell[1])
-            axis.set_title(cell[0], fontsize=9)
+            put_title(axis, cell[0], fontsize=9)
             if len(cell) == 3:
                 draw_key(axis, cell[2])
         elif cell is not None:

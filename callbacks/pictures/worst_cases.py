@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from callbacks.lightning_internals import datamodule_of
 from callbacks.pictures.colors import Picture
 from callbacks.pictures.frame_view import depth_scale, error_scale, view_frame
+from callbacks.pictures.lettering import put_heading, put_title
 from callbacks.pictures.picture_files import write_sheets
 from callbacks.records.all_processes import gather_objects
 from callbacks.records.frame_callback import FrameCallback, FrameOutput
@@ -159,14 +160,14 @@ def draw_sheet(cases: list[Case], title: str, metric: str) -> Figure:
     """
     height, width = cases[0].pictures[1].shape[:2]
     figure = Figure(figsize=(13.2, len(cases) * (3.1 * height / width + 0.35) + 0.3), layout="constrained")
-    figure.suptitle(title, x=0.004, ha="left", fontsize=11, fontweight="bold")
+    put_heading(figure, title, x=0.004, ha="left", fontsize=11, fontweight="bold")
     axes = figure.subplots(len(cases), 4, squeeze=False)
     for row, case in zip(axes, cases, strict=True):
         error = f"{metric} {case.error:.3f}" if math.isfinite(case.error) else "prediction not finite"
         titles = (case.title, "ground truth", "prediction", f"|error| / truth, {error}")
         for axis, text, picture in zip(row, titles, case.pictures, strict=True):
             axis.imshow(picture, aspect="auto")
-            axis.set_title(text, fontsize=9)
+            put_title(axis, text, fontsize=9)
             axis.set_axis_off()
             axis.set_box_aspect(height / width)
         figure.colorbar(depth_scale(case.low, case.high), ax=row[:3], label="depth [m]", shrink=0.9, pad=0.01)

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from datamodules.base import DepthDataModule
-from datamodules.classes import class_names
+from datamodules.classes import NAMES40, class_names
 from datamodules.files import printable
 from datamodules.folder.description import DESCRIPTION_FILE, Description, read_description
 from datamodules.folder.folder_reader import FolderReader
@@ -34,14 +34,11 @@ class FolderDataModule(DepthDataModule):
 
     def __init__(self, root: str, *, min_depth: float | None = None, max_depth: float | None = None, **kwargs: Any):
         self.root = root
-        nearest, farthest = self.description.depth.range
-        super().__init__(
-            root,
-            min_depth=nearest if min_depth is None else min_depth,
-            max_depth=farthest if max_depth is None else max_depth,
-            **kwargs,
-        )
-        self.classes = self.description.classes or type(self).classes
+        if min_depth is None or max_depth is None:  # a run has both on record, and may have moved away from its data
+            nearest, farthest = self.description.depth.range
+            min_depth = nearest if min_depth is None else min_depth
+            max_depth = farthest if max_depth is None else max_depth
+        super().__init__(root, min_depth=min_depth, max_depth=max_depth, **kwargs)
 
     @cached_property
     def description(self) -> Description:
@@ -59,9 +56,18 @@ class FolderDataModule(DepthDataModule):
         return self.description.truth
 
     @property
+    def classes(self) -> int:  # type: ignore[override]  # other sets take the number as an argument
+        """Return how many classes `dataset.yaml` names; without any, as many as NYUv2 has."""
+        return self.description.classes or len(NAMES40)
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Return the names that `dataset.yaml` gives the classes; those of NYU40 or numbers where it gives none."""
         return self.description.class_names or class_names(self.classes)
+
+    def recorded_class_names(self, options: dict[str, Any]) -> tuple[str, ...]:
+        """Return the names that `dataset.yaml` gave the classes when a run was trained; no folder is needed."""
+        return tuple(options.get("class_names") or class_names(options.get("classes") or len(NAMES40)))
 
     @property
     def options(self) -> dict[str, Any]:

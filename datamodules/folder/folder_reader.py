@@ -84,6 +84,11 @@ class FolderReader(FrameReader):
         """Return height and width of a frame."""
         return self._sizes[position] or self.size
 
+    def name_of(self, position: int) -> str:
+        """Return the image's scene, if there are scenes, and name."""
+        _, _, name, _ = self.frames[position].names
+        return name
+
     @cached_property
     def identity(self) -> str:
         """Return what the description says, the names of all files, and their sizes and times."""

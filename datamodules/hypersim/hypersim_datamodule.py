@@ -100,18 +100,35 @@ class HyperSimDataModule(DepthDataModule):
     def parts(self) -> dict[str, list[HyperSimFrame]]:
         """Return frames of the selection by part, flagged ones left out, and incomplete ones as configured.
 
+        A part that is not tested on may lack its list, and is then empty.
+
         Raises:
-            FileNotFoundError: if a table or list is missing.
+            FileNotFoundError: if a table, or the list of the frames to test on, is missing.
         """
         if self.frames == "official":
             parts = read_official_split(self.folder / SPLIT_FILE)
         else:
-            lists, origin = LISTS[self.frames]
-            parts = {part: read_frame_list(self.folder / name, origin) for part, name in lists.items()}
+            parts = {part: self._read_list(part) for part in LISTS[self.frames][0]}
         if (flagged_file := self.folder / FLAGGED_FILE).is_file():
             flagged = read_flagged(flagged_file)
             parts = {part: [frame for frame in frames if frame not in flagged] for part, frames in parts.items()}
         return self._present(parts) if self.missing == "skip" else parts
+
+    def _read_list(self, part: str, *, needed: bool = False) -> list[HyperSimFrame]:
+        lists, origin = LISTS[self.frames]
+        try:
+            return read_frame_list(self.folder / lists[part], origin)
+        except FileNotFoundError:  # said by `check_training_part` where it is needed
+            if needed or part == self.test_part:
+                raise
+            return []
+
+    def check_training_part(self) -> None:
+        """Check that the lists of all parts are there; without the others the test part can be tested on."""
+        if self.store is None and self.frames != "official":
+            for part in LISTS[self.frames][0]:
+                if not self.parts[part]:
+                    self._read_list(part, needed=True)
 
     def _present(self, parts: dict[str, list[HyperSimFrame]]) -> dict[str, list[HyperSimFrame]]:
         """The frames without those that lack a file, if any is complete."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import printable, read_first, read_hdf5
+from datamodules.files import hdf5_size, printable, read_first, read_hdf5
 from datamodules.frames import Frame, FrameReader, clean_depth
 from datamodules.hypersim.scene_format import HyperSimFrame, camera_matrix, incomplete_frames, planar_factor
 from datamodules.hypersim.tonemap import ToneMap, tonemap
@@ -81,11 +81,11 @@ class HyperSimReader(FrameReader):
         self.frame_numbers = tuple(CAMERA_STRIDE * frame.camera + frame.frame for frame in frames)
         depth_files = (frame.path(root, "depth_meters") for frame in frames)
         try:
-            height, width = read_first(lambda path: read_hdf5(path, "float", (None, None)), depth_files).shape
+            self.size = read_first(hdf5_size, depth_files)
         except FileNotFoundError:
             self.check_files(range(len(frames)))  # says how many are incomplete
             raise
-        self.size = (height, width)
+        self._sizes: dict[int, tuple[int, int]] = {}
         self.provides = frozenset({"depth"} | (set(LABEL_FILES) if labels else set()))
 
     @cached_property
@@ -112,6 +112,15 @@ class HyperSimReader(FrameReader):
                 "set `data.init_args.missing: skip` to work with the frames that are there"
             )
 
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame, from the head of its depth file."""
+        if position not in self._sizes:
+            try:
+                self._sizes[position] = hdf5_size(self.frames[position].path(self.root, "depth_meters"))
+            except (FileNotFoundError, ValueError):  # said where it is read
+                self._sizes[position] = self.size
+        return self._sizes[position]
+
     def source(self, position: int) -> str:
         """Return the frame's depth file."""
         return printable(self.frames[position].path(self.root, "depth_meters"))
@@ -121,16 +130,17 @@ class HyperSimReader(FrameReader):
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if one is damaged, or has another size than the first frame.
+            ValueError: if one is damaged, or has another size than the depth.
         """
         name = self.frames[position]
         maps = {"depth": self.read_depth(position)}
+        size = (maps["depth"].shape[1], maps["depth"].shape[2])
         if self.labels:
-            maps |= {key: self._read_labels(name, key) for key in LABEL_FILES}
+            maps |= {key: self._read_labels(name, key, size) for key in LABEL_FILES}
         return Frame(
-            image=self._read_image(name),
+            image=self._read_image(name, size),
             maps=maps,
-            intrinsics=torch.from_numpy(camera_matrix(self.cameras[name.scene], *self.size)).float(),
+            intrinsics=torch.from_numpy(camera_matrix(self.cameras[name.scene], *size)).float(),
             scene=name.scene,
             frame=self.frame_numbers[position],
             index=position,
@@ -141,9 +151,10 @@ class HyperSimReader(FrameReader):
         name = self.frames[position]
         path = name.path(self.root, "depth_meters")
         # Half precision, so conversion first: 65504 is its largest number, and sums in it are coarse.
-        distance = self._geometry(name, "depth_meters", "float").astype(np.float64)
+        distance = read_hdf5(path, "float", (None, None)).astype(np.float64)
         if self.depth == "planar":
-            distance *= _planar_factor(self.cameras[name.scene].tobytes(), *self.size)
+            height, width = distance.shape
+            distance *= _planar_factor(self.cameras[name.scene].tobytes(), height, width)
         return clean_depth(
             distance.astype(np.float32), self.min_depth, self.max_depth, printable(path), nan_is_hole=True
         )
@@ -151,9 +162,9 @@ class HyperSimReader(FrameReader):
     def oddities(self, position: int) -> tuple[str, ...]:
         """Return values of colour and depth that the format does not have, or that mean nothing, counted."""
         name = self.frames[position]
-        maps = {"depth": self._geometry(name, "depth_meters", "float")}
+        maps = {"depth": read_hdf5(name.path(self.root, "depth_meters"), "float", (None, None))}
         if self.color == "hdr":
-            maps["HDR colour"] = self._hdr(name)
+            maps["HDR colour"] = _hdr(name.path(self.root, "color"), maps["depth"].shape)
         found = []
         for what, values in maps.items():
             counts = {"NaN": np.isnan(values).sum(), "infinite": np.isinf(values).sum(), "negative": (values < 0).sum()}
@@ -164,8 +175,8 @@ class HyperSimReader(FrameReader):
                 found.append(f"{what} has values that mean nothing: {said}")
         return tuple(found)
 
-    def _read_labels(self, name: HyperSimFrame, key: str) -> Tensor:
-        ids = self._geometry(name, LABEL_FILES[key], "integer").astype(np.int64)
+    def _read_labels(self, name: HyperSimFrame, key: str, size: tuple[int, int]) -> Tensor:
+        ids = self._map(name, LABEL_FILES[key], "integer", size).astype(np.int64)
         if ids.min() < NO_LABEL or (key == "semantics" and ids.max() > 40):
             wrong = ids.min() if ids.min() < NO_LABEL else ids.max()
             raise ValueError(
@@ -174,24 +185,33 @@ class HyperSimReader(FrameReader):
             )
         return torch.from_numpy(np.where(ids == NO_LABEL, 0, ids))
 
-    def _read_image(self, name: HyperSimFrame) -> Tensor:
+    def _map(
+        self, name: HyperSimFrame, kind: str, number: Literal["float", "integer"], size: tuple[int, int], *channels: int
+    ) -> NDArray[Any]:
+        """A further map (H, W, ...) of a frame, of the size of its depth."""
+        path = name.path(self.root, kind)
+        values = read_hdf5(path, number, (None, None, *channels))
+        if values.shape[:2] != size:
+            raise ValueError(
+                f"{printable(path)}: key `dataset` is {values.shape}, but that of "
+                f"{printable(name.path(self.root, 'depth_meters'))} {size}; fetch both again"
+            )
+        return values
+
+    def _read_image(self, name: HyperSimFrame, size: tuple[int, int]) -> Tensor:
         if self.color == "preview":
             path = name.path(self.root, "tonemap")
             image = read_rgb(path)
-            if tuple(image.shape[1:]) != self.size:
-                raise ValueError(
-                    f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {self.size}; fetch it again"
-                )
+            if tuple(image.shape[1:]) != size:
+                raise ValueError(f"{printable(path)}: is {tuple(image.shape[1:])}, the depth {size}; fetch it again")
             return image
-        hdr = self._hdr(name)
-        entities = self._geometry(name, "render_entity_id", "integer")
+        hdr = self._map(name, "color", "float", size, 3)
+        entities = self._map(name, "render_entity_id", "integer", size)
         return torch.from_numpy(tonemap(hdr, entities != NO_LABEL, self.tone_map)).permute(2, 0, 1).contiguous()
 
-    def _hdr(self, name: HyperSimFrame) -> NDArray[Any]:
-        return read_hdf5(name.path(self.root, "color"), "float", (*self.size, 3))
 
-    def _geometry(self, name: HyperSimFrame, kind: str, number: Literal["float", "integer"]) -> NDArray[Any]:
-        return read_hdf5(name.path(self.root, kind), number, self.size)
+def _hdr(path: Path, size: tuple[int, ...]) -> NDArray[Any]:
+    return read_hdf5(path, "float", (*size, 3))
 
 
 @lru_cache(maxsize=8)

@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.files import FIX, ONE_SIZE, printable, read_first, read_lines
+from datamodules.files import FIX, printable, read_first, read_lines
 from datamodules.frames import Frame, FrameReader, clean_depth
+from datamodules.storage.cache import remembered
 from datamodules.storage.file_state import file_states
 from datamodules.storage.images import decode_image, read_depth_png, read_rgb
+from datamodules.storage.map_sizes import read_size
 from datamodules.storage.matlab import load_matlab5
 
 Layout = Literal["auto", "mat", "png"]
@@ -92,8 +94,37 @@ class IBimsReader(FrameReader):
             | ({"occlusion"} if "edges" in self._maps else set())
             | ({"planes", "plane_parameters", "plane_kinds"} if set(self._maps) - {"edges"} else set())
         )
-        _, height, width = read_first(self._load, self.names)["rgb"].shape
-        self.size = (height, width)
+        known = [size for size in self._sizes if size]
+        if not known:
+            read_first(self._read_size, self.names)  # says what is wrong
+        heights, widths = zip(*known, strict=True)
+        self.size = (min(heights), min(widths))  # what fits into every frame
+
+    @cached_property
+    def _sizes(self) -> list[tuple[int, int] | None]:
+        """Height and width of each frame, once for all runs, for MATLAB files have no head; None for a damaged one."""
+        sizes = remembered(f"frame sizes\n{self.identity}", lambda: [self._known_size(name) for name in self.names])
+        return [(int(size[0]), int(size[1])) if size else None for size in sizes]
+
+    def _read_size(self, name: str) -> tuple[int, int]:
+        if self.layout == "png":
+            return read_size(self._path(name))
+        _, height, width = self._load_mat(name)["rgb"].shape
+        return height, width
+
+    def _known_size(self, name: str) -> tuple[int, int] | None:
+        try:
+            return self._read_size(name)
+        except (FileNotFoundError, ValueError):  # said where it is read
+            return None
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame."""
+        return self._sizes[position] or self.size
+
+    def name_of(self, position: int) -> str:
+        """Return the name of a frame, such as ``corridor_01``."""
+        return self.names[position]
 
     def _split_name(self, name: str) -> tuple[str, int]:
         """Scene and number of a frame's name, such as ``corridor_01``."""
@@ -113,11 +144,10 @@ class IBimsReader(FrameReader):
                 is valid.
         """
         fields, place = self._load(self.names[position]), partial(self._place, self.names[position])
-        if fields["rgb"].shape[1:] != self.size:
-            raise ValueError(f"{place('rgb')} is {fields['rgb'].shape[1:]}, the first frame is {self.size}; {ONE_SIZE}")
+        _, *size = fields["rgb"].shape
         for name in ("depth", *_MASKS, *self._maps):
-            if fields[name].shape != self.size:
-                raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {self.size}; {FIX}")
+            if fields[name].shape != tuple(size):
+                raise ValueError(f"{place(name)} is {fields[name].shape}, the image is {tuple(size)}; {FIX}")
         seen = (fields["mask_invalid"] != 0) & (fields["mask_transp"] != 0)
         maps = {
             "depth": clean_depth(np.where(seen, fields["depth"], 0), self.min_depth, self.max_depth, place("depth"))
@@ -126,7 +156,7 @@ class IBimsReader(FrameReader):
         if "occlusion" in self.provides:
             maps["occlusion"] = torch.from_numpy(fields["edges"] != 0)[None]
         if "planes" in self.provides:
-            maps["planes"], facts["plane_parameters"], facts["plane_kinds"] = _number_planes(fields, self.size, place)
+            maps["planes"], facts["plane_parameters"], facts["plane_kinds"] = _number_planes(fields, place)
         return Frame(
             image=torch.from_numpy(fields["rgb"]),
             maps=maps,
@@ -201,9 +231,7 @@ _MASKS = ("mask_invalid", "mask_transp")
 _OPTIONAL = ("edges", *(f"mask_{kind}" for kind in PLANE_KINDS))
 
 
-def _number_planes(
-    fields: dict[str, NDArray[Any]], size: tuple[int, int], place: Callable[[str], str]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _number_planes(fields: dict[str, NDArray[Any]], place: Callable[[str], str]) -> tuple[Tensor, Tensor, Tensor]:
     """``planes``, ``plane_parameters`` and ``plane_kinds`` of a frame.
 
     Value ``j`` of a mask is the plane of row ``j`` (from 1) of its parameters; without parameters the values that
@@ -212,6 +240,7 @@ def _number_planes(
     Raises:
         ValueError: if the parameters are no rows of 7, or there are more than 32 planes.
     """
+    size = fields["depth"].shape
     planes = np.zeros(size, np.int64)
     parameters: list[NDArray[Any]] = []
     kinds: list[int] = []

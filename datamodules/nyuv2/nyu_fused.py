@@ -162,17 +162,13 @@ class FusedReader(FrameReader):
 
     Args:
         readers: by name of their set.
-
-    Raises:
-        ValueError: if their frames differ in size.
     """
 
     def __init__(self, readers: dict[str, NYUv2Reader]):
         self.readers = readers
         parts = list(readers.values())
-        self.size = parts[0].size
-        if other := next((part for part in parts if part.size != self.size), None):
-            raise ValueError(f"{other.source(0)}: frames are {other.size}, those of {parts[0].source(0)} {self.size}")
+        heights, widths = zip(*(part.size for part in parts), strict=True)
+        self.size = (min(heights), min(widths))  # what fits into every frame
         self.scenes = tuple(scene for part in parts for scene in part.scenes)
         self.provides = frozenset.intersection(*(part.provides for part in parts))
         self.frame_numbers = count_within(self.scenes)
@@ -191,6 +187,11 @@ class FusedReader(FrameReader):
                 return name, position
             position -= len(reader)
         raise IndexError(position)
+
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Return height and width of a frame, as its own reader tells them."""
+        name, own = self.origin(position)
+        return self.readers[name].size_of(own)
 
     def source(self, position: int) -> str:
         """Return the source that the frame's own reader names."""

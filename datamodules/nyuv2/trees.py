@@ -178,6 +178,11 @@ class TreeReader(FrameReader):
         """Return height and width of a frame, from the head of its colour file."""
         return known_size(self.frames[position].image) or self.size
 
+    def name_of(self, position: int) -> str:
+        """Return the scene and the name of the colour file."""
+        frame = self.frames[position]
+        return f"{frame.scene}/{frame.image.stem}"
+
     def source(self, position: int) -> str:
         """Return the colour file."""
         return printable(self.frames[position].image)

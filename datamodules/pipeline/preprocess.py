@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -12,7 +13,14 @@ from datamodules.pipeline.transforms import Size, crop, resize
 
 
 class FrameStep(ABC):
-    """A deterministic change of a frame; its `repr` holds every parameter, since caches are found by it."""
+    """A deterministic change of a frame; its `repr` holds every parameter, since caches are found by it.
+
+    Attributes:
+        changes_truth: whether size, camera or depth are others afterwards. Such steps say how one data set is prepared,
+            and a configuration that takes another one leaves them out; others, of colours, are the method's.
+    """
+
+    changes_truth: ClassVar[bool] = False
 
     #: Keys of the maps that it adds.
     adds: frozenset[str] = frozenset()
@@ -37,6 +45,7 @@ class ResizeFrame(FrameStep):
 
     size: Size
     nearest: bool = False
+    changes_truth: ClassVar[bool] = True
 
     def __call__(self, frame: Frame) -> Frame:
         """Return the frame at ``size``."""
@@ -56,6 +65,7 @@ class CenterCrop(FrameStep):
     """
 
     size: Size
+    changes_truth: ClassVar[bool] = True
 
     def __call__(self, frame: Frame) -> Frame:
         """Return the middle of the frame.
@@ -84,6 +94,7 @@ class ClampDepth(FrameStep):
     """
 
     max_depth: float
+    changes_truth: ClassVar[bool] = True
 
     def __call__(self, frame: Frame) -> Frame:
         """Return the frame with larger depths set to ``max_depth``."""

@@ -191,6 +191,7 @@ def _write_index(folder: Path, reader: FrameReader, plan: StorePlan) -> None:
         "provenance": reader.provenance,
         "depth_remarks": list(reader.depth_remarks),
         "sparse": reader.sparse,
+        "names": [reader.name_of(position) for position in range(len(reader))],
         "sources": [reader.source(position) for position in range(len(reader))],
     }
     write_text_atomically(folder / INDEX_FILE, json.dumps(index))
@@ -278,6 +279,11 @@ class StoreReader(FrameReader):
     def size_of(self, position: int) -> tuple[int, int]:
         """Return height and width of a frame."""
         return self.size if self._sizes is None else self._sizes[position]
+
+    def name_of(self, position: int) -> str:
+        """Return what the original files call a frame; empty in stores made before it was recorded."""
+        names = self.index.get("names")
+        return str(names[position]) if names else ""
 
     def source(self, position: int) -> str:
         """Return the shard, and the original file."""

@@ -79,7 +79,9 @@ class Layers:
 def _merge(
     first: Mapping[str, Any], second: Mapping[str, Any], before: Mapping[str, Place], after: Mapping[str, Place]
 ) -> dict[str, Any]:
-    """The second over the first; where it names another class, arguments that only the first's has are forgotten.
+    """The second over the first; where it names another class, what is of the first's alone is forgotten.
+
+    That is arguments that the second's has not, and steps of ``preprocess`` that change the truth.
 
     Raises:
         ConfigError: where one has a mapping and the other a list, naming both places.
@@ -123,10 +125,29 @@ def _without_foreign_arguments(first: dict[str, Any], second: Mapping[str, Any])
         kept[key] = _without_foreign_arguments(old, new)
         if new.get("class_path", old.get("class_path")) != old.get("class_path") and "init_args" in old:
             accepted = _arguments(new["class_path"])
+            arguments = kept[key]["init_args"]
+            if "preprocess" not in (new.get("init_args") or {}):
+                arguments = _without_steps_of_data(arguments)
             kept[key]["init_args"] = {
-                name: value for name, value in kept[key]["init_args"].items() if accepted is None or name in accepted
+                name: value for name, value in arguments.items() if accepted is None or name in accepted
             }
     return kept
+
+
+def _without_steps_of_data(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a data set, without steps of ``preprocess`` that prepare the truth of its own frames.
+
+    Evaluation is then at the next set's own size. What a method does to colours stays, and where frames were only
+    resized, the network goes on seeing them at that size (``resize``, which leaves the truth alone).
+    """
+    steps = arguments.get("preprocess")
+    if not isinstance(steps, list) or not all(isinstance(step, Mapping) for step in steps):
+        return arguments
+    dropped = [step for step in steps if getattr(locate(str(step.get("class_path"))), "changes_truth", False)]
+    changed = {**arguments, "preprocess": [step for step in steps if step not in dropped]}
+    if [str(step["class_path"]).rpartition(".")[2] for step in dropped] == ["ResizeFrame"]:
+        changed["resize"] = arguments.get("resize") or dropped[0]["init_args"]["size"]
+    return changed
 
 
 def _for_class(content: dict[str, Any], section: str, configured: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
 from callbacks.pictures.colors import id_color
+from callbacks.pictures.lettering import put_heading
 from datamodules import DepthDataModule, GridSuperpixels, SeedsSuperpixels, Superpixels
 from datamodules.files import printable, written_atomically
 from datamodules.frames import Frame
@@ -60,7 +61,7 @@ def draw_sheet(module: DepthDataModule, positions: list[int]) -> Figure:
     columns = 2 + len(rows[0][1])
     figure = Figure(figsize=(columns * CELL_WIDTH, len(rows) * row_height), dpi=DPI, layout="constrained")
     for strip, (frame, maps) in zip(figure.subfigures(len(rows), 1, squeeze=False).flat, rows, strict=True):
-        strip.suptitle(caption(frame), x=0.005, ha="left", fontsize=11, fontweight="bold")
+        put_heading(strip, caption(frame), x=0.005, ha="left", fontsize=11, fontweight="bold")
         cells = iter(strip.subplots(1, columns))
         image = frame.image.permute(1, 2, 0).numpy()
         draw(next(cells), "image", image)

@@ -52,8 +52,9 @@ class Task:
 
     Attributes:
         predictions: folder of one file a frame, named by the frame's number in its data set counted from 1 (0001.npy,
-            .npz, .exr, .pfm, .tiff in metres; .png, .tiff in 16 bits), or of such a folder a scene; or an HDF5, .npy
-            or .npz file of all maps; several with `--boundary_curve`.
+            .npz, .exr, .pfm, .tiff in metres; .png, .tiff in 16 bits) or as the data set calls the frame, or of such a
+            folder a scene, or what `segdepth infer` made of the images; or an HDF5, .npy or .npz file of all maps;
+            several with `--boundary_curve`.
         output: folder for metrics, table and pictures; by default one under runs/, where `segdepth compare` finds it.
         method: name of the method; that of the predictions by default.
         scale: steps a metre of 16-bit integers.
@@ -118,7 +119,8 @@ def evaluate(changes: Changes, /, *, task: Task, boundary_curve: bool = False) -
                 environment = describe(method, files, module, trainer)
                 write_text_atomically(folder / "environment.json", json.dumps(environment, indent=2))
                 frames = len(module.splits.test)
-                print(f"{method}: {frames} predictions of {module.name}, protocol {made.protocol.name}")
+                found = f", found {files.matched}" if files.matched else ""
+                print(f"{method}: {frames} predictions of {module.name}{found}; protocol {made.protocol.name}")
             stored = StoredPredictions(files, protocol=made.protocol, evaluation=made.evaluation)
             trainer.test(stored, datamodule=module, verbose=False)
     finally:
@@ -199,13 +201,15 @@ def find_predictions(task: Task, source: Path, module: DepthDataModule) -> Predi
     files = PredictionFiles(
         source, test, max(indices) + 1, scale=task.scale, key=task.key, inverse=task.inverse,
         stretch=task.stretch, names=partial(names_of, module),
+        called=partial(called_of, module),
     )  # fmt: skip
     if not files.missing:
         return files
     count = f"{len(files.missing)} of {len(test)} predictions are missing"
     first = f"{printable(source)}: {count}, the first of frame {files.missing[0] + 1} (counted from 1)"
     if len(files.missing) == len(test):
-        raise FileNotFoundError(f"{first}; number them as `{module.name}` numbers its frames")
+        named = ", or name them as it names them" if any(called_of(module).values()) else ""
+        raise FileNotFoundError(f"{first}; number them as `{module.name}` numbers its frames{named}")
     if not task.allow_missing:
         raise FileNotFoundError(f"{first}; make them, or evaluate the others with `--allow_missing`")
     print(f"{first}; evaluating the other {len(test) - len(files.missing)}")
@@ -220,6 +224,13 @@ def names_of(module: DepthDataModule) -> dict[int, tuple[str, int]]:
     reader = module.reader
     indices, numbers = reader.indices, reader.frame_numbers
     return {indices[position]: (reader.scenes[position], int(numbers[position])) for position in module.splits.test}
+
+
+def called_of(module: DepthDataModule) -> dict[int, str]:
+    """Return the name of each frame that the data set's files name, by its number in the data set."""
+    reader = module.reader
+    named = {reader.indices[position]: reader.name_of(position) for position in module.splits.test}
+    return {index: name for index, name in named.items() if name}
 
 
 def make_trainer(task: Task, folder: Path, method: str) -> Trainer:
@@ -247,5 +258,9 @@ def describe(method: str, files: PredictionFiles, module: DepthDataModule, train
         "hardware": {"processes": trainer.world_size, "precision": str(trainer.precision)},
         "data": module.describe(),
         "method": method,
-        "predictions": {"source": printable(files.source), "missing": [index + 1 for index in files.missing]},
+        "predictions": {
+            "source": printable(files.source),
+            "matched": files.matched,
+            "missing": [index + 1 for index in files.missing],
+        },
     }

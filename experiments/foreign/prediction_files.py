@@ -15,6 +15,7 @@ from callbacks.records.prediction_writer import SQUEEZED_FILE
 from datamodules.declared_size import check_declared
 from datamodules.files import open_hdf5, printable
 from datamodules.storage.map_formats import FIX, FORMATS, open_npy, read_map, read_npz
+from experiments.foreign.prediction_names import find_by_name
 from experiments.foreign.prediction_scenes import NUMBERED, find_in_scenes
 from lightning_modules.metrics.aspect import is_scaled
 
@@ -34,9 +35,11 @@ class PredictionFiles:
     """Depth of each frame of a test set, read when it is asked for.
 
     A folder holds one file a frame (:data:`FORMATS`), whose name holds one number: the frame's own in its data set,
-    counted from 1; or it holds such a folder a scene (:func:`find_in_scenes`). A ``.h5`` or ``.hdf5`` file holds a map
-    a frame under such names, or, as an ``.npy`` or ``.npz`` file, one array of all maps: a row for each test frame, in
-    the order of the test set, or for each frame of the whole data set.
+    counted from 1; or it holds such a folder a scene (:func:`find_in_scenes`); or files are called as the frames are
+    (:func:`find_by_name`). What gives more test frames a file counts, of equals the number.
+
+    A ``.h5`` or ``.hdf5`` file holds a map a frame under such numbers, or, as an ``.npy`` or ``.npz`` file, one array
+    of all maps: a row for each test frame, in the order of the test set, or for each frame of the whole data set.
 
     The dtype says the unit: floats are metres, unsigned 16-bit integers are ``scale`` steps a metre with 0 where
     nothing is predicted. Maps are (h, w), (1, h, w) or (h, w, 1), of any size at the frame's aspect ratio.
@@ -49,10 +52,12 @@ class PredictionFiles:
         key: array to read of each ``.npz`` that holds several, or dataset or group of an HDF5 file.
         inverse: the maps hold 1 / depth, whose 0 is infinitely far.
         names: scene and number in it of each frame, by number in the data set; None if there are no folders of scenes.
+        called: name of each frame that has one, by number in the data set.
         stretch: the maps show whole frames whatever their aspect ratio. What `segdepth predict` wrote says so itself.
 
     Attributes:
         missing: those of ``frames`` without a prediction.
+        matched: how files were told to be of frames, in words; empty where all maps are in one file.
 
     Raises:
         FileNotFoundError: if there is no such folder or file, or no prediction in it.
@@ -69,18 +74,20 @@ class PredictionFiles:
         key: str | None = None,
         inverse: bool = False,
         names: Callable[[], Mapping[int, tuple[str, int]]] | None = None,
+        called: Callable[[], Mapping[int, str]] | None = None,
         stretch: bool = False,
     ):
         if not scale > 0:
             raise ValueError(f"`--scale` is steps a metre and must be positive, got {scale:g}")
         self.source, self.scale, self.key, self.inverse = source, scale, key, inverse
         self.stretch, self._squeezed = stretch, _squeezed_size(source)
+        self.matched = ""
         if source.suffix.lower() in HDF5_SUFFIXES:
             self._readers = self._find_maps(frames, total)
         elif source.suffix.lower() in STACK_SUFFIXES and source.is_file():
             self._readers = self._find_rows(frames, total)
         else:
-            self._readers = self._find_files(names)
+            self._readers = self._find_files(frames, names, called)
         self.missing = [index for index in frames if index not in self._readers]
 
     def read(self, index: int) -> Tensor:
@@ -142,24 +149,45 @@ class PredictionFiles:
             return open_npy(self.source)
         return _read_stack(self.source, self.key, self.source.stat().st_mtime_ns)
 
-    def _find_files(self, names: Callable[[], Mapping[int, tuple[str, int]]] | None) -> Readers:
+    def _find_files(
+        self,
+        frames: Sequence[int],
+        names: Callable[[], Mapping[int, tuple[str, int]]] | None,
+        called: Callable[[], Mapping[int, str]] | None,
+    ) -> Readers:
         """Those of a folder."""
         if not self.source.is_dir():
             raise FileNotFoundError(
                 f"{printable(self.source)}: is neither a folder of predictions nor a file of them all "
                 f"({', '.join((*HDF5_SUFFIXES, *STACK_SUFFIXES))})"
             )
+        titles = called() if called is not None else {}
+        by_name = find_by_name(self.source, titles) if titles else {}
+        try:
+            paths = self._find_numbered(names)
+        except ValueError:  # names of frames may hold a 0, or several numbers, too
+            if not by_name:
+                raise
+            paths = {}
+        self.matched = "by number"
+        if sum(index in by_name for index in frames) > sum(index in paths for index in frames):
+            index, path = next(iter(by_name.items()))
+            paths, self.matched = by_name, f"by name, as {path.relative_to(self.source)} of frame `{titles[index]}`"
+        if not paths:
+            raise FileNotFoundError(
+                f"{printable(self.source)}: holds no prediction; name files by the frames' numbers, such as 0001.npy "
+                f"({', '.join(FORMATS)}), in this folder or in one a scene, named by it{_such_as(titles)}"
+            )
+        return {index: (printable(path), partial(read_map, path, self.key)) for index, path in paths.items()}
+
+    def _find_numbered(self, names: Callable[[], Mapping[int, tuple[str, int]]] | None) -> dict[int, Path]:
+        """Files of a folder, or of such a folder a scene, whose names hold the frames' numbers."""
         found = (path.name for path in self.source.iterdir() if path.suffix.lower() in FORMATS)
         here = sorted(name for name in found if not name.startswith("."))  # macOS puts `._0001.npy` beside `0001.npy`
         paths = {index: self.source / name for index, name in self._by_number(here).items()}
         if not paths and names is not None and any(path.is_dir() for path in self.source.iterdir()):
             paths = find_in_scenes(self.source, names())
-        if not paths:
-            raise FileNotFoundError(
-                f"{printable(self.source)}: holds no prediction; name files by the frames' numbers, such as 0001.npy "
-                f"({', '.join(FORMATS)}), in this folder or in one a scene, named by it"
-            )
-        return {index: (printable(path), partial(read_map, path, self.key)) for index, path in paths.items()}
+        return paths
 
     def _find_maps(self, frames: Sequence[int], total: int) -> Readers:
         """Those of an HDF5 file."""
@@ -218,6 +246,11 @@ class PredictionFiles:
             shape = file[name].shape
             check_declared(shape if row == () else shape[1:], f"{printable(self.source)}: key `{name}`", FIX)
             return np.asarray(file[name][row])
+
+
+def _such_as(titles: Mapping[int, str]) -> str:
+    """Advice to name files as frames are called, where they are."""
+    return f", or as the frames are called, such as {printable(next(iter(titles.values())))}.npy" if titles else ""
 
 
 @lru_cache(maxsize=1)

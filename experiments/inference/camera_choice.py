@@ -3,7 +3,7 @@
 import math
 
 from experiments.config.error import ConfigError
-from experiments.inference.cameras import Camera, Size, centered
+from experiments.inference.cameras import Camera, Size, of_angle
 from experiments.inference.photo_choices import CameraChoice
 
 
@@ -48,8 +48,7 @@ def camera_of(choice: CameraChoice, exif: Camera | None, size: Size) -> Camera |
         ValueError: if the principal point lies outside of the photo: it is another size's.
     """
     if choice.fov is not None:
-        focal = size[1] / 2 / math.tan(math.radians(choice.fov / 2))
-        return centered(focal, size, f"--fov, {choice.fov:g} degrees across the width")
+        return of_angle(choice.fov, size, "--fov")
     if choice.intrinsics is None:
         return exif
     fx, fy, cx, cy = parse_intrinsics(choice.intrinsics)

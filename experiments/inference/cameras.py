@@ -66,6 +66,23 @@ def centered(focal: float, size: Size, source: str, *, assumed: bool = False) ->
     return Camera(focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2, source, assumed)
 
 
+def of_angle(fov: float, size: Size, source: str) -> Camera:
+    """Return a camera of square pixels by the angle that the image shows across its width.
+
+    Args:
+        fov: degrees.
+        size: height and width of the image.
+        source: where the angle is known from.
+
+    Raises:
+        ValueError: if it is no angle between 0 and 180 degrees.
+    """
+    if not 0 < fov < 180:
+        raise ValueError(f"{source} {fov:g}: need an angle between 0 and 180 degrees")
+    focal = size[1] / 2 / math.tan(math.radians(fov / 2))
+    return centered(focal, size, f"{source}, {fov:g} degrees across the width")
+
+
 @dataclass(frozen=True)
 class TrainingCamera:
     """The focal length that a network has learned metres with, in pixels of its input.

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from experiments.config.error import ConfigError
-from experiments.inference.cameras import Camera
+from experiments.inference.cameras import Camera, Size
 from experiments.inference.depth_prediction import DepthPrediction
-from experiments.inference.predictor import Predictor, Shown
+from experiments.inference.predictor import Predictor, Shown, infer_with
+from experiments.inference.predictor import load as load_one
+from experiments.inference.released_model import ReleasedModel
 from lightning_modules.mirrored import mirror, mirrored_back
 from lightning_modules.prediction import Prediction
 
@@ -44,6 +48,12 @@ class Ensemble:
     def sources(self) -> list[str]:
         """Return what names the weights of each."""
         return [member.source for member in self.members]
+
+    def infer(
+        self, image: Any, *, camera: Camera | None = None, fov: float | None = None, tiles: int = 1
+    ) -> DepthPrediction | list[DepthPrediction]:
+        """Return the mean depth of an image, and where predictions disagree, ``uncertainty``; see Predictor.infer."""
+        return infer_with(self, image, camera, fov, tiles)
 
     def show(self, image: Tensor, *, camera: Camera | None = None, tiles: int = 1) -> list[Shown]:
         """Return an image (3, H, W) uint8 as each method reads it; raises as :meth:`Predictor.infer` does."""
@@ -102,3 +112,38 @@ def mirrored_view(shown: Shown) -> Shown:
     """Return an image as the network reads it, and its tiles, each mirrored left to right."""
     batch, *tiles = (mirror(part) for part in (shown.batch, *shown.tile_batches))  # type: ignore[arg-type]
     return replace(shown, batch=batch, tile_batches=tiles)  # type: ignore[arg-type]
+
+
+Run = str | Path | ReleasedModel
+
+
+def load(
+    run: Run | Sequence[Run],
+    *,
+    confidence: bool = False,
+    checkpoint: Literal["best", "last"] | None = None,
+    runs_root: str | Path = "runs",
+    size: Size | None = None,
+    device: str = "auto",
+) -> Predictor | Ensemble:
+    """Return the trained method of a run, or of several as one; the data that it was trained on need not be there.
+
+    Args:
+        run: folder of a run, a checkpoint in one, or an experiment: its newest run under ``runs_root``; or a released
+            model, or the folder of one. Of a list of these depth is the mean, and the predictions' standard deviation
+            its ``uncertainty``.
+        confidence: predict each image mirrored left to right as well, with mean and ``uncertainty`` over both.
+        checkpoint: ``best`` or ``last`` of a run; None takes the one that the run itself was tested with, if there.
+        runs_root: folder of all runs.
+        size: height and width that the network sees all images at; None as it saw the run's test frames.
+        device: torch's name of where to run it; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        ConfigError: if there is no such run, it cannot be used on images, or several have no mean, in one line.
+    """
+    alone = isinstance(run, str | Path | ReleasedModel)
+    runs = [run] if isinstance(run, str | Path | ReleasedModel) else list(run)
+    if not runs:
+        raise ConfigError("name a run, or several: the list is empty")
+    members = [load_one(one, checkpoint=checkpoint, runs_root=runs_root, size=size, device=device) for one in runs]
+    return members[0] if alone and not confidence else Ensemble(members, mirrored=confidence)

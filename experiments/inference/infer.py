@@ -34,7 +34,7 @@ def infer(
 
     Args:
         run: folder of a run, a checkpoint in one, or an experiment: its newest run.
-        images: photos, folders of photos, patterns such as "photos/*.jpg", or videos.
+        images: photos, videos, folders of them, or patterns such as "photos/*.jpg".
         output: folder to write to.
         view: how the network sees photos.
         camera: that they were taken with.

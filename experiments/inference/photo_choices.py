@@ -76,8 +76,8 @@ class ConfidenceChoice:
     """How sure the depth is.
 
     Attributes:
-        confidence: predict each photo mirrored left to right as well. Depth is then the mean of the two, and their
-            disagreement is written as a map.
+        confidence: predict each photo or frame mirrored left to right as well. Depth is then the mean of the two, and
+            their disagreement is written as a map, or shown in the video.
         ensemble: further runs, given as RUN is. Depth is the mean over all, and their disagreement is written as a map.
     """
 
@@ -94,10 +94,13 @@ class VideoChoice:
             of 24 frames spread over it.
         smooth: share that the depth of a video's frames before keeps in each frame, along the optical flow; from 0, for
             none, to below 1.
+        frames: write depth of every frame of a video as well: png16, npy or exr, one or several, as `--format` for
+            photos.
     """
 
     depth_range: list[float] | None = None
     smooth: float = 0.0
+    frames: list[Format] | None = None
 
 
 @dataclass(frozen=True)

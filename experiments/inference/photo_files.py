@@ -84,9 +84,19 @@ def replace_files(folder: Path, new: Path, record: str = RECORD) -> None:
     before = (read_record(folder / record) or {}).get("files", [])
     for name in [*(set(before) - set(names)), *([POINTS] if record == RECORD else [])]:
         if os.path.basename(name) == name:  # a record may have been written by hand
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
     for name in names:
+        if (new / name).is_dir():  # no folder is renamed to one that holds something
+            remove(folder / name)
         os.replace(new / name, folder / name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and what is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

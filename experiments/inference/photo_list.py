@@ -7,18 +7,22 @@ from pathlib import Path
 
 from datamodules.files import printable
 from experiments.config.error import ConfigError
+from experiments.inference.video_reader import SUFFIXES as VIDEO_SUFFIXES
 
-#: Endings of the files that are taken from a folder; a file that is named itself may have any.
+#: Endings of photos that are taken from a folder; a file that is named itself may have any.
 SUFFIXES = (
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png",
     ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 
+#: Those of videos, but `.ts`, which programs in TypeScript have as well.
+VIDEOS = tuple(suffix for suffix in VIDEO_SUFFIXES if suffix != ".ts")
+
 
 def find_photos(names: Sequence[str], output: Path) -> list[Path]:
-    """Return the photos that names stand for, in order, each once.
+    """Return the photos and videos that names stand for, in order, each once.
 
-    A folder stands for the photos in it and in the folders below, but for hidden ones and for ``output``. Links are
+    A folder stands for those in it and in the folders below, but for hidden ones and for ``output``. Links are
     followed, each folder once: a loop has an end.
 
     Args:
@@ -33,8 +37,8 @@ def find_photos(names: Sequence[str], output: Path) -> list[Path]:
         path = Path(name).expanduser()
         if os.path.isdir(path):
             photos = list(photos_below(path, output))
-            listed = f"has no photos ({', '.join(SUFFIXES)})"
-            nothing = f"{printable(path)}: {listed}; name another folder, and videos by their own names"
+            listed = f"has no photos ({', '.join(SUFFIXES)}) or videos ({', '.join(VIDEOS)})"
+            nothing = f"{printable(path)}: {listed}; name another folder"
         elif os.path.lexists(path):
             photos, nothing = [path], ""
         else:
@@ -49,7 +53,7 @@ def find_photos(names: Sequence[str], output: Path) -> list[Path]:
 
 
 def photos_below(folder: Path, output: Path) -> Iterator[Path]:
-    """Yield the photos of a folder and the folders below it, by name.
+    """Yield the photos and videos of a folder and the folders below it, by name.
 
     Args:
         folder: where to look.
@@ -65,5 +69,5 @@ def photos_below(folder: Path, output: Path) -> Iterator[Path]:
         seen.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in (*SUFFIXES, *VIDEOS):
                 yield Path(place, name)

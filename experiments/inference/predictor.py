@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from datamodules.pipeline.transforms import resize_map
 from experiments.config.error import ConfigError
-from experiments.inference.cameras import Camera, Size, TrainingCamera
+from experiments.inference.cameras import Camera, Size, TrainingCamera, of_angle
 from experiments.inference.depth_prediction import DepthPrediction
 from experiments.inference.exif import exif_camera
 from experiments.inference.input_view import InputView
@@ -99,7 +99,7 @@ class Predictor:
         return self.scale.training
 
     def infer(
-        self, image: Any, *, camera: Camera | None = None, tiles: int = 1
+        self, image: Any, *, camera: Camera | None = None, fov: float | None = None, tiles: int = 1
     ) -> DepthPrediction | list[DepthPrediction]:
         """Return depth, segments and classes of an image, at the image's own size.
 
@@ -107,6 +107,7 @@ class Predictor:
             image: see :func:`~experiments.inference.rgb_images.rgb_tensors`: NumPy (H, W, 3), Pillow, or a tensor
                 (3, H, W) or (B, 3, H, W).
             camera: of the image; by its focal length depth is rescaled. None takes what a Pillow image's EXIF says.
+            fov: degrees that the image shows across its width, in the place of a camera.
             tiles: cut a large image into this many tiles along each side.
 
         Returns:
@@ -114,15 +115,9 @@ class Predictor:
 
         Raises:
             TypeError: if it is no image.
-            ValueError: if it is one that the network cannot take.
+            ValueError: if it is one that the network cannot take, or the angle makes no sense.
         """
-        if camera is None and isinstance(image, Image.Image):
-            camera = exif_camera(image)
-        results = [self.restore(shown, self.forward(shown)) for shown in self._show_all(image, camera, tiles)]
-        return results if isinstance(image, Tensor) and image.ndim == 4 else results[0]
-
-    def _show_all(self, image: Any, camera: Camera | None, tiles: int) -> list[Shown]:
-        return [self.show(pixels, camera=camera, tiles=tiles) for pixels in rgb_tensors(image)]
+        return infer_with(self, image, camera, fov, tiles)
 
     def show(self, image: Tensor, *, camera: Camera | None = None, tiles: int = 1) -> Shown:
         """Return an image (3, H, W) uint8 as the network reads it; raises as :meth:`infer` does."""
@@ -194,6 +189,22 @@ class Predictor:
         return resize_map(known.argmax(1)[0].cpu() + 1, size).numpy()
 
 
+def infer_with(
+    model: Any, image: Any, camera: Camera | None, fov: float | None, tiles: int
+) -> DepthPrediction | list[DepthPrediction]:
+    """Return what something with the three steps of a :class:`Predictor` makes of an image, as its ``infer`` says."""
+    if camera is not None and fov is not None:
+        raise ValueError("camera and fov: give one of them")
+    pixels = rgb_tensors(image)
+    if fov is not None:
+        camera = of_angle(fov, (pixels[0].shape[-2], pixels[0].shape[-1]), "fov")
+    elif camera is None and isinstance(image, Image.Image):
+        camera = exif_camera(image)
+    shown = [model.show(each, camera=camera, tiles=tiles) for each in pixels]
+    results = [model.restore(each, model.forward(each)) for each in shown]
+    return results if isinstance(image, Tensor) and image.ndim == 4 else results[0]
+
+
 def load(
     run: str | Path | ReleasedModel,
     *,
@@ -228,7 +239,7 @@ def load(
         method,
         InputView.of_run(method, data, record, size),
         scale=Scale(TrainingCamera.of_record(record), method.protocol.alignment),
-        class_names=data.class_names,
+        class_names=data.recorded_class_names((record.get("data") or {}).get("options") or {}),
         radial=data.radial,
         device=device,
         precision=precision,

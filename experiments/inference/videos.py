@@ -4,21 +4,23 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from datamodules.files import printable, write_text_atomically
 from experiments.config.error import ConfigError
 from experiments.datasets.scan_progress import frame_progress
+from experiments.inference.finished_frames import FinishedFrames
 from experiments.inference.flicker import describe, summarize
 from experiments.inference.photo_choices import VideoChoice
 from experiments.inference.photo_files import whole_folder
 from experiments.inference.photo_places import Place, find_places
 from experiments.inference.video_reader import Video, look_at
-from experiments.inference.video_work import LOOKED_AT, FrameWork, Session, spread_range
-from experiments.inference.video_writer import SideBySide
+from experiments.inference.video_work import LOOKED_AT, FrameWork, Session, spread_scales
+from experiments.inference.video_writer import FrameFiles, Scales, SideBySide
 
 #: File in a video's folder that says what it was made of; where it is, the video is finished.
 RECORD = "video.json"
@@ -61,8 +63,10 @@ def infer_videos(
     Raises:
         WriteError: if results cannot be written.
     """
-    settings = {**settings, **asdict(choice)}
-    places = find_places(videos, output, settings, overwrite=overwrite, record=RECORD)
+    shown = {
+        name: value for name, value in asdict(choice).items() if name != "frames" or value
+    }  # made before there were
+    places = find_places(videos, output, {**settings, **shown}, overwrite=overwrite, record=RECORD)
     problems = [place.problem for place in places if place.problem]
     if finished := sum(place.finished for place in places):
         print(f"{finished} of {len(places)} videos are finished in {printable(output)} already, and stay as they are")
@@ -71,7 +75,7 @@ def infer_videos(
             continue
         try:
             video = look_at(place.photo)
-            lines = make_video(video, place, work, choice, settings)
+            lines = make_video(video, place, work, choice, settings, shown)
         except (ValueError, FileNotFoundError) as error:
             text = str(error)
             problems.append(text if text.startswith(place.name) else f"{place.name}: {text}")
@@ -82,31 +86,61 @@ def infer_videos(
 
 
 def make_video(
-    video: Video, place: Place, work: FrameWork, choice: VideoChoice, settings: Mapping[str, Any]
+    video: Video,
+    place: Place,
+    work: FrameWork,
+    choice: VideoChoice,
+    settings: Mapping[str, Any],
+    shown: Mapping[str, Any],
 ) -> list[str]:
     """Make the folder of a video, and return what is said of it.
+
+    What networks say of each frame is kept beside it until it is whole, so that a video that was stopped is resumed.
 
     Raises:
         ValueError: if its frames cannot be predicted.
         WriteError: if results cannot be written.
     """
-    with whole_folder(place.folder, RECORD) as folder:
-        if choice.depth_range is not None:
-            scale, chosen = (choice.depth_range[0], choice.depth_range[1]), "as asked for"
-        else:
-            looked_at = min(LOOKED_AT, video.frames)
-            scale, chosen = spread_range(video, work), f"1st to 99th percentile of {looked_at} frames spread over it"
-        target = SideBySide(folder / "side_by_side.mp4", video.rate, (video.height, video.width), scale)
-        session = Session(target, choice.smooth)
-        try:
-            with frame_progress(f"frames of {place.name}", video.frames) as advance:
-                for count, _ in enumerate(work.run(video.read(), session.add), start=1):
-                    advance(count)
-            target.close()
-        finally:
-            target.abandon()
-        colors = f"colours from {scale[0]:.2f} to {scale[1]:.2f} m, {chosen}"
-        return write_records(folder, video, place, session, settings, colors)
+    kept = place.folder.with_name(f".{place.folder.name}.frames")
+    finished = FinishedFrames(kept, {"video": place.source, "settings": settings})
+    if finished.count:
+        print(f"{place.name}: resumed: {finished.count} of {video.frames} frames were predicted before", flush=True)
+    try:
+        with whole_folder(place.folder, RECORD) as folder:
+            scales, chosen = choose_scales(video, work, choice, finished)
+            size = (video.height, video.width)
+            target = SideBySide(folder / "side_by_side.mp4", video.rate, size, scales)
+            session = Session(target, choice.smooth, FrameFiles(folder, choice.frames) if choice.frames else None)
+            try:
+                with frame_progress(f"frames of {place.name}", video.frames) as advance:
+                    for count, _ in enumerate(work.run(video.read(), session.add, finished), start=1):
+                        advance(count)
+                target.close()
+            finally:
+                target.abandon()
+            near, far = scales.depth
+            colors = f"colours from {near:.2f} to {far:.2f} m, {chosen}"
+            lines = write_records(folder, video, place, session, {**settings, **shown}, colors)
+    except (ValueError, OSError):  # not of a stop, after which it is resumed
+        finished.remove()
+        raise
+    finished.remove()
+    return lines
+
+
+def choose_scales(video: Video, work: FrameWork, choice: VideoChoice, finished: FinishedFrames) -> tuple[Scales, str]:
+    """Return where the colours of a video begin and end, and in words why."""
+    chosen = f"1st to 99th percentile of {min(LOOKED_AT, video.frames)} frames spread over it"
+    asked_for = None if choice.depth_range is None else (choice.depth_range[0], choice.depth_range[1])
+    if asked_for is not None and work.predictor.count == 1:
+        return Scales(asked_for), "as asked for"
+    if (kept := finished.scales) is not None:
+        (near, far), uncertainty = kept
+        scales = Scales((near, far), uncertainty)
+    else:
+        scales = spread_scales(video, work)
+        finished.keep_scales([scales.depth, scales.uncertainty])
+    return (scales, chosen) if asked_for is None else (replace(scales, depth=asked_for), "as asked for")
 
 
 def write_records(
@@ -118,10 +152,13 @@ def write_records(
     facts: dict[str, Any] = {
         "video": place.source, "settings": settings, "remarks": video.remarks, "frames": video.frames,
         "rate": video.rate, "size": [video.height, video.width], "network_size": list(last.shown),
-        "range": list(session.target.scale), "scale": last.scale_note, "camera": asdict(last.camera),
+        "range": list(session.target.scales.depth), "scale": last.scale_note, "camera": asdict(last.camera),
         "radial": last.radial, "flicker": flicker,
     }  # fmt: skip
     lines = [*video.remarks, last.scale_note, colors, describe(flicker)]
+    if (uncertainty := session.target.scales.uncertainty) is not None:
+        facts["uncertainty_range"] = [0.0, uncertainty]
+        lines.append(f"uncertainty beside it, from 0 to {uncertainty:.3f} m")
     if session.smooth:
         facts["flicker_before_smoothing"] = before = summarize(session.raw_changes)
         lines.append(f"before smoothing: {describe(before)}")
@@ -131,5 +168,6 @@ def write_records(
     for number, change in enumerate(session.changes, start=1):
         rows.writerow([number, f"{number / video.rate:.3f}", *summarize([change]).values()])
     write_text_atomically(folder / "flicker.csv", table.getvalue())
+    facts["files"] = sorted(os.listdir(folder))
     write_text_atomically(folder / RECORD, json.dumps(facts, indent=2))
     return lines

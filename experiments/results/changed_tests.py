@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from experiments.config.idle_options import ONLY_TRAINING
 from experiments.config.old_keys import with_new_keys
 from experiments.config.run_settings import TESTS as TESTS
 from experiments.results.run_files import read_yaml
+from lightning_modules.evaluation_options import EvaluationOptions
 
 #: Options that a test may change without changing a metric's value: where files are, who reads them, and what gives
 #: test sets of other names. Weights come from the checkpoint, and training losses play no part. Protocols and further
@@ -33,6 +34,10 @@ SAME_METRICS = (
 
 #: Options of the trainer that change the values of metrics.
 OF_TRAINER = ("precision", "limit_test_batches", "fast_dev_run")
+
+#: Where options of the evaluation stand, and those that are off unless they are turned on.
+EVALUATION = "model.init_args.evaluation"
+SWITCHES = frozenset(option.name for option in fields(EvaluationOptions) if option.default is False)
 
 #: Most characters of a name that is made of options.
 LONGEST = 60
@@ -151,12 +156,19 @@ def _is_own(checkpoint: Path, folder: Path, config: Mapping[str, Any]) -> bool:
 
 
 def _differences(mine: Any, theirs: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Return dotted keys in both whose values differ; a key that only one has is of another version of the suite."""
+    """Return dotted keys whose values differ; a key that only one has is of another version of the suite.
+
+    But a switch of the evaluation that the test turns on, and that the run does not know, was off in the run.
+    """
     if any(f"{key}.".startswith(f"{idle}.") for idle in SAME_METRICS):
         return
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         for name in sorted(mine.keys() & theirs.keys()):
             yield from _differences(mine[name], theirs[name], f"{key}.{name}")
+        if key == EVALUATION:
+            yield from ((f"{key}.{name}", True) for name in sorted(SWITCHES - theirs.keys()) if mine.get(name) is True)
+        elif f"{key}.evaluation" == EVALUATION and "evaluation" in mine and "evaluation" not in theirs:
+            yield from _differences(mine["evaluation"], {}, EVALUATION)
     elif mine != theirs:
         yield key, mine
 

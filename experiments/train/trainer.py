@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 
 class ExperimentTrainer(Trainer):
@@ -13,6 +14,9 @@ class ExperimentTrainer(Trainer):
         limit_val_batches: the same of validation batches.
         limit_test_batches: the same of test batches.
         limit_predict_batches: the same of batches to predict.
+        callbacks: as Lightning's. Experiments name a progress bar and checkpoints; the two switches below drop them.
+        enable_progress_bar: False leaves every progress bar of ``callbacks`` out.
+        enable_checkpointing: False leaves every checkpoint of ``callbacks`` out.
         **kwargs: of Lightning's trainer.
 
     Attributes:
@@ -28,8 +32,15 @@ class ExperimentTrainer(Trainer):
         limit_val_batches: int | float | None = None,
         limit_test_batches: int | float | None = None,
         limit_predict_batches: int | float | None = None,
+        callbacks: list[Callback] | Callback | None = None,
+        enable_progress_bar: bool | None = None,
+        enable_checkpointing: bool | None = None,
         **kwargs: Any,
     ):
+        unwanted: tuple[type[Callback], ...] = ()
+        unwanted += (ProgressBar,) if enable_progress_bar is False else ()
+        unwanted += (Checkpoint,) if enable_checkpointing is False else ()
+        listed = callbacks if isinstance(callbacks, list) else [] if callbacks is None else [callbacks]
         # Python keeps one Optional[Union[int, float]] for both orders of the two: where another package was first with
         # the other order, Lightning's own annotations make 1.0, all batches, of 1 on the command line
         super().__init__(
@@ -37,6 +48,9 @@ class ExperimentTrainer(Trainer):
             limit_val_batches=limit_val_batches,
             limit_test_batches=limit_test_batches,
             limit_predict_batches=limit_predict_batches,
+            callbacks=[callback for callback in listed if not isinstance(callback, unwanted)],
+            enable_progress_bar=enable_progress_bar,
+            enable_checkpointing=enable_checkpointing,
             **kwargs,
         )
 

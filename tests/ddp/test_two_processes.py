@@ -15,12 +15,14 @@ import yaml
 
 from datamodules.loading.samplers import TrainSampler
 from tests.experiments.conftest import TINY
+from tests.helpers.few_callbacks import FEW_CALLBACKS, FEW_CALLBACKS_ONLY
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ROOT = Path(__file__).parents[2]
 
 
 TINY_QUICK = ("--config", "profile/quick", "--config", "tiny.yaml")
+WITHOUT_PICTURES = (*TINY_QUICK, *FEW_CALLBACKS_ONLY)
 
 
 def segdepth(folder, *arguments, options=TINY_QUICK, succeeds=True):
@@ -76,6 +78,7 @@ def test_two_processes_train_as_one(tmp_path, reduction, accumulated):
         *("--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"),
         *("--trainer.logger", "lightning.pytorch.loggers.CSVLogger"),
     ]
+    few = ("--trainer.callbacks", json.dumps(FEW_CALLBACKS))
     curves, results = [], []
     for processes, accumulate in ((1, 1), (2, accumulated)):
         name = f"processes-{processes}"
@@ -83,7 +86,7 @@ def test_two_processes_train_as_one(tmp_path, reduction, accumulated):
             *("--trainer.devices", str(processes), "--trainer.accumulate_grad_batches", str(accumulate)),
             *("--run.name", name, "--trainer.logger.init_args.save_dir", name),
         ]
-        output = segdepth(tmp_path, "exp", "--config", "dpt_hybrid", options=[*TINY_QUICK, *options, *shares])
+        output = segdepth(tmp_path, "exp", "--config", "dpt_hybrid", options=[*TINY_QUICK, *few, *options, *shares])
         assert ("batches of 4: 1 process x 4" if processes == 1 else "batches of 4: 2 processes x ") in output
         with (tmp_path / name / "lightning_logs" / "version_0" / "metrics.csv").open() as file:
             losses = [row["train/loss_epoch"] for row in csv.DictReader(file) if row["train/loss_epoch"]]
@@ -127,7 +130,7 @@ def test_two_nodes_under_torchrun(tmp_path):
     launch = [
         *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "lab", "-m", "experiments"),
-        *("exp", "--config", "dpt_hybrid", *TINY_QUICK, "--trainer.num_nodes", "2", "--trainer.devices", "1"),
+        *("exp", "--config", "dpt_hybrid", *WITHOUT_PICTURES, "--trainer.num_nodes", "2", "--trainer.devices", "1"),
     ]
     environment = {**os.environ, "DATA_ROOT": str(tmp_path / "data"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     nodes = [
@@ -154,9 +157,9 @@ def test_a_bad_frame_in_one_process_ends_both(tmp_path, rank):
     with h5py.File(tmp_path / "data/nyuv2/nyu_depth_v2_labeled.mat", "r+") as file:
         file["depths"][position] = np.nan
     options = ["--config", "dpt_hybrid", "--data.init_args.val_scenes", "0", "--trainer.devices", "2"]
-    output = segdepth(tmp_path, "fit", *options, succeeds=False)
+    output = segdepth(tmp_path, "fit", *options, options=WITHOUT_PICTURES, succeeds=False)
     assert f"nyu_depth_v2_labeled.mat: key `depths`: frame {position} (0-based)" in output
     skipping = ["--data.init_args.on_bad_sample", "skip", "--run.name", "skipping"]
-    output = segdepth(tmp_path, "fit", *options, *skipping)
+    output = segdepth(tmp_path, "fit", *options, *skipping, options=WITHOUT_PICTURES)
     assert "skipped: " in output
     assert list((tmp_path / "runs/dpt_hybrid/skipping/checkpoints").glob("last.ckpt"))

@@ -38,6 +38,7 @@ def test_every_page_is_held():
     assert {path.name for path in METHODS.glob("*.md")} == set(PAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_names_is_there(page):
     assert not complaints(METHODS / page, PAGES[page])

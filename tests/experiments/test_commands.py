@@ -13,6 +13,7 @@ from callbacks.records.history import read_history
 from experiments.__main__ import main
 from lightning_modules import SHED
 from tests.experiments.conftest import tiny
+from tests.helpers.few_callbacks import FEW_CALLBACKS_ONLY
 
 
 def the_run(workplace, experiment):
@@ -82,10 +83,10 @@ def test_baseline_is_the_training_median(workplace):
 
 
 def test_test_and_predict_continue_in_the_run(workplace):
-    main(["fit", *tiny("shed_hybrid")])
+    main(["fit", *tiny("shed_hybrid"), *FEW_CALLBACKS_ONLY])
     run = the_run(workplace, "shed_hybrid")
     trained = (run / "config.yaml").read_text()
-    main(["test", *tiny("shed_hybrid"), "--ckpt_path", "best"])
+    main(["test", *tiny("shed_hybrid"), "--ckpt_path", "best", *FEW_CALLBACKS_ONLY])
     assert the_run(workplace, "shed_hybrid") == run
     assert (run / "config.yaml").read_text() == trained
     assert (run / "config-test-nyuv2.yaml").exists()
@@ -102,10 +103,10 @@ def test_test_and_predict_continue_in_the_run(workplace):
 
 def test_a_checkpoint_file_is_tested_under_the_protocol_asked_for(workplace):
     """Not under that of its training, which the file holds as well."""
-    main(["exp", *tiny("dpt_hybrid"), "--run.name", "trained"])
+    main(["exp", *tiny("dpt_hybrid"), "--run.name", "trained", *FEW_CALLBACKS_ONLY])
     checkpoint = workplace / "runs/dpt_hybrid/trained/checkpoints/best.ckpt"
     main(["test", *tiny("dpt_hybrid"), "--ckpt_path", str(checkpoint), "--run.name", "tested",
-          "--model.init_args.protocol.alignment", "median"])  # fmt: skip
+          "--model.init_args.protocol.alignment", "median", *FEW_CALLBACKS_ONLY])  # fmt: skip
     tested = workplace / "runs/dpt_hybrid/tested"
     config = yaml.safe_load((tested / "config.yaml").read_text())
     assert config["model"]["init_args"]["protocol"]["alignment"] == "median"
@@ -132,7 +133,7 @@ def test_last_goes_on_where_training_stopped(workplace):
     "flags", [["--data.init_args.val_scenes", "0"], ["--trainer.check_val_every_n_epoch", "5"]], ids=["none", "rare"]
 )
 def test_without_validation_the_best_is_the_last(workplace, flags):
-    main(["exp", *tiny("dpt_hybrid"), *flags])
+    main(["exp", *tiny("dpt_hybrid"), *flags, *FEW_CALLBACKS_ONLY])
     run = the_run(workplace, "dpt_hybrid")
     best, last = (torch.load(run / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
     if "val_scenes" in flags[0]:

@@ -13,7 +13,7 @@ from tests.experiments.train.test_resume import EXPERIMENT
 from tests.helpers.killed_runs import run_forked
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
-FLIPS = int(os.environ.get("SEGDEPTH_FLIPS", "6"))
+FLIPS = int(os.environ.get("SEGDEPTH_FLIPS", "3"))
 FOLDER = Path("runs/tiny/one")
 COMMANDS = (
     ("compare", "--root", "runs"),

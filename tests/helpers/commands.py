@@ -14,10 +14,10 @@ def command(name: str) -> Callable[..., None]:
     return call
 
 
-def infer(*arguments):
-    """Run `segdepth infer` with the run `run` and the output `out`, and return its exit status."""
+def infer(*arguments, output="out"):
+    """Run `segdepth infer` with the run `run` and the output folder `out`, or another, and return its exit status."""
     try:
-        main(["infer", "run", *map(str, arguments), "--output", "out"])
+        main(["infer", "run", *map(str, arguments), "--output", output])
     except SystemExit as end:
         return end.code
     return 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
+from datamodules import IBimsDataModule
 from datamodules.ibims.ibims_reader import IBimsReader
 
 HEIGHT, WIDTH = 24, 32
@@ -250,7 +251,7 @@ def test_missing_field_is_named(tmp_path, field):
         ({"depth": np.ones((5, 5))}, "`depth` is"),
         ({"edges": np.ones((5, 5))}, "`edges` is"),
         ({"rgb": np.ones(SIZE, np.uint8)}, "data.rgb"),
-        ({"rgb": np.ones((5, 5, 3), np.uint8)}, "first frame"),
+        ({"rgb": np.ones((5, 5, 3), np.uint8)}, r"the image is \(5, 5\)"),
         ({"rgb": np.ones((*SIZE, 3))}, "data.rgb"),
         ({"depth": "deep"}, "not numeric"),
         ({"depth": np.full(SIZE, np.nan)}, "NaN"),
@@ -315,3 +316,27 @@ def test_damaged_png_layout_is_named(tmp_path):
     (folder / "mask_transp" / "corridor_01.png").unlink()
     with pytest.raises(FileNotFoundError, match="mask_transp"):
         frames.read(0)
+
+
+def cut(content, height, width):
+    """The fields of a smaller frame."""
+    return {key: value[:height, :width] if value.shape[:2] == SIZE else value for key, value in content.items()}
+
+
+@pytest.mark.parametrize("write", [write_mat, write_png])
+def test_frames_of_several_sizes_are_tested_on(tmp_path, write):
+    write(tmp_path, "attic_01")
+    write(tmp_path, "attic_02", **cut(fields(1), 20, 32))
+    write(tmp_path, "attic_03", **cut(fields(2), 24, 28))
+    frames = reader(tmp_path)
+    assert [frames.size_of(position) for position in range(3)] == [SIZE, (20, 32), (24, 28)]
+    assert frames.size == (20, 28)
+    assert [frames.read(position).size for position in range(3)] == [SIZE, (20, 32), (24, 28)]
+    data = IBimsDataModule(str(tmp_path), eval_size=None, num_workers=0, eval_batch_size=2)
+    data.setup("test")
+    assert [tuple(batch["planes"].shape) for batch in data.test_dataloader()] == [
+        (1, *SIZE), (1, 20, 32), (1, 24, 28)
+    ]  # fmt: skip
+    for batch in data.predict_dataloader():
+        expected = cut(fields(int(batch["index"])), *batch["depth"].shape[-2:])["depth"]
+        np.testing.assert_allclose(batch["depth"][0, 0].numpy(), expected, atol=50 / 65535)

@@ -135,3 +135,23 @@ def test_a_missing_first_version_is_named(root):
     (root / "nyuv1/nyu_depth_data_labeled.mat").unlink()
     with pytest.raises(FileNotFoundError, match=r"nyuv1/nyu_depth_data_labeled\.mat is missing"):
         module(root).setup()
+
+
+def test_v1_and_v2_may_differ_in_size(root):
+    with h5py.File(root / "nyuv1/nyu_depth_data_labeled.mat", "r+") as file:
+        for key in ("images", "depths", "rawDepths", "labels"):
+            smaller = file[key][..., :40, :]  # columns before rows, as MATLAB stores them
+            attributes = dict(file[key].attrs)
+            del file[key]
+            file[key] = smaller
+            file[key].attrs.update(attributes)
+    made = module(root, eval_batch_size=8)
+    made.setup("test")
+    sizes = [frame.size for frame in map(made.reader.read, range(12))]
+    assert len(set(sizes)) == 2
+    assert [made.reader.size_of(position) for position in range(12)] == sizes
+    assert made.reader.size == tuple(map(min, zip(*sizes, strict=True)))
+    seen = {
+        int(i): tuple(d.shape[-2:]) for b in made.test_dataloader() for i, d in zip(b["index"], b["depth"], strict=True)
+    }
+    assert seen == {position: sizes[position] for position in made.splits.test}

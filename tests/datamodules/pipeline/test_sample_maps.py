@@ -8,6 +8,7 @@ from scipy.ndimage import grey_dilation, grey_erosion
 
 from datamodules import EdgeTarget, GridSuperpixels, NYUv2DataModule
 from datamodules.pipeline.class_counts import SEMANTIC_MD_ORDER
+from lightning_modules.data_checks import check_provided
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 
@@ -104,9 +105,14 @@ def test_superpixels_are_on_the_images_grid_and_targets_on_the_truths(tmp_path):
     assert train["edges"].shape == (1, 32, 32)
 
 
-def test_what_a_map_needs_is_named(tmp_path):
+def test_a_map_whose_source_is_not_there_is_left_out_and_named_where_it_is_read(tmp_path):
     write_tiny_nyu(tmp_path)
     (tmp_path / "classMapping40.mat").unlink()
     module = NYUv2DataModule(str(tmp_path), derived=[EdgeTarget()], crop=(32, 32), num_workers=0)
-    with pytest.raises(ValueError, match=r"EdgeTarget needs semantics: .*classMapping40\.mat is missing"):
-        module.setup()
+    module.setup()
+    assert "edges" not in module.provides
+    assert "edges" not in module.train_set[0]
+    with pytest.raises(
+        ValueError, match=r"M requires edges.*EdgeTarget makes it of semantics: .*classMapping40\.mat is"
+    ):
+        check_provided("M", frozenset({"edges"}), module)

@@ -56,7 +56,7 @@ def test_a_crop_has_its_part_of_them(frame, seed, hflip):
     assert ids.shape == (32, 40)
     assert 0 <= ids.min() <= ids.max() < SEEDS.count(32, 40)
     small_places = resize_map(numbered["places"], SMALL).flatten()
-    at = torch.searchsorted(small_places, places)  # the pixel of the small frame that each pixel shows
+    at = torch.searchsorted(small_places, places.contiguous())  # the pixel of the small frame that each pixel shows
     middle = (slice(8, 24), slice(8, 32))
     pairs = torch.stack([whole.flatten()[at][middle].flatten(), ids[middle].flatten()]).unique(dim=1)
     assert len(pairs[0].unique()) == len(pairs[1].unique()) == pairs.shape[1]

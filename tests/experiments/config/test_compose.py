@@ -358,3 +358,33 @@ def test_a_profile_of_the_suite_leaves_out_what_a_method_does_not_take(write, mo
         assert again["model"]["init_args"].keys() == config["model"]["init_args"].keys()
     with_flag = write("typed", base=["bare.yaml"], model={"init_args": {"pretrained": False}})
     assert compose([with_flag]).config["model"]["init_args"] == {"pretrained": False}  # the parser says that it is none
+
+
+RESIZE = {"class_path": "datamodules.ResizeFrame", "init_args": {"size": [256, 256]}}
+CROP = {"class_path": "datamodules.CenterCrop", "init_args": {"size": [192, 192]}}
+CLAHE = {"class_path": "datamodules.CLAHE"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept", "resize"), [([RESIZE, CROP, CLAHE], [CLAHE], None), ([RESIZE, CLAHE], [CLAHE], [256, 256])]
+)
+def test_steps_that_prepare_the_truth_of_one_data_set_are_not_those_of_another(write, steps, kept, resize):
+    arguments = {"preprocess": steps, "crop": [64, 64]}
+    first = write("first", data={"class_path": "datamodules.HyperSimDataModule", "init_args": arguments})
+    second = write("second", data={"class_path": "datamodules.NYUv2DataModule", "init_args": {"depth": "raw"}})
+    own = write("own", data={"class_path": "datamodules.NYUv2DataModule", "init_args": {"preprocess": [CROP]}})
+    again = write("again", data={"class_path": "datamodules.HyperSimDataModule", "init_args": {"frames": "official"}})
+    made = compose([first, second]).config["data"]["init_args"]
+    assert (made["preprocess"], made.get("resize"), made["crop"]) == (kept, resize, [64, 64])
+    assert compose([first, own]).config["data"]["init_args"] == {"preprocess": [CROP], "crop": [64, 64]}
+    assert compose([first, again]).config["data"]["init_args"]["preprocess"] == steps
+
+
+@pytest.mark.parametrize("experiment", ["semantic_md_baseline_l1", "mti_net_guided"])
+def test_another_set_is_evaluated_at_its_own_size(experiment, monkeypatch):
+    """Its protocol crops frames of 480x640."""
+    monkeypatch.setenv("DATA_ROOT", "/data")
+    config = compose([experiment, "data/nyuv2_oc"]).config
+    assert config["model"]["init_args"]["protocol"]["crop"] != "none"
+    paths = [step["class_path"] for step in config["data"]["init_args"]["preprocess"]]
+    assert paths == ([] if experiment.startswith("semantic") else ["datamodules.CLAHE"])

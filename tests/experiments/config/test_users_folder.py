@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 #: As the `segdepth` script runs it: the current folder is not on Python's path.
 SCRIPT = [sys.executable, "-P", "-c", "from experiments.__main__ import main; main()"]
 MODULE = [sys.executable, "-m", "experiments"]
+COMMANDS = [pytest.param(SCRIPT, id="script"), pytest.param(MODULE, id="module", marks=pytest.mark.slow)]
 
 METHOD = '''
 from torch import nn
@@ -54,7 +55,7 @@ def run(command, folder, *paths):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_module_of_the_current_folder_is_found(command, users):
     done = run(command, users)
     assert done.returncode == 0, done.stderr
@@ -62,7 +63,7 @@ def test_a_module_of_the_current_folder_is_found(command, users):
     assert "not imported" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("begins", [True, False], ids=["package", "folder"])
 def test_a_folder_named_as_one_of_ours_takes_no_place_and_that_is_said(command, begins, users):
     (users / "callbacks").mkdir()

@@ -21,6 +21,7 @@ from experiments.results.published import PublishedRow, PublishedTable, read_pub
 from experiments.results.run_folder import RUN_ENVIRONMENT
 from tests.experiments.grid.test_sweep import is_alive, until
 from tests.helpers.commands import command
+from tests.helpers.few_callbacks import FEW_CALLBACKS
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
 ablation = command("ablation")
@@ -228,7 +229,7 @@ SMALLEST = {
     "model": {
         "init_args": {"encoder": "mobilenetv3_small_050", "decoder_options": {"decoder_channels": [8, 8, 8, 8, 8]}}
     },
-    "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1, "callbacks": FEW_CALLBACKS},
 }  # fmt: skip
 
 #: `segdepth` with three rows in the table, of which the second has no meaning.

@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+import segdepth
 from datamodules import GridSuperpixels
 from datamodules.pipeline.transforms import Finish
 from experiments.__main__ import main
 from experiments.config.error import ConfigError
+from experiments.inference import ensemble as module
 from experiments.inference import photo_run as command
 from experiments.inference.cameras import TrainingCamera, centered
 from experiments.inference.ensemble import Ensemble
@@ -24,7 +26,7 @@ from experiments.inference.photo_files import write_photo
 from experiments.inference.predictor import Predictor
 from experiments.inference.scale import Scale
 from lightning_modules.prediction import Prediction
-from tests.helpers.stub_predictor import PROTOCOL, tiny_predictor
+from tests.helpers.stub_predictor import PROTOCOL, stub_view, tiny_predictor
 from tests.helpers.tiny_method import TinyMethod
 
 RNG = np.random.default_rng(0)
@@ -211,3 +213,40 @@ def test_with_and_without_are_not_mixed(place, capsys):
         infer("--confidence")
     assert "by another run, or with other options" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in Path("out/one").iterdir()} == before
+
+
+def test_several_runs_are_loaded_as_one(monkeypatch):
+    """Mean and standard deviation of what each says alone; NumPy, Pillow and batches go in as for one."""
+    made = {
+        name: Predictor(Plain(number), stub_view((40, 64)), device="cpu", source=name)
+        for number, name in enumerate("ab")
+    }
+    monkeypatch.setattr(module, "load_one", lambda name, **options: made[name])
+    assert segdepth.load("a") is made["a"]
+    both = segdepth.load(["a", "b"])
+    single = np.stack([made[name].infer(PIXELS).depth for name in "ab"])
+    for image in (PIXELS, Image.fromarray(PIXELS), IMAGE):
+        result = both.infer(image)
+        np.testing.assert_allclose(result.depth, single.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(result.uncertainty, single.std(0), rtol=1e-5)
+    batch = both.infer(torch.stack([IMAGE, IMAGE.flip(-1)]))
+    assert len(batch) == 2
+    np.testing.assert_array_equal(batch[1].depth, both.infer(PIXELS[:, ::-1]).depth)
+    turned = made["a"].infer(PIXELS[:, ::-1]).depth[:, ::-1]
+    sure = segdepth.load("a", confidence=True).infer(PIXELS)
+    np.testing.assert_allclose(sure.uncertainty, np.abs(single[0] - turned) / 2, rtol=1e-4, atol=1e-6)
+    assert made["a"].infer(PIXELS).uncertainty is None
+    with pytest.raises(ConfigError, match="the list is empty"):
+        segdepth.load([])
+
+
+class Plain(TinyMethod):
+    """Depth by colour and column."""
+
+    def __init__(self, offset):
+        super().__init__(protocol=PROTOCOL)
+        self.offset = offset
+
+    def forward(self, batch):
+        columns = torch.linspace(1, 2, batch["image"].shape[-1])
+        return Prediction(depth=self.offset + batch["image"].mean(1, keepdim=True) + columns)

@@ -102,6 +102,21 @@ def test_a_photo_and_its_enlarged_middle_have_equal_depths_when_the_focal_length
         assert "hold only for a camera like" in untold[0].scale_note
 
 
+def test_a_camera_may_be_told_by_its_angle():
+    predictor, photo = pinhole_predictor(), wave_wall(192, 256, 200.0, 3.0)
+    angle = 2 * np.degrees(np.arctan(256 / 2 / 200.0))
+    by_angle, by_camera = (
+        predictor.infer(photo, **told)
+        for told in ({"fov": angle}, {"camera": Camera(200.0, 200.0, 127.5, 95.5, "measured")})
+    )
+    np.testing.assert_allclose(by_angle.depth, by_camera.depth, rtol=1e-6)
+    assert "degrees across the width" in by_angle.scale_note
+    with pytest.raises(ValueError, match="camera and fov: give one of them"):
+        predictor.infer(photo, fov=60, camera=centered(200.0, (192, 256), "test"))
+    with pytest.raises(ValueError, match="fov 200: need an angle between 0 and 180 degrees"):
+        predictor.infer(photo, fov=200)
+
+
 def test_the_size_that_the_network_sees_changes_no_depth_when_the_focal_length_is_told():
     photo, camera = wave_wall(192, 256, 220.0, 2.5), centered(220.0, (192, 256), "test")
     for size in ((96, 128), (192, 256), (144, 192)):

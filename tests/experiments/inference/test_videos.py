@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import struct
 import threading
 from itertools import pairwise
@@ -18,11 +19,12 @@ from experiments.__main__ import main
 from experiments.inference import photo_run as command
 from experiments.inference import video_work
 from experiments.inference.ensemble import Ensemble
+from experiments.inference.finished_frames import FinishedFrames
 from experiments.inference.photo_choices import CameraChoice
 from experiments.inference.predictor import Predictor
 from experiments.inference.video_reader import look_at
 from experiments.inference.video_work import FrameWork
-from experiments.inference.video_writer import SideBySide
+from experiments.inference.video_writer import Scales, SideBySide
 from lightning_modules.prediction import Prediction
 from tests.helpers.commands import infer
 from tests.helpers.stub_predictor import PROTOCOL, stub_view
@@ -116,7 +118,7 @@ def test_frames_stand_beside_their_depth_at_their_size_and_rate(place, capsys):
 @pytest.mark.parametrize("rate", [0.5, 23.976, 59.94, 88.8889, 239.76, 656.33, 1000])
 def test_rates_are_kept(place, rate):
     path = Path("film.mp4")
-    side_by_side = SideBySide(path, rate, (48, 64), (1, 5))
+    side_by_side = SideBySide(path, rate, (48, 64), Scales((1, 5)))
     for _ in range(4):
         side_by_side.write(texture(), np.full((48, 64), 2, np.float32))
     side_by_side.close()
@@ -343,15 +345,97 @@ def test_a_method_without_depth_says_so_and_leaves_nothing(place, monkeypatch, c
     assert os.listdir("out") == []
 
 
-def test_an_interrupted_video_leaves_nothing(place, monkeypatch):
-    def stop(self, frame, depth):
-        raise KeyboardInterrupt
+def test_an_interrupted_video_is_resumed_and_the_same(place, monkeypatch, capsys):
+    """Frames that were predicted are not predicted again; all else is made anew."""
+    film("film.mkv", [texture(seed=step) for step in range(8)])
+    options = ["--smooth", "0.5", "--confidence"]
+    assert infer("film.mkv", *options) == 0
+    expected = {path.name: path.read_bytes() for path in Path("out/film").iterdir()}
+    write = video_work.SideBySide.write
+
+    def stop(self, frame, *maps):
+        if self.frames == 3:
+            raise KeyboardInterrupt
+        write(self, frame, *maps)
 
     monkeypatch.setattr(video_work.SideBySide, "write", stop)
-    film("film.mkv", [texture()] * 3)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        main(["infer", "run", "film.mkv", "--output", "out"])
-    assert os.listdir("out") == []
+        main(["infer", "run", "film.mkv", "--output", "again", *options])
+    monkeypatch.setattr(video_work.SideBySide, "write", write)
+    assert os.listdir("again") == [".film.frames"]
+    capsys.readouterr()
+    calls, forward = [], ByColor.forward
+    monkeypatch.setattr(ByColor, "forward", lambda self, batch: calls.append(1) or forward(self, batch))
+    assert infer("film.mkv", *options, output="again") == 0
+    done = int(re.search(r"film\.mkv: resumed: (\d) of 8 frames were predicted before", capsys.readouterr().out)[1])
+    assert done >= 4
+    assert len(calls) == 2 * (8 - done)  # of each frame and its mirror; colours were chosen before
+    assert os.listdir("again") == ["film"]
+    for path in Path("again/film").iterdir():
+        assert path.read_bytes() == expected[path.name], path
+
+
+def test_frames_of_another_run_or_a_changed_video_are_not_resumed(tmp_path):
+    kept = Prediction(depth=torch.rand(1, 1, 3, 4), covered=torch.rand(1, 1, 3, 4) > 0.5)
+    finished = FinishedFrames(tmp_path / "frames", {"weights": "a"})
+    finished.write(5, [[kept, Prediction(depth=kept.depth * 2)], [kept, kept]])
+    again = FinishedFrames(tmp_path / "frames", {"weights": "a"})
+    assert (again.count, again.read(4)) == (1, None)
+    (first, second), (third, _) = again.read(5)
+    for read in (first, third):
+        assert torch.equal(read.depth, kept.depth)
+        assert torch.equal(read.covered, kept.covered)
+    assert torch.equal(second.depth, kept.depth * 2)
+    assert second.covered is None
+    (tmp_path / "frames/000005.npz").write_bytes(b"damaged")
+    assert again.read(5) is None
+    assert FinishedFrames(tmp_path / "frames", {"weights": "b"}).count == 0
+
+
+def test_uncertainty_stands_beside_depth_with_its_own_scale(place, monkeypatch):
+    """Half the difference of the two predictions, of which the mirrored image gets one metre more on its left."""
+
+    class Lopsided(TinyMethod):
+        def forward(self, batch):
+            return Prediction(depth=2 + torch.linspace(0, 1, 64).expand_as(batch["image"][:, :1]))
+
+    monkeypatch.setattr(command, "load", lambda *run, **options: predictor(Lopsided(protocol=PROTOCOL)))
+    film("film.mkv", [texture(seed=step) for step in range(4)])
+    assert infer("film.mkv", "--confidence", "--frames", "npy", "png16") == 0
+    (frame, *_), _ = read("out/film/side_by_side.mp4")
+    bars = (frame.shape[1] - 3 * 64) // 2
+    shown = frame[:, 128 + bars : 192 + bars].astype(float).sum(-1)
+    assert shown[:, 30:34].mean() + 150 < min(shown[:, :4].mean(), shown[:, -4:].mean())  # dark is sure
+    expected = np.abs(np.linspace(0, 1, 64) - np.linspace(1, 0, 64)) / 2
+    for number in range(4):
+        unsure = np.load(f"out/film/uncertainty/{number:06d}.npy")
+        np.testing.assert_allclose(unsure, np.broadcast_to(expected, (48, 64)), atol=1e-5)
+        depth = cv2.imread(f"out/film/depth/{number:06d}.png", cv2.IMREAD_UNCHANGED)
+        np.testing.assert_allclose(depth, 2500, atol=1)
+    assert record()["uncertainty_range"][1] == pytest.approx(np.percentile(expected, 99), abs=0.01)
+    assert record()["files"] == ["depth", "flicker.csv", "side_by_side.mp4", "uncertainty"]
+
+
+def test_files_of_frames_hold_what_the_video_shows(place):
+    film("film.mkv", [texture(seed=step) for step in range(3)])
+    assert infer("film.mkv", "--frames", "npy", "--smooth", "0.5") == 0
+    smoothed = [np.load(path) for path in sorted(Path("out/film/depth").iterdir())]
+    assert infer("film.mkv", "--frames", "npy", "--overwrite") == 0
+    plain = [np.load(path) for path in sorted(Path("out/film/depth").iterdir())]
+    assert len(smoothed) == len(plain) == 3
+    assert np.array_equal(smoothed[0], plain[0])
+    assert not np.array_equal(smoothed[2], plain[2])
+    assert infer("film.mkv", "--overwrite") == 0
+    assert sorted(os.listdir("out/film")) == ["flicker.csv", "side_by_side.mp4", "video.json"]
+
+
+def test_videos_in_a_folder_are_found_as_photos_are(place):
+    Path("mine/below").mkdir(parents=True)
+    film("mine/below/film.MKV", [texture()] * 3)
+    cv2.imwrite("mine/photo.png", texture())
+    Path("mine/program.ts").write_text("const x = 1;")
+    assert infer("mine") == 0
+    assert sorted(os.listdir("out")) == ["film", "photo"]
 
 
 def test_a_full_disk_is_noticed(place, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from experiments.judging.outcomes import ArmRun, claim_states, judge_claims, mat
 from experiments.judging.printed_tables import pairs_of_arms
 from experiments.results.table_layout import MINUS
 from tests.helpers.commands import command
+from tests.helpers.few_callbacks import FEW_CALLBACKS
 
 claims = command("claims")
 
@@ -320,15 +321,19 @@ def test_published_figures_of_the_same_experiments():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # some twenty runs, on machines that others use too
+@pytest.mark.timeout(1800)  # several runs, on machines that others use too
 def test_real_runs_have_every_figure_of_sheds_claims(workplace, capsys, monkeypatch):
     """Rooms through both methods at their smallest: each claim finds its figure in each run."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     small = {"height": 48, "width": 64, "train_scenes": 4, "test_scenes": 2, "frames_per_scene": 2}
-    rooms = {"data": {"init_args": {"root": str(workplace / "rooms"), "rooms": small}}}
+    rooms = {
+        "data": {"init_args": {"root": str(workplace / "rooms"), "rooms": small}},
+        "trainer": {"callbacks": FEW_CALLBACKS},
+    }
     (workplace / "rooms.yaml").write_text(yaml.safe_dump(rooms))
     content = yaml.safe_load((ROOT / "experiments/claims/shed.yaml").read_text())
+    content["seeds"] = [0]
     for arm, words in content["arms"].items():
         if words.startswith("shed"):
             content["arms"][arm] = f"{words} --model.init_args.segments=[6,4,2]"

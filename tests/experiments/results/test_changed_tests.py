@@ -140,6 +140,22 @@ def test_what_counts_as_a_change(tmp_path):
     assert name_of(changed) != name_of({**changed, "ckpt_path": "other"})
 
 
+@pytest.mark.parametrize("evaluation", [{"groups": ["depth"]}, None])
+def test_a_switch_that_a_run_does_not_know_was_off(tmp_path, evaluation):
+    """A run recorded before `flip_uncertainty` was there is not tested with it as if nothing had changed."""
+
+    def config(options):
+        given = {} if options is None else {"evaluation": options}
+        return {"data": {"class_path": "x.NYUv2DataModule"}, "model": {"class_path": "x.Y", "init_args": given}}
+
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config(evaluation)))
+    off, on = ({**(evaluation or {}), "flip_uncertainty": value} for value in (False, True))
+    assert changes(config(off), tmp_path) == {}
+    assert changes(config(on), tmp_path) == {"model.init_args.evaluation.flip_uncertainty": True}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config(on)))
+    assert changes(config(on), tmp_path) == {}
+
+
 def test_further_test_sets_are_compared_with_their_own_records(tmp_path):
     further = {"class_path": "IBims", "init_args": {"layout": "mat"}}
     own = {

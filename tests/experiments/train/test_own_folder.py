@@ -11,6 +11,7 @@ import yaml
 from experiments.__main__ import main
 from experiments.config.compose import ConfigError
 from tests.helpers.commands import command
+from tests.helpers.killed_runs import base_callbacks
 from tests.helpers.own_frames import describe, picture, save, surface
 
 SMALL = {
@@ -21,7 +22,7 @@ SMALL = {
         "class_path": "tests.helpers.tiny_method.TinyMethod",
         "init_args": {"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}}},
     },
-    "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1, "callbacks": base_callbacks()},
 }
 
 SIZES = [(48, 64), (48, 64), (40, 56), (48, 64), (56, 40), (56, 40), (48, 64), (40, 56)]
@@ -96,6 +97,9 @@ def test_a_folder_that_is_only_tested_on(workplace, capsys):
     assert found["test/other/abs_rel"] == pytest.approx(tested, rel=1e-6)
     with pytest.raises(FileNotFoundError, match=r"dataset\.yaml: key `splits` gives training no frame"):
         command("fit")(arguments("--data.root", "other", "--run.name", "two"))
+    shutil.rmtree("film")  # a run may have moved away from its data
+    main(["infer", "runs/small/one", "other/rgb/0.png", "--output", "photos"])
+    assert Path("photos/0/depth.png").is_file()
 
 
 def test_the_folder_has_to_be_named(workplace):

@@ -11,6 +11,7 @@ from experiments.config.compose import compose
 from experiments.results.finished_runs import read_runs, variants_in
 from lightning_modules.evaluation import EvaluationOptions
 from tests.experiments.conftest import tiny
+from tests.helpers.few_callbacks import FEW_CALLBACKS
 
 CORRUPTIONS = [f"{kind}{level}" for kind in ("noise", "blur", "jpeg", "dark") for level in (1, 2, 3)]
 
@@ -65,7 +66,8 @@ def test_groups_are_those_of_both():
 
 def test_one_run_reports_both_geometries_and_a_later_test_adds_corruptions(workplace, capsys):
     squeezed = {"eval_size": [96, 96], "groups": ["depth", "object", "boundary"]}
-    (workplace / "both.yaml").write_text(yaml.safe_dump({"data": {"init_args": {"variants": {"squeezed": squeezed}}}}))
+    both = {"data": {"init_args": {"variants": {"squeezed": squeezed}}}, "trainer": {"callbacks": FEW_CALLBACKS}}
+    (workplace / "both.yaml").write_text(yaml.safe_dump(both))
     main(["exp", *tiny("dpt_hybrid"), "--config", "both.yaml", "--run.name", "it"])
     run = workplace / "runs" / "dpt_hybrid" / "it"
     first = figures(run)
