@@ -155,7 +155,8 @@ class Finish:
     ) -> Tensor:
         """Return those of the whole frame where the view has them in its own pixels, else make them of the image."""
         shown = tuple(image.shape[-2:])
-        made_at = tuple(self.whole_size or whole.size)
+        height, width = self.whole_size or whole.size
+        made_at = height, width  # a list, where a YAML says it
         if ids is not None and shown == frame.size and whole.size == made_at:
             return algorithm.of_view(ids, frame.pixel_map @ whole.pixel_map.inverse(), whole.size)
         if ids is not None and shown == made_at and frame.size == whole.size:  # in evaluation maps keep their grid

@@ -171,7 +171,8 @@ def _gathered_sums(prediction: Tensor, target: Tensor, valid: Tensor, *options: 
 def _masked_sums(prediction: Tensor, target: Tensor, valid: Tensor, *options: Any) -> Tensor:
     """(B, T + 7) sums, from all pixels of all images at a time."""
     # Invalid pixels become a perfect prediction before any quotient or logarithm: their errors are 0, never 0 x inf.
-    sums = _sums(*(maps.where(valid, 1.0).flatten(1) for maps in (prediction, target)), *options)
+    ones = [maps.where(valid, 1.0).flatten(1) for maps in (prediction, target)]
+    sums = _sums(ones[0], ones[1], *options)
     sums[:, : len(options[0])] -= valid.flatten(1).logical_not().count_nonzero(1)[:, None]
     return sums
 

@@ -158,10 +158,10 @@ def _f_score(precision: Tensor, recall: Tensor) -> Tensor:
 
 def pixel_rays(columns: Tensor, rows: Tensor, camera: Tensor, *, radial: bool = False) -> Tensor:
     """Return the (N, 3) float64 rays K^-1 (x, y, 1) of pixels, of z = 1, or of length 1 for radial depth."""
-    pixels = torch.stack([columns, rows, torch.ones_like(rows)]).double()
-    rays, singular = torch.linalg.solve_ex(camera, pixels)
-    if singular or not (rays[2] > 0).all():
+    inverse, singular = torch.linalg.inv_ex(camera)
+    rays = torch.stack([columns, rows, torch.ones_like(rows)], dim=1).double() @ inverse.T
+    if singular or not (rays[:, 2] > 0).all():
         raise ValueError(
             f"intrinsics {camera.tolist()}: singular, or a pixel looks backwards; K maps (x, y, z > 0) to pixels"
         )
-    return (rays / (rays.norm(dim=0) if radial else rays[2])).T
+    return rays.div_(rays.norm(dim=1, keepdim=True) if radial else rays[:, 2:].clone())
