@@ -1,4 +1,4 @@
-"""All metrics of a batch from depth that is prepared once, against each metric preparing it on its own.
+"""All metrics of a batch from depth that is prepared once, against each metric preparing it on its own; their shares.
 
 The frame is that of `metric_speed`, with every kind of truth and prediction there is, the depth at half the truth's
 size, as networks are shown frames. Everything runs in one thread,
@@ -11,6 +11,8 @@ that, both ways must give the same values.
 
 import argparse
 import statistics
+from collections.abc import Callable
+from functools import partial
 
 import cv2
 import torch
@@ -20,11 +22,11 @@ from rich.table import Table
 from benchmarks.cost.measures import time_interleaved
 from benchmarks.metric_speed import HEIGHT, PROTOCOL, WIDTH, cells, make_frame
 from lightning_modules.evaluation import Batch, Evaluation, EvaluationOptions
-from lightning_modules.metrics.depth_metric import DepthMetric
+from lightning_modules.metrics.depth_metric import DepthMetric, ReadsDepth
 from lightning_modules.metrics.suite import SUITE
 from lightning_modules.prediction import Prediction
 
-OPTIONS = EvaluationOptions(unit={"unit": 10.0}, cloud={"workers": 1})  # type: ignore[call-arg]
+OPTIONS = EvaluationOptions(unit={"unit": 10.0}, cloud={"workers": 1, "stride": 1})  # type: ignore[call-arg]
 
 #: Rows of the table.
 ONCE, APART = "prepared once", "each prepares"
@@ -57,6 +59,7 @@ def make_inputs() -> tuple[Prediction, Batch]:
         image_classes=torch.randn(1, 40, generator=generator),
         segments=frame.segments,
         embedding=torch.randn(1, 64, generator=generator),
+        uncertainty=torch.rand(1, 1, HEIGHT, WIDTH, generator=generator),
     )
     return prediction, batch
 
@@ -67,12 +70,44 @@ def update_apart(evaluation: Evaluation, prediction: Prediction, batch: Batch) -
     evaluation.scale_check.update(*maps)
     for group, metric in evaluation.metrics.items():
         truth = [batch[key] for key in SUITE[group].needs]
+        beside = [getattr(prediction, name) for name in metric.also_reads]
+        if any(field is None for field in beside):
+            continue
         if isinstance(metric, DepthMetric):
-            metric.update(*maps, *truth)
+            metric.update(*maps, *beside, *truth)
         elif group == "boundary":
             metric.update(evaluation.protocol.prepare(*maps).prediction, *truth)
         else:
             metric.update(getattr(prediction, metric.reads), *truth)
+
+
+def shares(prediction: Prediction, batch: Batch, rounds: int) -> dict[str, float]:
+    """Return the median processor time of each group's own update, from depth that is prepared, in milliseconds."""
+    evaluation = Evaluation(PROTOCOL, OPTIONS, frozenset(batch))
+    maps = prediction.depth, batch["depth"], batch["valid"]
+    prepared = {metric.protocol: metric.protocol.prepare(*maps) for metric in depth_metrics(evaluation)}
+    runs: dict[str, Callable[[], object]] = {
+        "preparation": lambda: PROTOCOL.prepare(*maps),
+        "check of the scale": lambda: evaluation.scale_check.update(*maps),
+    }
+    for group, metric in evaluation.metrics.items():
+        truth = [batch[key] for key in SUITE[group].needs]
+        beside = [getattr(prediction, name) for name in metric.also_reads]
+        if any(field is None for field in beside):
+            continue
+        if isinstance(metric, ReadsDepth):
+            own = metric.protocol if isinstance(metric, DepthMetric) else PROTOCOL
+            runs[group] = partial(metric.update_prepared, prepared[own], *beside, *truth)
+        else:
+            predicted = getattr(prediction, metric.reads)
+            runs[group] = partial(metric.update, predicted, *truth)
+    times = time_interleaved(runs, rounds)
+    return {name: 1e3 * statistics.median(round_.processor for round_ in own) for name, own in times.items()}
+
+
+def depth_metrics(evaluation: Evaluation) -> list[DepthMetric]:
+    """Return the metrics of an evaluation that compare depth under a protocol."""
+    return [metric for metric in evaluation.metrics.values() if isinstance(metric, DepthMetric)]
 
 
 @torch.no_grad()
@@ -101,6 +136,12 @@ def main() -> None:
     for name, median in ms.items():
         table.add_row(name, f"{median:.0f}")
     table.caption = f"{1 - ms[ONCE] / ms[APART]:.0%} less time"
+    Console(width=100).print(table)
+
+    parts = shares(prediction, batch, rounds)
+    table = Table("", "ms", "share", title="each group's own part, on one thread; 3-D distances of all pixels")
+    for name, median in sorted(parts.items(), key=lambda part: -part[1]):
+        table.add_row(name, f"{median:.1f}", f"{median / sum(parts.values()):.1%}")
     Console(width=100).print(table)
 
 

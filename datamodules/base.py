@@ -74,8 +74,8 @@ class DepthDataModule(LightningDataModule, ABC):
         eval_size: height and width that the whole frame is squashed to in evaluation; None keeps it as it is after
             ``resize``, at its own aspect ratio.
         superpixels: made from the very network input, in the workers; None for methods that need none.
-        superpixels_of: ``crop``, the very network input, or ``frame``: of the whole frame before colour jitter, made
-            once and cached, of which each crop takes its part; several times faster in training.
+        superpixels_of: ``crop``, the very network input, or ``frame``: of the whole frame, after ``resize`` and before
+            colour jitter, made once and cached, of which each crop takes its part; several times faster in training.
         batch_size: frames of one optimizer step, over all processes and accumulated batches: the recipe is the same on
             one GPU and on eight. Each process loads :attr:`process_batch_size` at a time.
         eval_batch_size: per process, in evaluation.
@@ -152,7 +152,7 @@ class DepthDataModule(LightningDataModule, ABC):
         self.preprocess, self.derived = preprocess or [], derived or []
         self.frame_maps = list(frame_maps or [])
         if superpixels is not None and superpixels_of == "frame":
-            self.frame_maps.append(FrameSuperpixels(superpixels))
+            self.frame_maps.append(FrameSuperpixels(superpixels, resize))
         self.val_scenes = val_scenes
         self.on_bad_sample = on_bad_sample
         self.resize, self.crop, self.eval_size = resize, crop, eval_size
@@ -454,7 +454,8 @@ class DepthDataModule(LightningDataModule, ABC):
             self.variant_sets.append(shown)
 
     def _finish(self) -> Finish:
-        return Finish(*self.normalization, self.superpixels, self._made_maps)
+        whole_size = self.resize if self.superpixels_of == "frame" else None
+        return Finish(*self.normalization, self.superpixels, self._made_maps, whole_size)
 
     def _check_shown_superpixels(self) -> None:
         if self.superpixels is not None:  # only then is each frame's size worth a look

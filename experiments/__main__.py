@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from experiments.config.commands import COMMANDS, Command, find_command, usage
@@ -51,7 +50,9 @@ def run(name: str, arguments: Sequence[str]) -> None:
         print(usage())
         return
     if name == "--version":
-        print(f"segdepth {version('segdepth')}")
+        from experiments.health.packages import package_version
+
+        print(f"segdepth {package_version('segdepth') or 'unknown'}")
         return
     if name == "--print_shtab":
         from experiments.config.completion import completion

@@ -8,11 +8,14 @@ A run's method takes images of any size, of NumPy, Pillow or torch::
     depth = model.infer(image).depth  # (H, W) float32 metres
 """
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
 
 # the names of __init__.pyi, each imported when it is first asked for
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__version__ = version("segdepth")
+try:
+    __version__ = version("segdepth")
+except PackageNotFoundError:  # a checkout on the path that nobody installed
+    __version__ = "unknown"

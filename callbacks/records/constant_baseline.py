@@ -60,8 +60,12 @@ class ConstantBaseline(Callback):
         """Add the errors of the constant on the batch."""
         if not self.errors or outputs["prediction"].depth is None:
             return
-        constant = torch.full_like(batch["depth"], self.median)
-        self.errors[self.names[dataloader_idx]].update(constant, batch["depth"], batch["valid"])
+        errors, prepared, protocol = self.errors[self.names[dataloader_idx]], outputs["prepared"], outputs["protocol"]
+        if outputs["prediction"].covered is None and protocol.alignment == "none":
+            errors.update_prepared(protocol.constant(prepared, self.median))
+        else:  # the constant covers all pixels
+            constant = torch.full_like(batch["depth"], self.median)
+            errors.update(constant, batch["depth"], batch["valid"])
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the errors, the same on every process."""

@@ -5,9 +5,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch.optim import Optimizer
 
 from callbacks.lightning_internals import log_interval
+
+#: Share of an epoch, and seconds of it, that training has to wait for data before it is said.
+SLOW_LOADER, SECONDS = 0.2, 5.0
 
 
 class TrainingMonitor(Callback):
@@ -23,10 +27,14 @@ class TrainingMonitor(Callback):
 
     A GPU works on while Python runs ahead, so that the wait for data is small where the GPU is the bottleneck. Unlike
     Lightning's ``LearningRateMonitor``, this also works without a logger: the values are in ``history.jsonl``, too.
+
+    Where the first epoch shows that the loader is slower than the training steps, a warning says so once. Its first
+    batch is left out: until it comes, workers start.
     """  # noqa: D415  # a table follows
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count; ``on_train_epoch_start`` is not called for an epoch that is resumed."""
+        self.first_epoch: list[tuple[int, float, float]] | None = []  # images, time and wait of each batch
         self._begin(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -40,7 +48,8 @@ class TrainingMonitor(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Add the time for which the loop waited for the batch."""
-        self.waited += perf_counter() - self.mark
+        self.wait = perf_counter() - self.mark
+        self.waited += self.wait
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Log learning rate and norm of the gradients; Lightning clips them later."""
@@ -54,6 +63,8 @@ class TrainingMonitor(Callback):
     ) -> None:
         """Count the batch, and log after a step that the trainer logs."""
         now = perf_counter()
+        if self.first_epoch is not None:
+            self.first_epoch.append((len(batch["image"]), now - self.mark, self.wait))
         self.elapsed += now - self.mark
         self.mark = now
         self.images += len(batch["image"])
@@ -70,3 +81,15 @@ class TrainingMonitor(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the time of validation out of that of training."""
         self.mark = perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say once if training waits for its data."""
+        counted, self.first_epoch = (self.first_epoch or [])[1:], None
+        images = sum(batch[0] for batch in counted)
+        elapsed, waited = (sum(batch[part] for batch in counted) for part in (1, 2))
+        if waited > max(SECONDS, SLOW_LOADER * elapsed):
+            rank_zero_warn(
+                f"training waits {waited / elapsed:.0%} of its time for data: the loader makes {images / elapsed:.0f} "
+                f"images/s, the steps could take {images / (elapsed - waited):.0f}; more `num_workers` where cores are "
+                "free, a store (`segdepth data convert`), or `superpixels_of: frame` make it faster"
+            )

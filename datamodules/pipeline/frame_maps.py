@@ -9,6 +9,7 @@ from torch import Tensor
 from datamodules.frames import Frame
 from datamodules.pipeline.region_support_target import RegionSupport
 from datamodules.pipeline.superpixels import Superpixels
+from datamodules.pipeline.transforms import Size, resize_image, resize_map
 
 
 class FrameMap(ABC):
@@ -32,17 +33,24 @@ class FrameSuperpixels(FrameMap):
 
     Args:
         algorithm: how they are made.
+        size: height and width of the frame that they are made of, no larger than its own; each pixel of the frame gets
+            the id of the pixel nearest to it, so that the frame's map, brought to ``size``, is what was made. None
+            takes the frame as it is.
     """
 
     keys = frozenset({"superpixels"})
     needs = frozenset()
 
-    def __init__(self, algorithm: Superpixels):
+    def __init__(self, algorithm: Superpixels, size: Size | None = None):
         self.algorithm = algorithm
+        if size is not None:  # stores are known by the attributes: those made before there were sizes have none
+            self.size = tuple(size)
 
     def __call__(self, frame: Frame) -> dict[str, Tensor]:
         """Return ``superpixels``, (H, W) int64."""
-        return {"superpixels": torch.from_numpy(self.algorithm(frame.image.permute(1, 2, 0).numpy()))}
+        image = resize_image(frame.image, getattr(self, "size", frame.size))
+        ids = torch.from_numpy(self.algorithm(image.permute(1, 2, 0).numpy()))
+        return {"superpixels": resize_map(ids, frame.size)}
 
 
 class RegionSupportTarget(FrameMap):

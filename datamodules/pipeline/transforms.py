@@ -46,6 +46,8 @@ def resize(frame: Frame, height: int, width: int, *, nearest: bool = False) -> F
 
 def resize_image(image: Tensor, size: Size) -> Tensor:
     """Return an image (3, H, W) resized bilinearly to (height, width), antialiased where it shrinks."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
     return F.resize(image, list(size), antialias=True)
 
 
@@ -120,25 +122,27 @@ class Finish:
         std: of RGB in [0, 1].
         superpixels: how to make them; None for samples without.
         derived: maps made of the finished ones.
+        whole_size: height and width at which superpixels of whole frames were made; None for each frame's own.
     """
 
     mean: RGB
     std: RGB
     superpixels: Superpixels | None = None
     derived: Sequence[DerivedMap] = ()
+    whole_size: Size | None = None
 
-    def __call__(self, frame: Frame, image: Tensor, whole_size: Size) -> Sample:
+    def __call__(self, frame: Frame, image: Tensor, whole: Frame) -> Sample:
         """Return the sample of a view of a frame.
 
         Args:
             frame: the view.
             image: (3, h, w) uint8 RGB, the network input.
-            whole_size: height and width of the whole frame, of which a view may bring superpixels along.
+            whole: the whole frame, at the size of the superpixels that the view may bring along.
         """
         maps = {**frame.maps, "valid": frame.maps["depth"] > 0}
-        whole = maps.pop("superpixels", None)
+        ids = maps.pop("superpixels", None)
         if self.superpixels is not None:
-            maps["superpixels"] = self._superpixels(self.superpixels, frame, image, whole, whole_size)
+            maps["superpixels"] = self._superpixels(self.superpixels, frame, image, ids, whole)
         for derived in self.derived:
             source = frame.image if derived.needs == "image" else frame.maps[derived.needs]
             maps[derived.key] = derived.make(source)
@@ -147,10 +151,16 @@ class Finish:
         return cast(Sample, {"image": normalised, **maps, **frame.facts, "intrinsics": frame.intrinsics, **labels})
 
     def _superpixels(
-        self, algorithm: Superpixels, frame: Frame, image: Tensor, whole: Tensor | None, whole_size: Size
+        self, algorithm: Superpixels, frame: Frame, image: Tensor, ids: Tensor | None, whole: Frame
     ) -> Tensor:
-        if whole is not None and frame.size == tuple(image.shape[-2:]):
-            return algorithm.of_view(whole, frame.pixel_map, whole_size)
+        """Return those of the whole frame where the view has them in its own pixels, else make them of the image."""
+        shown = tuple(image.shape[-2:])
+        height, width = self.whole_size or whole.size
+        made_at = height, width  # a list, where a YAML says it
+        if ids is not None and shown == frame.size and whole.size == made_at:
+            return algorithm.of_view(ids, frame.pixel_map @ whole.pixel_map.inverse(), whole.size)
+        if ids is not None and shown == made_at and frame.size == whole.size:  # in evaluation maps keep their grid
+            return resize_map(ids, made_at)
         return torch.from_numpy(algorithm(image.permute(1, 2, 0).numpy()))
 
 
@@ -184,9 +194,10 @@ class TrainTransform:
         Raises:
             ValueError: if the frame is smaller than the crop, which among frames of several sizes some may be.
         """
-        whole_size = frame.size
+        whole = frame
         if self.resize is not None:
             frame = resize(frame, *self.resize)
+            whole = whole if self.finish.whole_size is None else frame
         top, left, bottom, right = self.window or (0, 0, *frame.size)
         if bottom - top < self.crop[0] or right - left < self.crop[1]:
             raise ValueError(
@@ -201,7 +212,7 @@ class TrainTransform:
         if torch.rand(()) < self.hflip:
             frame = flip(frame)
         image = frame.image if self.color_jitter is None else self.color_jitter(frame.image)
-        return self.finish(frame, image, whole_size)
+        return self.finish(frame, image, whole)
 
 
 @dataclass(frozen=True)
@@ -223,4 +234,4 @@ class EvalTransform:
         if self.corruption is not None:
             frame = self.corruption(frame)
         image = frame.image if self.size is None else resize_image(frame.image, self.size)
-        return self.finish(frame, image, frame.size)
+        return self.finish(frame, image, frame)

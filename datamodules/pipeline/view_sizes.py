@@ -52,7 +52,7 @@ def check_superpixels(superpixels: Superpixels | None, size: Size) -> None:
 
 
 def check_whole_frames(name: str, frame: Size, resize: Size | None) -> None:
-    """Check that superpixels of whole frames are made at the size that crops are taken from.
+    """Check that superpixels of whole frames can be kept in the frames' own pixels.
 
     Args:
         name: of the data set, for the message.
@@ -60,10 +60,10 @@ def check_whole_frames(name: str, frame: Size, resize: Size | None) -> None:
         resize: height and width that they are brought to before they are cropped; None leaves them.
 
     Raises:
-        ValueError: if they are not.
+        ValueError: if frames are enlarged, so that they have fewer pixels than the superpixels are made of.
     """
-    if resize not in (None, frame):
+    if resize is not None and (resize[0] > frame[0] or resize[1] > frame[1]):
         raise ValueError(
-            f"{name}: `superpixels_of: frame` makes superpixels at the frames' {frame}, but `resize` is {resize}; move "
-            "the resizing to `preprocess`, or set `superpixels_of: crop`"
+            f"{name}: `superpixels_of: frame` keeps superpixels in the frames' pixels, {frame}, but `resize` is "
+            f"{resize}, which has more; move the resizing to `preprocess`, or set `superpixels_of: crop`"
         )

@@ -16,10 +16,10 @@ PACKAGES = {
 
 
 def package_version(name: str) -> str | None:
-    """Return the version of a distribution; None without its metadata, which copied environments often lack."""
+    """Return the version of a distribution; None without whole metadata, which copied environments often lack."""
     try:
         return version(name) or None
-    except PackageNotFoundError:
+    except (PackageNotFoundError, KeyError, ValueError, OSError):
         return None
 
 

@@ -127,7 +127,8 @@ class InputView:
             image = resize_map(image, size) if self.nearest else resize_image(image, size)
         for step in self.after:
             image = recolor(image, step)
-        sample = self.finish(frame_of(image), image, size)
+        frame = frame_of(image)
+        sample = self.finish(frame, image, frame)
         return {key: sample[key][None] for key in ("image", "superpixels") if key in sample}
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.linalg import vecdot, vector_norm
 from torchmetrics.utilities.data import dim_zero_cat
 
 from lightning_modules.metrics.depth_metric import DepthMetric
@@ -118,7 +119,7 @@ class DepthErrors(DepthMetric):
         else:
             self._keep(sums, weights)
         self.excluded += (~seen).sum()
-        self.nonfinite += (valid & ~prediction.isfinite()).sum()
+        self.nonfinite += prediction.isnan().logical_and_(valid).count_nonzero()
         self.per_image = _named(values.where(seen[:, None], torch.nan), len(self.thresholds))
 
     def _keep(self, sums: Tensor, weights: Tensor) -> None:
@@ -156,27 +157,59 @@ def _error_sums(
     relative_to: Literal["truth", "prediction"] = "truth",
 ) -> tuple[Tensor, Tensor]:
     """(B, T + 7) sums over each image's valid pixels, in the order `_values` reads them, and (B,) their number."""
-    dtype = accumulation_dtype(prediction.device)
+    # Gathering costs less than it saves on the CPU, and has to wait for the number of pixels on any other device.
+    way = _gathered_sums if prediction.device.type == "cpu" else _masked_sums
+    return way(prediction, target, valid, tuple(thresholds), relative_to), valid.flatten(1).count_nonzero(1)
+
+
+def _gathered_sums(prediction: Tensor, target: Tensor, valid: Tensor, *options: Any) -> Tensor:
+    """(B, T + 7) sums, from the valid pixels of one image after the other."""
+    images = zip(prediction, target, valid, strict=True)
+    return torch.stack([_sums(_gathered(p, seen), _gathered(t, seen), *options) for p, t, seen in images])
+
+
+def _masked_sums(prediction: Tensor, target: Tensor, valid: Tensor, *options: Any) -> Tensor:
+    """(B, T + 7) sums, from all pixels of all images at a time."""
     # Invalid pixels become a perfect prediction before any quotient or logarithm: their errors are 0, never 0 x inf.
-    prediction, target = prediction.to(dtype).where(valid, 1.0), target.to(dtype).where(valid, 1.0)
-    positive = prediction.clamp(min=LOG_FLOOR)
-    error, log_error = prediction - target, positive.log() - target.log()
-    ratio = torch.maximum(positive / target, target / positive)
-    reference = target if relative_to == "truth" else positive
-    maps = (
-        *((ratio < threshold) & valid for threshold in thresholds),
-        error.abs() / reference,
-        error.square() / reference,
-        error.abs(),
-        error.square(),
-        log_error.abs(),
-        log_error.square(),
-        log_error,
-    )
-    sums = torch.stack([errors.sum((1, 2, 3), dtype=dtype) for errors in maps], dim=1)
-    # A comparison turns NaN into a miss: without this the deltas would pass over it.
-    finite = prediction.isfinite().all(3).all(2)
-    return sums.where(finite, torch.nan), valid.sum((1, 2, 3))
+    ones = [maps.where(valid, 1.0).flatten(1) for maps in (prediction, target)]
+    sums = _sums(ones[0], ones[1], *options)
+    sums[:, : len(options[0])] -= valid.flatten(1).logical_not().count_nonzero(1)[:, None]
+    return sums
+
+
+def _gathered(map_: Tensor, mask: Tensor) -> Tensor:
+    """(N,) copy of the masked pixels of a map on the CPU: NumPy's way takes a third of the time of torch's."""
+    return torch.from_numpy(map_.detach().numpy()[mask.numpy()])
+
+
+def _sums(
+    prediction: Tensor, target: Tensor, thresholds: Sequence[float], relative_to: Literal["truth", "prediction"]
+) -> Tensor:
+    """(..., T + 7) sums over the last axis of depth and truth (..., N), in the order `_values` reads them.
+
+    Both are overwritten: fresh memory would cost more than the arithmetic.
+    """
+    dtype = accumulation_dtype(prediction.device)
+    prediction, target = prediction.to(dtype), target.to(dtype)
+    error = prediction - target
+    positive = prediction.clamp_(min=LOG_FLOOR)
+    relative = error / positive if relative_to == "prediction" else None
+    ratio = positive.div_(target)
+    if relative is None:
+        relative = torch.div(error, target, out=target)
+    hits = [((ratio < threshold) & (ratio > 1 / threshold)).count_nonzero(-1) for threshold in thresholds]
+    log = ratio.log_()
+    sums = [
+        vector_norm(relative, 1, -1),
+        vecdot(error, relative),
+        vector_norm(error, 1, -1),
+        vecdot(error, error),
+        vector_norm(log, 1, -1),
+        vecdot(log, log),
+        log.sum(-1),
+    ]
+    finite = sums[0].isfinite()[..., None]  # a comparison turns NaN into a miss: the deltas would pass over it
+    return torch.stack([*hits, *sums], dim=-1).where(finite, torch.nan)
 
 
 def _values(means: Tensor) -> Tensor:

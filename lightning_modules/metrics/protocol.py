@@ -108,7 +108,7 @@ class EvalProtocol:
         """
         self._check_shapes(prediction, target, valid)
         dtype = accumulation_dtype(prediction.device)
-        prediction, target = prediction.to(dtype), target.to(dtype)
+        prediction, target = prediction.to(dtype, copy=True), target.to(dtype)  # a copy, to be changed in place
         size = target.shape[-2:]
         if self.alignment == "inverse_least_squares":
             prediction = 1 / prediction  # before the resize: disparity may be 0, and an infinite depth would spread
@@ -118,10 +118,30 @@ class EvalProtocol:
         valid = self.evaluated(target, valid)
 
         prediction = align(prediction, target, valid, self.alignment)
-        prediction = prediction.where(prediction.isfinite(), torch.nan)
+        prediction = prediction.nan_to_num_(torch.nan, torch.nan, torch.nan)
         if self.clamp:
-            prediction = prediction.clamp(self.min_depth, None if self.clamp == "below" else self.max_depth)
-        return Prepared(prediction / self.unit, target / self.unit, valid)
+            prediction = prediction.clamp_(self.min_depth, None if self.clamp == "below" else self.max_depth)
+        if self.unit != 1:
+            prediction, target = prediction / self.unit, target / self.unit
+        return Prepared(prediction, target, valid)
+
+    def constant(self, prepared: Prepared, depth: float) -> Prepared:
+        """Return a prepared batch with the same depth everywhere for the prediction, as :meth:`prepare` would.
+
+        Args:
+            prepared: a batch that this protocol has prepared.
+            depth: metres.
+
+        Raises:
+            ValueError: if the protocol aligns predictions.
+        """
+        if self.alignment != "none":
+            raise ValueError(f"protocol `{self.name}` aligns predictions (`{self.alignment}`): prepare the constant")
+        if self.clamp:
+            depth = max(depth, self.min_depth)
+            depth = depth if self.clamp == "below" else min(depth, self.max_depth)
+        prediction = prepared.target.new_full((1,) * prepared.target.ndim, depth / self.unit)
+        return prepared._replace(prediction=prediction.expand_as(prepared.target))
 
     def at_size(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
         """Return a prediction (B, 1, h, w) at another size (H, W), as :meth:`prepare` brings it to the truth's."""
@@ -130,6 +150,8 @@ class EvalProtocol:
         return self._resized(prediction, size)
 
     def _resized(self, prediction: Tensor, size: tuple[int, ...]) -> Tensor:
+        if prediction.shape[-2:] == size:
+            return prediction  # each pixel would be interpolated from itself
         return F.interpolate(prediction, size, mode="bilinear", align_corners=self.align_corners)
 
     def evaluated(self, target: Tensor, valid: Tensor) -> Tensor:
@@ -142,8 +164,8 @@ class EvalProtocol:
         Raises:
             ValueError: as :meth:`window`.
         """
-        above_max = torch.zeros_like(valid) if self.clip_truth else target >= self.max_depth
-        return valid & (target > self.min_depth) & ~above_max & self.window(target)
+        evaluated = (valid & (target > self.min_depth)).logical_and_(self.window(target))
+        return evaluated if self.clip_truth else evaluated.logical_and_(target < self.max_depth)
 
     def window(self, target: Tensor) -> Tensor:
         """Return (H, W) bool, true inside the crop, of a truth (..., H, W).

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lightning_modules.metrics import DepthErrors, EvalProtocol, per_image_depth_errors
+from lightning_modules.metrics import DepthErrors, EvalProtocol, depth_errors, per_image_depth_errors
 from tests.helpers.metric_tester import MetricTester, evaluate_shard
 
 PER_IMAGE = EvalProtocol("test", min_depth=0.1, max_depth=8.0)
@@ -217,3 +217,53 @@ def test_per_image_figures_of_a_nonfinite_prediction_are_nan_for_that_image_alon
     prediction, target = maps([1.0, torch.inf], [2.0, 2.0]), maps([1.0, 1.0], [2.0, 2.0])
     figures = per_image_depth_errors(prediction, target, torch.ones_like(target, dtype=torch.bool))
     assert all(figure[0].isnan() and not figure[1].isnan() for figure in figures.values())
+
+
+def first_way(prediction, target, valid, thresholds, relative_to):
+    """(B, T + 7) sums as they were first computed: one map of whole images for each, in float64."""
+    prediction, target = prediction.where(valid, 1.0), target.where(valid, 1.0)
+    positive = prediction.clamp(min=1e-9)
+    error, log_error = prediction - target, positive.log() - target.log()
+    ratio = torch.maximum(positive / target, target / positive)
+    reference = target if relative_to == "truth" else positive
+    maps = (
+        *((ratio < threshold) & valid for threshold in thresholds),
+        *(error.abs() / reference, error.square() / reference, error.abs(), error.square()),
+        *(log_error.abs(), log_error.square(), log_error),
+    )
+    return torch.stack([errors.sum((1, 2, 3), dtype=torch.float64) for errors in maps], dim=1)
+
+
+@pytest.mark.parametrize("way", [depth_errors._gathered_sums, depth_errors._masked_sums])
+@pytest.mark.parametrize("relative_to", ["truth", "prediction"])
+def test_sums_on_every_device_are_those_of_whole_maps(way, relative_to):
+    generator = torch.Generator().manual_seed(0)
+    target = 0.5 + 9 * torch.rand(3, 1, 40, 50, generator=generator, dtype=torch.float64)
+    prediction = target * (0.3 * torch.randn(target.shape, generator=generator)).exp()
+    valid = torch.rand(target.shape, generator=generator) < torch.tensor([0.1, 0.9, 1]).view(3, 1, 1, 1)
+    prediction[0, 0, :9] = 1.25 * target[0, 0, :9]  # at a threshold, up to round-off of the quotient
+    prediction[1, 0, :9] = -0.2  # nobody clamped it
+    target[~valid] = 0.0
+    options = prediction, target, valid, (1.1, 1.25, 1.953125), relative_to
+    kept = [map_.clone() for map_ in (prediction, target)]
+    count = valid.sum((1, 2, 3))[:, None]
+    torch.testing.assert_close(way(*options) / count, first_way(*options) / count, rtol=1e-12, atol=1e-9)
+    assert all(map_.equal(before) for map_, before in zip((prediction, target), kept, strict=True))
+
+
+@pytest.mark.parametrize("unit", [1.0, 10.0])
+@pytest.mark.parametrize("clamp", [True, False, "below"])
+@pytest.mark.parametrize("depth", [0.05, 2.5, 40.0])
+def test_a_constant_is_prepared_as_a_map_of_it(unit, clamp, depth):
+    protocol = replace(PER_IMAGE, unit=unit, clamp=clamp)
+    target = 9 * torch.rand(2, 1, 6, 7, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones_like(target, dtype=torch.bool)
+    prepared = protocol.prepare(torch.full_like(target, depth, dtype=torch.float64), target, valid)
+    constant = protocol.constant(protocol.prepare(target, target, valid), depth)
+    assert all(map_.equal(other) for map_, other in zip(constant, prepared, strict=True))
+
+
+def test_the_constant_of_an_aligned_prediction_is_not_known():
+    protocol, maps_ = replace(PER_IMAGE, alignment="median"), torch.ones(1, 1, 2, 2)
+    with pytest.raises(ValueError, match=r"aligns predictions \(`median`\)"):
+        protocol.constant(protocol.prepare(maps_, maps_, maps_ > 0), 2.0)

@@ -1,5 +1,6 @@
 """What the monitor logs, against figures that a toy model gives by hand."""
 
+import re
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
 from callbacks import TrainingMonitor
+from callbacks.records import training_monitor
 
 
 class Slow(Dataset):
@@ -42,9 +44,9 @@ class Linear(LightningModule):
 def fit(tmp_path, interval, *, callbacks=(), ckpt_path=None, **options):
     model = Linear()
     trainer = Trainer(
-        default_root_dir=tmp_path, max_epochs=1, accelerator="cpu", devices=1, logger=False, log_every_n_steps=interval,
+        default_root_dir=tmp_path, accelerator="cpu", devices=1, logger=False, log_every_n_steps=interval,
         enable_checkpointing=bool(callbacks), enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[TrainingMonitor(), *callbacks], **options,
+        callbacks=[TrainingMonitor(), *callbacks], **{"max_epochs": 1, **options},
     )  # fmt: skip
     trainer.fit(model, DataLoader(Slow(), batch_size=2), ckpt_path=ckpt_path)
     return model.logged
@@ -77,3 +79,18 @@ def test_an_epoch_that_is_gone_on_with(tmp_path):
     fit(tmp_path, 1, callbacks=[every_step])
     logged = fit(tmp_path, 1, ckpt_path=tmp_path / "step=2.ckpt")
     assert [step for step, name, _ in logged if name == "train/images_per_second"] == [3, 4]
+
+
+def test_a_loader_that_is_slower_than_the_steps_is_told_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_monitor, "SECONDS", 0.05)
+    with pytest.warns(UserWarning, match=r"training waits \d\d% of its time for data.*num_workers") as said:
+        fit(tmp_path, 2, max_epochs=2)
+    lines = [str(warning.message) for warning in said if "waits" in str(warning.message)]
+    assert len(lines) == 1
+    loader, steps = (int(number) for number in re.findall(r"(?:makes|take) (\d+)", lines[0]))
+    assert 20 < loader <= 50 < steps  # a frame takes 20 ms to read
+
+
+def test_a_short_wait_is_not_worth_a_word(tmp_path, recwarn):
+    fit(tmp_path, 2)
+    assert not [warning for warning in recwarn if "waits" in str(warning.message)]

@@ -221,9 +221,11 @@ def test_region_support_belongs_to_the_whole_frame(folder):
     assert {"region_support", "regions"} <= made.provides
 
 
-def test_superpixels_of_the_frame_need_its_size(folder):
-    with pytest.raises(ValueError, match=r"`superpixels_of: frame`.*move the resizing to `preprocess`"):
-        module(folder, superpixels=GridSuperpixels(8), superpixels_of="frame", resize=(40, 40), crop=(32, 32)).setup()
+def test_superpixels_of_enlarged_frames_are_refused(folder):
+    options = {"superpixels": GridSuperpixels(8), "superpixels_of": "frame", "crop": (32, 32)}
+    height, width = module(folder).frame_size
+    with pytest.raises(ValueError, match=r"`superpixels_of: frame`.*which has more; move the resizing to `preprocess`"):
+        module(folder, resize=(height, width + 8), **options).setup()
     made = module(
         folder,
         superpixels=GridSuperpixels(8),
@@ -241,3 +243,17 @@ def test_a_store_is_plain_json_and_hdf5(folder, tmp_path):
     assert index["splits"]["train"] == [0, 1, 2, 3]
     assert index["scenes"][:2] == ["office_0000"] * 2
     assert index["options"]["depth"] == "auto"
+
+
+def test_a_store_brings_superpixels_of_resized_frames_along(folder, tmp_path, monkeypatch):
+    size = module(folder).frame_size
+    small = (size[0] // 2, size[1] // 2)
+    options = {"superpixels": SeedsSuperpixels(4), "superpixels_of": "frame", "resize": small, "crop": (16, 16)}
+    convert(module(folder, **options), tmp_path / "store")
+    stored, original = module(folder, store=str(tmp_path / "store"), **options), module(folder, **options)
+    stored.setup()
+    original.setup()
+    for part in ("train_set", "test_set"):
+        assert_same(getattr(original, part)[0], getattr(stored, part)[0])
+    monkeypatch.setattr(SeedsSuperpixels, "segment", None)  # nothing is left to make
+    assert stored.train_set[1]["superpixels"].max() < 16

@@ -1,12 +1,16 @@
 """A run's record and the doctor take OpenCV under any of its names, and packages without metadata."""
 
+import importlib
 import importlib.metadata
+from unittest.mock import Mock
 
 import cv2
 import pytest
 
+import segdepth
 from datamodules import SeedsSuperpixels
 from datamodules.pipeline.superpixels import _seeds
+from experiments.__main__ import main
 from experiments.health import packages, software
 from experiments.health.packages import OPENCV, PACKAGES, package_versions
 
@@ -45,6 +49,28 @@ def test_without_any_metadata(only_opencv):
     problems = software.environment().problems
     assert not [problem for problem in problems if problem.stops]
     assert any("torch has no metadata" in problem.what for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("Version"), OSError("unreadable"), UnicodeDecodeError("utf-8", b"", 0, 1, "")]
+)
+def test_damaged_metadata_count_as_missing_ones(monkeypatch, error):
+    monkeypatch.setattr(packages, "version", Mock(side_effect=error))
+    assert package_versions()["opencv"] == cv2.__version__
+
+
+def test_a_checkout_that_nobody_installed_has_no_version(monkeypatch, capsys):
+    missing = Mock(side_effect=importlib.metadata.PackageNotFoundError("segdepth"))
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    monkeypatch.setattr(packages, "version", missing)
+    importlib.reload(segdepth)
+    try:
+        assert segdepth.__version__ == "unknown"
+        main(["--version"])
+        assert capsys.readouterr().out == "segdepth unknown\n"
+    finally:
+        monkeypatch.undo()
+        importlib.reload(segdepth)
 
 
 def test_a_missing_seeds_is_named_where_it_is_needed(monkeypatch):

@@ -15,7 +15,7 @@ from callbacks import PerImageTable, WorstCases
 from datamodules.frames import FrameDataset
 from experiments.__main__ import main
 from lightning_modules.metrics import PointCloudChamfer
-from lightning_modules.metrics.point_cloud import nearest_distances
+from lightning_modules.metrics.nearest_points import nearest_distances
 from tests.experiments.train.test_resume import EXPERIMENT
 from tests.helpers.tiny_nyu import write_tiny_nyu
 
