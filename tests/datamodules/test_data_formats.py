@@ -330,7 +330,7 @@ def test_hypersim_walls_and_floor_have_no_instance():
 def test_hypersim_needs_its_tables_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"{SPLIT_FILE} is missing.*ml-hypersim"):
         HyperSimDataModule(str(tmp_path)).parts  # noqa: B018
-    with pytest.raises(FileNotFoundError, match=r"train_imgPath\.txt is missing.*semantic_md"):
+    with pytest.raises(FileNotFoundError, match=r"test_imgPath\.txt is missing.*semantic_md"):
         HyperSimDataModule(str(tmp_path), frames="semantic_md").parts  # noqa: B018
     (tmp_path / SPLIT_FILE).write_bytes((META / SPLIT_FILE).read_bytes())
     with pytest.raises(

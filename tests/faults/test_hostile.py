@@ -64,7 +64,7 @@ CASES = [
     ("bts", "nyuv2/sync/*/sync_depth_*.png", huge_png, "declares 100000x100000"),
     ("bts", "nyuv2/sync/*/rgb_*.jpg", huge_png, "declares 100000x100000"),
     ("ibims_png", "ibims1/ibims1_core_raw/depth/*.png", huge_png, "declares"),
-    ("hypersim", DEPTH, declare((10**6, 10**6)), "(1000000, 1000000)"),
+    ("hypersim", DEPTH, declare((10**6, 10**6)), "1000000x1000000"),
     ("hypersim", DEPTH, null("dataset"), "null dataspace"),
     ("hypersim", DEPTH, hdf5("dataset", lambda array: array.astype(complex)), "complex"),
     ("labeled", LABELED, null("depths"), "`depths` is an empty array"),
