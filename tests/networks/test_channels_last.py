@@ -1,7 +1,6 @@
 """`channels_last`: every map of a network keeps that order, from the image to the depth, and every gradient of one."""
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from tests.networks.test_compiled import METHODS, make, make_batch
