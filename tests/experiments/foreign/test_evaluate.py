@@ -203,7 +203,7 @@ def test_what_it_leaves(workplace, guess, capsys):
     assert len(list((folder / "panels").iterdir())) == 4
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["method"] == "zoedepth"
-    assert environment["predictions"] == {"source": str(source), "missing": []}
+    assert environment["predictions"] == {"source": str(source), "matched": "by number", "missing": []}
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["model"]["init_args"]["protocol"]["alignment"] == "median"
     assert config["evaluate"]["predictions"] == str(source)
