@@ -208,7 +208,7 @@ def test_what_it_leaves(workplace, guess, capsys):
     assert config["model"]["init_args"]["protocol"]["alignment"] == "median"
     assert config["evaluate"]["predictions"] == str(source)
     output = capsys.readouterr().out
-    assert "zoedepth: 4 predictions of nyuv2, protocol rooms" in output
+    assert "zoedepth: 4 predictions of nyuv2, found by number; protocol rooms" in output
     assert "abs_rel" in output
     main(["compare"])
     assert "zoedepth" in capsys.readouterr().out
