@@ -24,6 +24,13 @@ def work_in(folder, monkeypatch):
     monkeypatch.delenv(RUN_ENVIRONMENT)
 
 
+@pytest.fixture(autouse=True)
+def fresh_unions():
+    """Clear typing's caches, which keep one Union for both orders: other tests must not decide what a `1` is here."""
+    for clear in typing._cleanups:
+        clear()
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A place with data and a finished run of the profile `small`."""
