@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import typing
 
 import pytest
 import yaml
