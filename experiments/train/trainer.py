@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
@@ -28,10 +29,10 @@ class ExperimentTrainer(Trainer):
     def __init__(
         self,
         *,
-        limit_train_batches: int | float | None = None,
-        limit_val_batches: int | float | None = None,
-        limit_test_batches: int | float | None = None,
-        limit_predict_batches: int | float | None = None,
+        limit_train_batches: NonNegativeInt | NonNegativeFloat | None = None,
+        limit_val_batches: NonNegativeInt | NonNegativeFloat | None = None,
+        limit_test_batches: NonNegativeInt | NonNegativeFloat | None = None,
+        limit_predict_batches: NonNegativeInt | NonNegativeFloat | None = None,
         callbacks: list[Callback] | Callback | None = None,
         enable_progress_bar: bool | None = None,
         enable_checkpointing: bool | None = None,
@@ -41,8 +42,8 @@ class ExperimentTrainer(Trainer):
         unwanted += (ProgressBar,) if enable_progress_bar is False else ()
         unwanted += (Checkpoint,) if enable_checkpointing is False else ()
         listed = callbacks if isinstance(callbacks, list) else [] if callbacks is None else [callbacks]
-        # Python keeps one Optional[Union[int, float]] for both orders of the two: where another package was first with
-        # the other order, Lightning's own annotations make 1.0, all batches, of 1 on the command line
+        # jsonargparse wraps these in Optional, and Python keeps one of int and float for both orders of the two:
+        # where another package was first with the other, 1 would be 1.0, all batches. No other has these two types.
         super().__init__(
             limit_train_batches=limit_train_batches,
             limit_val_batches=limit_val_batches,

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import typing
 
 import pytest
 import yaml
@@ -23,13 +22,6 @@ def work_in(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv(RUN_ENVIRONMENT, "")
     monkeypatch.delenv(RUN_ENVIRONMENT)
-
-
-@pytest.fixture(autouse=True)
-def fresh_unions():
-    """Clear typing's caches, which keep one Union for both orders: other tests must not decide what a `1` is here."""
-    for clear in typing._cleanups:
-        clear()
 
 
 @pytest.fixture(scope="module")

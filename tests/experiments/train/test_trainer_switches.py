@@ -1,7 +1,9 @@
 """Lightning's switches for the progress bar and checkpoints, beside experiments that list both."""
 
 from pathlib import Path
+from typing import Optional
 
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar, TQDMProgressBar
 
 from experiments.train.trainer import ExperimentTrainer
@@ -34,3 +36,11 @@ def test_without_a_switch_all_listed_callbacks_stay(tmp_path):
 def test_one_callback_need_not_be_a_list():
     bars = list(ExperimentTrainer(logger=False, callbacks=TQDMProgressBar()).callbacks)
     assert sum(isinstance(bar, ProgressBar) for bar in bars) == 1
+
+
+def test_one_batch_is_not_all_of_them_whatever_unions_typing_keeps():
+    parser = ArgumentParser()
+    Optional[float | int | None]  # noqa: UP045  # the order that Python gives to the next one of both
+    parser.add_class_arguments(ExperimentTrainer, "trainer")
+    limits = [parser.parse_args([f"--trainer.limit_test_batches={n}"]).trainer.limit_test_batches for n in ("1", "1.0")]
+    assert [isinstance(limit, int) for limit in limits] == [True, False]
